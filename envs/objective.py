@@ -1,0 +1,137 @@
+"""What a day, an order and a horizon cost (design 2).
+
+    cost            mean over counted days of  b * unmet + h * leftover
+    stockout rate   share of counted days that end with no stock, in %
+    turnover time   mean end-of-day inventory / mean daily sales, in days
+
+Under backlog ``unmet`` is what is owed at the end of the day and the stock that
+is held is the positive part of the end inventory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from envs.dynamics import DayOutcome
+
+
+def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
+    """b * unmet + h * leftover of a day (or of [T, N] days), money per inventory."""
+    return shortage_cost * outcome.unmet + holding_cost * outcome.end.clamp(min=0.0)
+
+
+@dataclass(frozen=True)
+class HorizonMetrics:
+    """Metrics of each inventory over its counted days, [N] each."""
+
+    cost: Tensor
+    """Money per day."""
+    stockout_rate: Tensor
+    """Percent of the counted days."""
+    turnover_time: Tensor
+    """Days; NaN where nothing was sold."""
+    mean_inventory: Tensor
+    """Units held at the end of a day (0 where demand is owed)."""
+    mean_sales: Tensor
+    """Units per day."""
+    mean_demand: Tensor
+    """Units per day."""
+    counted_days: Tensor
+    """Days that entered the metrics; all else is NaN where this is 0."""
+
+
+def horizon_metrics(
+    outcome: DayOutcome,
+    demand: Tensor,
+    shortage_cost: Tensor,
+    holding_cost: Tensor,
+    counted: Tensor | None = None,
+) -> HorizonMetrics:
+    """Metrics of a played horizon.
+
+    Args:
+        outcome: Sales, unmet demand and end inventory, [T, N] each.
+        demand: [T, N].
+        shortage_cost: [N] b.
+        holding_cost: [N] h.
+        counted: [T, N] bool; None counts every day.
+    """
+    cost = day_cost(outcome, shortage_cost, holding_cost)
+    weight = torch.ones_like(cost) if counted is None else counted.to(cost.dtype)
+    days = weight.sum(0)
+    per_day = weight / torch.where(days > 0, days, float("nan"))
+    held = (outcome.end.clamp(min=0.0) * per_day).sum(0)
+    sold = (outcome.sales * per_day).sum(0)
+    return HorizonMetrics(
+        cost=(cost * per_day).sum(0),
+        stockout_rate=100.0 * ((outcome.end <= 0).to(cost.dtype) * per_day).sum(0),
+        turnover_time=held / torch.where(sold > 0, sold, float("nan")),
+        mean_inventory=held,
+        mean_sales=sold,
+        mean_demand=(demand * per_day).sum(0),
+        counted_days=days,
+    )
+
+
+def smooth_stockout_rate(end: Tensor, temperature: Tensor | float) -> Tensor:
+    """Differentiable surrogate of the stockout rate (share in [0, 1]).
+
+    A sigmoid of the end inventory replaces the indicator ``end <= 0``.
+
+    Args:
+        end: [T, N] end-of-day inventory, units.
+        temperature: Units over which "no stock" becomes "stock" (a fraction of the
+            inventory's scale, [N] or a number).
+    """
+    return torch.sigmoid(-end / temperature).mean(0)
+
+
+def decision_rewards(
+    cost: Tensor, lead_time: Tensor, review_period: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Reward of an order placed on each day: minus the cost of the days it governs.
+
+    An order placed on day t with lead time L governs [t+L, t+L+P): until the next
+    order can arrive. The rewards of all orders of an inventory therefore add up to minus
+    its cost over the days that any order governs (design 2).
+
+    Args:
+        cost: [T, N] money per day.
+        lead_time: [N] int64 nominal L.
+        review_period: [N] int64 P.
+
+    Returns:
+        Rewards [T, N], and [T, N] bool: the governed days lie inside the horizon
+        (elsewhere the reward is cut at the horizon's end).
+    """
+    days, n = cost.shape
+    running = torch.cat((cost.new_zeros(1, n), cost.cumsum(0)))
+    first = torch.arange(days, device=cost.device).unsqueeze(1) + lead_time
+    last = first + review_period
+    reward = running.gather(0, first.clamp(max=days)) - running.gather(0, last.clamp(max=days))
+    return reward, last <= days
+
+
+def governed_days(review: Tensor, lead_time: Tensor, review_period: Tensor) -> tuple[Tensor, Tensor]:
+    """Which days an order of the horizon decides.
+
+    Args:
+        review: [T, N] bool.
+        lead_time: [N] int64 nominal L.
+        review_period: [N] int64 P.
+
+    Returns:
+        Two [T, N] masks: the first order could have arrived by that day (before that is
+        the warm-up, which no metric counts); and the day is governed by an order all of
+        whose governed days lie inside the horizon (the last orders' are cut).
+    """
+    days = review.shape[0]
+    day = torch.arange(days, device=review.device).unsqueeze(1)
+    latest = torch.where(review, day, -1).cummax(0).values
+    ordered = day - lead_time
+    deciding = torch.where(ordered >= 0, latest.gather(0, ordered.clamp(min=0)), -1)
+    after_warm_up = deciding >= 0
+    return after_warm_up, after_warm_up & (deciding + lead_time + review_period <= days)

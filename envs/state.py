@@ -1,0 +1,240 @@
+"""What a simulation is given, what it carries from day to day, and what a policy may see.
+
+Shape suffixes used throughout the project::
+
+    T  days            N  inventories (one SKU in one warehouse each)
+    K  pipeline columns: an order arrives 0..K days after it was placed
+    F  exogenous features          M  demand features of the action model
+
+Tensors are day-major (``[T, N, ...]``), because one day of all inventories is
+what the simulator touches at a time. Quantities are units of the SKU; costs are
+money per unit (shortage) and per unit and day (holding).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from envs.errors import ScenarioError
+
+
+class InventoryState(NamedTuple):
+    """Stock of N inventories, in units, between two days."""
+
+    on_hand: Tensor
+    """[N] usable stock. Negative when demand is owed (backlog)."""
+    pipeline: tuple[Tensor, ...]
+    """K columns [N]: ``pipeline[k]`` becomes usable in k + 1 days."""
+
+    def position(self) -> Tensor:
+        """Inventory position tot(I): on-hand plus all that is in the pipeline, [N] units."""
+        total = self.on_hand
+        for column in self.pipeline:
+            total = total + column
+        return total
+
+    def stack(self) -> Tensor:
+        """[N, K+1]: on-hand, then what arrives in 1..K days."""
+        return torch.stack((self.on_hand, *self.pipeline), dim=1)
+
+    @staticmethod
+    def unstack(stock_NK1: Tensor) -> InventoryState:
+        """Inverse of :meth:`stack`."""
+        on_hand, *pipeline = stock_NK1.unbind(-1)
+        return InventoryState(on_hand, tuple(pipeline))
+
+    @staticmethod
+    def empty(n: int, max_lead_time: int, *, like: Tensor) -> InventoryState:
+        """No stock anywhere; dtype and device of ``like``."""
+        zero = like.new_zeros(n)
+        return InventoryState(zero, tuple(zero for _ in range(max_lead_time)))
+
+    def detach(self) -> InventoryState:
+        """The same stock, cut from the autograd graph."""
+        return InventoryState(self.on_hand.detach(), tuple(c.detach() for c in self.pipeline))
+
+
+class Observation(NamedTuple):
+    """All that a policy may know on a day: stock and as-of-date features, no future.
+
+    The flat form (:meth:`flatten`) is what crosses RLlib's and gymnasium's interfaces:
+    ``[on_hand, pipeline 1..K, scale, basis 1..M, features 1..F]``.
+    """
+
+    stock: Tensor
+    """[N, K+1] units: on-hand (today's arrivals included), then arrivals in 1..K days."""
+    scale: Tensor
+    """[N] units: the inventory's own demand scale over its protection period."""
+    basis: Tensor
+    """[N, M] units: feat(x), the demand features that coefficients multiply (design 3)."""
+    features: Tensor
+    """[N, F] scale-free exogenous inputs of the network."""
+
+    def flatten(self) -> Tensor:
+        """[N, (K+1) + 1 + M + F]."""
+        return torch.cat((self.stock, self.scale.unsqueeze(-1), self.basis, self.features), -1)
+
+
+@dataclass(frozen=True)
+class ObservationLayout:
+    """Where each part of an :class:`Observation` lies in its flat form."""
+
+    max_lead_time: int
+    """K, days."""
+    basis: int
+    """M."""
+    features: int
+    """F."""
+
+    @property
+    def size(self) -> int:
+        """Width of the flat observation."""
+        return self.max_lead_time + 2 + self.basis + self.features
+
+    def unflatten(self, flat: Tensor) -> Observation:
+        """Views into ``flat`` ([..., size]); no copy."""
+        stock, scale, basis, features = flat.split(
+            (self.max_lead_time + 1, 1, self.basis, self.features), dim=-1
+        )
+        return Observation(stock, scale.squeeze(-1), basis, features)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything exogenous about N inventories over T days.
+
+    Policies never get one of these: they get :class:`Observation`, so the future is
+    out of their reach by type.
+    """
+
+    demand: Tensor
+    """[T, N] units per day, >= 0."""
+    lead_time: Tensor
+    """[N] int64 days, nominal; decides which days an order governs."""
+    review_period: Tensor
+    """[N] int64 days, >= 1."""
+    review: Tensor
+    """[T, N] bool: an order may be placed on that day."""
+    shortage_cost: Tensor
+    """[N] b, money per unit short (per day owed under backlog)."""
+    holding_cost: Tensor
+    """[N] h, money per unit left at the end of a day."""
+    scale: Tensor
+    """[T, N] units, > 0, from the past of that day only."""
+    basis: Tensor
+    """[T, N, M] units, from the past of that day only."""
+    features: Tensor
+    """[T, N, F] scale-free, from the past of that day and what is known ahead."""
+    counted: Tensor | None = None
+    """[T, N] bool: the day enters the metrics (e.g. the item was on sale). None: all."""
+    order_lead_time: Tensor | None = None
+    """[T, N] int64 days that an order placed on that day really takes. None: nominal."""
+    fill: Tensor | None = None
+    """[T, N] share in [0, 1] of an order placed that day that arrives. None: all of it."""
+    max_lead_time: int = 0
+    """K >= every lead time above."""
+    backlog: bool = False
+    """Unmet demand is owed instead of lost."""
+    order_multiple: float = 0.0
+    """Orders are rounded to whole multiples of this many units; 0 leaves them continuous."""
+    order_max: float = float("inf")
+    """Largest order, units."""
+
+    @property
+    def num_days(self) -> int:
+        """T."""
+        return self.demand.shape[0]
+
+    @property
+    def num_inventories(self) -> int:
+        """N."""
+        return self.demand.shape[1]
+
+    @property
+    def layout(self) -> ObservationLayout:
+        """Layout of the observations that this scenario produces."""
+        return ObservationLayout(self.max_lead_time, self.basis.shape[-1], self.features.shape[-1])
+
+    def validate(self) -> Scenario:
+        """Returns itself; raises :class:`ScenarioError` where a field is out of its domain."""
+        days, n = self.demand.shape
+        shapes: dict[str, tuple[int, ...]] = {
+            "lead_time": (n,), "review_period": (n,), "review": (days, n),
+            "shortage_cost": (n,), "holding_cost": (n,), "scale": (days, n),
+            "counted": (days, n), "order_lead_time": (days, n), "fill": (days, n),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None and tuple(value.shape) != shape:
+                raise ScenarioError(
+                    name, tuple(value.shape), f"Give it the shape {shape} that demand implies.",
+                    "has the wrong shape",
+                )  # fmt: skip
+        for name in ("basis", "features"):
+            if getattr(self, name).shape[:2] != (days, n):
+                raise ScenarioError(
+                    name, tuple(getattr(self, name).shape), f"Its first axes must be {(days, n)}.",
+                    "has the wrong shape",
+                )  # fmt: skip
+        for name in ("demand", "shortage_cost", "holding_cost"):
+            value = getattr(self, name)
+            if not bool(torch.isfinite(value).all()) or bool((value < 0).any()):
+                raise ScenarioError(
+                    name, float(value.min()), "Use finite numbers of at least 0.", "is out of range"
+                )
+        longest = self.lead_time if self.order_lead_time is None else self.order_lead_time
+        if bool((longest < 0).any()) or int(longest.max()) > self.max_lead_time:
+            raise ScenarioError(
+                "lead_time", [int(longest.min()), int(longest.max())],
+                f"Keep lead times within 0..max_lead_time = {self.max_lead_time} days.",
+                "is out of range",
+            )  # fmt: skip
+        if bool((self.review_period < 1).any()):
+            raise ScenarioError(
+                "review_period", int(self.review_period.min()), "Use at least 1 day.",
+                "is out of range",
+            )  # fmt: skip
+        if self.fill is not None and bool(((self.fill < 0) | (self.fill > 1)).any()):
+            raise ScenarioError("fill", float(self.fill.max()), "Use shares between 0 and 1.")
+        return self
+
+    def days(self, start: int, stop: int) -> Scenario:
+        """Days [start, stop) as views: nothing is copied."""
+        if not 0 <= start < stop <= self.num_days:
+            raise ScenarioError(
+                "days", [start, stop], f"Ask for a non-empty window inside 0..{self.num_days}.",
+                "is out of range",
+            )  # fmt: skip
+        return replace(
+            self,
+            **{
+                name: None if getattr(self, name) is None else getattr(self, name)[start:stop]
+                for name in (
+                    "demand", "review", "scale", "basis", "features", "counted",
+                    "order_lead_time", "fill",
+                )
+            },
+        )  # fmt: skip
+
+    def inventories(self, index: Tensor) -> Scenario:
+        """The inventories of ``index`` ([n] int64 or bool [N])."""
+        per_day = ("demand", "review", "scale", "basis", "features", "counted",
+                   "order_lead_time", "fill")  # fmt: skip
+        per_inventory = ("lead_time", "review_period", "shortage_cost", "holding_cost")
+        picked: dict[str, Tensor | None] = {}
+        for name in per_day:
+            value = getattr(self, name)
+            picked[name] = None if value is None else value[:, index]
+        for name in per_inventory:
+            picked[name] = getattr(self, name)[index]
+        return replace(self, **picked)  # type: ignore[arg-type]
+
+    def observe(self, day: int, state: InventoryState) -> Observation:
+        """What a policy may see on ``day`` with that stock."""
+        return Observation(
+            state.stack(), self.scale[day], self.basis[day], self.features[day]
+        )

@@ -1,0 +1,1 @@
+"""From data to a decision: features, action models, algorithms, evaluation, comparison."""

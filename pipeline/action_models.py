@@ -1,0 +1,113 @@
+"""NONE, BASE, COEFF and BOTH: from the network's output to an order (design 3).
+
+The four are two independent choices: does the output weigh demand features, or a
+constant only; and is the inventory position subtracted?
+
+    ======  ======================  ===============================
+    name    network output          order quantity
+    ======  ======================  ===============================
+    NONE    order                   q = mu
+    BASE    base-stock level        q = max(mu - tot(I), 0)
+    COEFF   coefficients c          q = max(c' feat(x), 0)
+    BOTH    coefficients c          q = max(c' feat(x) - tot(I), 0)
+    ======  ======================  ===============================
+
+This module is the only place that turns an output into an order: training, evaluation,
+serving and explanation call it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+
+from envs.errors import ConfigError
+from envs.state import Observation
+
+
+class ActionModelKind(StrEnum):
+    """The four action models."""
+
+    NONE = "none"
+    BASE = "base"
+    COEFF = "coeff"
+    BOTH = "both"
+
+    @property
+    def uses_features(self) -> bool:
+        """The output holds a coefficient for every demand feature."""
+        return self in (ActionModelKind.COEFF, ActionModelKind.BOTH)
+
+    @property
+    def subtracts_position(self) -> bool:
+        """The output is a level that the inventory position counts against."""
+        return self in (ActionModelKind.BASE, ActionModelKind.BOTH)
+
+
+class ActionModel(nn.Module):
+    """Maps (action, observation) to an order quantity.
+
+    The action lives in [0, 1]; ``low`` and ``high`` give its range in the action model's
+    own unit: multiples of the demand scale for an order or a level, coefficients for
+    features. The last basis feature is the constant (the scale itself).
+
+    Args:
+        kind: Which of the four.
+        basis: M, number of demand features in the observation.
+        low: Lower end of every output's range.
+        high: Upper end of the constant's range (the only output of NONE and BASE).
+        coefficient_high: Upper end of the range of the demand features' coefficients.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(
+        self,
+        kind: ActionModelKind | str,
+        basis: int,
+        *,
+        low: float = 0.0,
+        high: float = 3.0,
+        coefficient_high: float = 1.0,
+    ) -> None:
+        super().__init__()
+        try:
+            self.kind = ActionModelKind(kind)
+        except ValueError:
+            raise ConfigError(
+                "action_model", str(kind), f"Use one of {', '.join(ActionModelKind)}.",
+                "is not an action model",
+            ) from None  # fmt: skip
+        if not low < high:
+            raise ConfigError("low", low, f"Keep it below high = {high}.")
+        self.outputs = basis if self.kind.uses_features else 1
+        self.register_buffer("low", torch.full((self.outputs,), low))
+        ends = [coefficient_high] * (self.outputs - 1) + [high]
+        self.register_buffer("high", torch.tensor(ends))
+
+    def coefficients(self, action: Tensor) -> Tensor:
+        """[N, A] coefficients (or the one level, in scales) that an action in [0, 1] means."""
+        return self.low + (self.high - self.low) * action.clamp(0.0, 1.0)
+
+    def target(self, action: Tensor, observation: Observation) -> Tensor:
+        """[N] units: the level (BASE, BOTH) or the order before max(., 0) (NONE, COEFF)."""
+        basis = observation.basis[..., -self.outputs :]
+        return (self.coefficients(action) * basis).sum(-1)
+
+    def forward(self, action: Tensor, observation: Observation) -> Tensor:
+        """Order quantity.
+
+        Args:
+            action: [N, A] in [0, 1].
+            observation: What the action was chosen on.
+
+        Returns:
+            [N] units, >= 0.
+        """
+        quantity = self.target(action, observation)
+        if self.kind.subtracts_position:
+            quantity = quantity - observation.stock.sum(-1)
+        return quantity.clamp(min=0.0)

@@ -1,0 +1,206 @@
+"""DDPG (Lillicrap et al. 2016): deterministic actor, one critic, target networks, replay.
+
+RLlib no longer ships it; this one is built on RLlib's Algorithm, Learner and RLModule.
+Action = network output (level or coefficients), not the order (design 3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.learner import Learner
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.learner.utils import update_target_network
+from ray.rllib.core.rl_module.apis import TargetNetworkAPI
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.annotations import override
+from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.algorithms.modules import DDPGModule
+from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings
+
+
+class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
+    """Configuration of :class:`DDPG`; see :meth:`training`."""
+
+    def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
+        super().__init__(algo_class=algo_class or DDPG)
+        self._set_shard_defaults("replayed")
+        self.gamma = 0.9
+        self.lr = 1e-3
+        self.critic_lr: Any = 1e-3
+        self.tau = 5e-3
+        self.train_batch_size_per_learner = 512
+        self.replay_capacity = 200_000
+        self.updates_per_iteration = 64
+        self.exploration_noise = 0.1
+        self.critic_hidden = (64, 64)
+        self.grad_clip = 5.0
+        self.grad_clip_by = "global_norm"
+
+    @override(AlgorithmConfig)
+    def training(
+        self,
+        *,
+        critic_lr: Any = NotProvided,
+        tau: float = NotProvided,
+        replay_capacity: int = NotProvided,
+        updates_per_iteration: int = NotProvided,
+        fragments_per_iteration: int = NotProvided,
+        exploration_noise: float = NotProvided,
+        hidden: Any = NotProvided,
+        critic_hidden: Any = NotProvided,
+        initial_action: float = NotProvided,
+        fragment_days: int = NotProvided,
+        weight_power: float = NotProvided,
+        action_high: float = NotProvided,
+        coefficient_high: float = NotProvided,
+        **kwargs: Any,
+    ) -> DDPGConfig:
+        """Hyperparameters; ``lr`` (RLlib's) is the actor's.
+
+        Args:
+            critic_lr: Learning rate of the critic (a number or RLlib's schedule).
+            tau: Share of the new weights that a target network takes over per update.
+            replay_capacity: Decisions kept per runner.
+            updates_per_iteration: Minibatches per iteration: with
+                ``fragments_per_iteration`` the update-to-data ratio.
+            fragments_per_iteration: Fragments played per iteration and runner.
+            exploration_noise: Standard deviation on the action, share of its range.
+            hidden, critic_hidden: Widths of the hidden layers.
+            initial_action: Output of the untrained policy, share of the action's range.
+            fragment_days: Days of a fragment.
+            weight_power: A decision weighs cost scale ** power in both losses: 0 treats all
+                inventories alike, 1 counts money.
+            action_high: Upper end of a level's or order's range, in demand scales.
+            coefficient_high: Upper end of a demand feature's coefficient.
+        """
+        super().training(**kwargs)
+        _set_given(self, locals())
+        return self
+
+    @override(AlgorithmConfig)
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        return RLModuleSpec(
+            module_class=DDPGModule,
+            model_config={
+                **self._module_settings(),
+                "critic_hidden": tuple(self.critic_hidden),
+                "exploration_noise": self.exploration_noise,
+            },
+        )
+
+    @override(AlgorithmConfig)
+    def get_default_learner_class(self) -> type[Learner]:
+        return DDPGLearner
+
+
+def _set_given(config: AlgorithmConfig, arguments: dict[str, Any]) -> None:
+    """Sets every keyword argument that was given, as RLlib's own configs do one by one."""
+    for name, value in arguments.items():
+        if name not in ("self", "kwargs", "__class__") and value is not NotProvided:
+            setattr(config, name, value)
+
+
+class DDPGLearner(TorchLearner):  # type: ignore[misc]
+    """Losses of actor and critic, target networks."""
+
+    @override(TorchLearner)
+    def configure_optimizers_for_module(
+        self, module_id: str, config: AlgorithmConfig | None = None
+    ) -> None:
+        assert config is not None
+        module = self._module[module_id].unwrapped()
+        for name, net, rate in (
+            ("actor", module.policy, config.lr),
+            ("critic", module.critic, config.critic_lr),
+        ):
+            params = list(net.parameters())
+            self.register_optimizer(
+                module_id=module_id,
+                optimizer_name=name,
+                optimizer=torch.optim.Adam(params),
+                params=params,
+                lr_or_lr_schedule=rate,
+            )
+
+    @override(Learner)
+    def build(self) -> None:
+        super().build()
+        self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
+
+    @override(Learner)
+    def compute_loss_for_module(
+        self,
+        *,
+        module_id: str,
+        config: AlgorithmConfig,
+        batch: dict[str, Any],
+        fwd_out: dict[str, Tensor],
+    ) -> Tensor:
+        weight = batch["weight"] / batch["weight"].mean()
+        # Costs are never negative, so no value is positive: a target above 0 is an error.
+        target = (batch[Columns.REWARDS] + batch["discount"] * fwd_out["q_next"]).clamp(max=0.0)
+        errors = functional.smooth_l1_loss(fwd_out["q"], target, reduction="none")
+        critic_loss = (weight * errors).mean()
+        actor_loss = -(weight * fwd_out["q_of_policy"]).mean()
+        self.metrics.log_dict(
+            {
+                "critic_loss": critic_loss.detach(),
+                "actor_loss": actor_loss.detach(),
+                "q_mean": fwd_out["q"].detach().mean(),
+                "action_mean": fwd_out["policy_action"].detach().mean(),
+            },
+            key=module_id,
+            window=1,
+        )
+        return critic_loss + actor_loss  # no parameter is shared between the two
+
+    @override(TorchLearner)
+    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
+        super().apply_gradients(gradients_dict)
+        # Once per minibatch; RLlib's hook for target networks runs once per update() call.
+        for module in self.module._rl_modules.values():
+            for main, target in module.unwrapped().get_target_network_pairs():
+                update_target_network(main_net=main, target_net=target, tau=self.config.tau)
+
+    @classmethod
+    @override(Learner)
+    def rl_module_required_apis(cls) -> list[type]:
+        return [TargetNetworkAPI]
+
+
+class DDPG(ShardAlgorithm):
+    """Plays a fragment per shard, then learns from the shards' replays.
+
+    The replay is not part of a checkpoint (it would weigh 100 times the networks): a
+    restored run refills it with its current policy.
+    """
+
+    @classmethod
+    @override(Algorithm)
+    def get_default_config(cls) -> DDPGConfig:
+        return DDPGConfig()
+
+    @override(Algorithm)
+    def training_step(self) -> None:
+        columns = self._collect()
+        if self.config.num_env_runners > 1:
+            # Every minibatch draws on every shard.
+            order = torch.randperm(len(columns[Columns.REWARDS]))
+            columns = {name: column[order] for name, column in columns.items()}
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            results = self.learner_group.update(
+                batch=self._batch(columns),
+                timesteps=self._timesteps(),
+                minibatch_size=self.config.train_batch_size_per_learner,
+                num_epochs=1,
+            )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        self._sync_weights()

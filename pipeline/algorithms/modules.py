@@ -1,0 +1,211 @@
+"""RLModules: thin adapters from RLlib's interfaces to the policy network.
+
+``Columns.ACTIONS`` is the network's output (level or coefficients, a share of its
+range): what log-probabilities, critics and the replay see. ``Columns.ACTIONS_FOR_ENV``
+is the order quantity that the environment plays. RLlib's stock runner honours both with
+``normalize_actions=False, clip_actions=False``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.utils import make_target_network
+from ray.rllib.core.rl_module.apis import TargetNetworkAPI, ValueFunctionAPI
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+from ray.rllib.utils.annotations import override
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from envs.dynamics import DayOutcome
+from envs.objective import day_cost
+from envs.rollout import rollout
+from envs.state import InventoryState, Observation, ObservationLayout, Scenario
+from pipeline.action_models import ActionModel
+from pipeline.networks import Critic, PolicyNetwork, ValueNetwork
+
+
+class PolicyModule(TorchRLModule):  # type: ignore[misc]
+    """Holds the policy network; deterministic when not exploring.
+
+    ``model_config`` keys: ``layout`` (dict of :class:`ObservationLayout`), ``action_model``
+    (keyword arguments of :class:`ActionModel`), ``hidden``, ``initial_action``; further
+    keys per algorithm.
+    """
+
+    @override(TorchRLModule)
+    def setup(self) -> None:
+        self.layout = ObservationLayout(**self.model_config["layout"])
+        self.policy = PolicyNetwork(
+            self.layout,
+            ActionModel(basis=self.layout.basis, **self.model_config["action_model"]),
+            hidden=self.model_config["hidden"],
+            initial_action=self.model_config["initial_action"],
+        )
+
+    def _observe(self, batch: dict[str, Any], column: str = Columns.OBS) -> Observation:
+        return self.layout.unflatten(batch[column])
+
+    def _acts(self, action: Tensor, observation: Observation) -> dict[str, Tensor]:
+        order = self.policy.action_model(action, observation)
+        # gymnasium's action is a vector of one order quantity.
+        return {Columns.ACTIONS: action, Columns.ACTIONS_FOR_ENV: order.unsqueeze(-1)}
+
+    @override(TorchRLModule)
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        observation = self._observe(batch)
+        return self._acts(self.policy.action(observation), observation)
+
+
+class DDPGModule(PolicyModule, TargetNetworkAPI):
+    """Deterministic actor, one critic, a target copy of each (Lillicrap et al. 2016).
+
+    Further ``model_config`` keys: ``critic_hidden``, ``exploration_noise`` (standard
+    deviation of the Gaussian noise on the action, a share of the action's range).
+    """
+
+    @override(PolicyModule)
+    def setup(self) -> None:
+        super().setup()
+        if not self.inference_only:
+            actions = self.policy.action_model.outputs
+            self.critic = Critic(self.layout, actions, self.model_config["critic_hidden"])
+
+    @override(TorchRLModule)
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        observation = self._observe(batch)
+        action = self.policy.action(observation)
+        noise = self.model_config["exploration_noise"] * torch.randn_like(action)
+        return self._acts((action + noise).clamp(0.0, 1.0), observation)
+
+    @override(TorchRLModule)
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        observation = self._observe(batch)
+        action = self.policy.action(observation)
+        # The actor's loss must not move the critic: its weights enter as constants.
+        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+        return {
+            "q": self.critic(observation, batch[Columns.ACTIONS]),
+            "q_of_policy": functional_call(self.critic, frozen, (observation, action)),
+            "policy_action": action,
+            **self.forward_target(batch),
+        }
+
+    @override(TargetNetworkAPI)
+    def make_target_networks(self) -> None:
+        self.target_policy = make_target_network(self.policy)
+        self.target_critic = make_target_network(self.critic)
+
+    @override(TargetNetworkAPI)
+    def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [(self.policy, self.target_policy), (self.critic, self.target_critic)]
+
+    @override(TargetNetworkAPI)
+    @torch.no_grad()
+    def forward_target(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        observation = self._observe(batch, Columns.NEXT_OBS)
+        action = self.target_policy.action(observation)
+        return {"q_next": self.target_critic(observation, action)}
+
+
+class PPOModule(PolicyModule, ValueFunctionAPI):
+    """Gaussian over the same action, with a state-independent standard deviation.
+
+    Further ``model_config`` keys: ``value_hidden``, ``initial_std`` (share of the range).
+    """
+
+    @override(PolicyModule)
+    def setup(self) -> None:
+        super().setup()
+        outputs = self.policy.action_model.outputs
+        start = torch.full((outputs,), float(self.model_config["initial_std"])).log()
+        self.log_std = nn.Parameter(start)
+        if not self.inference_only:
+            self.value = ValueNetwork(self.layout, self.model_config["value_hidden"])
+
+    def _distribution_inputs(self, observation: Observation) -> Tensor:
+        mean = self.policy.action(observation)
+        return torch.cat((mean, self.log_std.expand_as(mean)), -1)
+
+    @override(TorchRLModule)
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        observation = self._observe(batch)
+        inputs = self._distribution_inputs(observation)
+        distribution = self.get_exploration_action_dist_cls().from_logits(inputs)
+        action = distribution.sample()
+        return {
+            **self._acts(action, observation),
+            Columns.ACTION_LOGP: distribution.logp(action),
+            Columns.ACTION_DIST_INPUTS: inputs,
+        }
+
+    @override(TorchRLModule)
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        return {Columns.ACTION_DIST_INPUTS: self._distribution_inputs(self._observe(batch))}
+
+    @override(ValueFunctionAPI)
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        value: Tensor = self.value(self._observe(batch))
+        return value
+
+
+class DSModule(PolicyModule):
+    """The policy, trained through the simulator (Madeka et al. 2022, Alvo et al. 2023).
+
+    A training batch holds windows of inventories, one per row (see
+    :func:`scenario_columns`). The whole rollout lies inside ``_forward_train``: with
+    several learners it passes through DDP's forward, which sums the gradients; a rollout
+    around it would let the learners drift apart silently.
+    """
+
+    @override(TorchRLModule)
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        scenario, state = scenario_from_columns(batch, self.layout.max_lead_time)
+        played = rollout(scenario, self.policy.decide, state)
+        cost = day_cost(
+            DayOutcome(*played.outcome), scenario.shortage_cost, scenario.holding_cost
+        )
+        assert scenario.counted is not None
+        counted = scenario.counted.to(cost.dtype)
+        unit = scenario.holding_cost * scenario.scale[0]
+        return {"cost": (cost * counted).sum(0) / counted.sum(0).clamp(min=1.0) / unit}
+
+
+_PER_DAY = ("demand", "review", "scale", "basis", "features", "counted")
+_OPTIONAL_PER_DAY = ("order_lead_time", "fill")
+_PER_INVENTORY = ("lead_time", "review_period", "shortage_cost", "holding_cost")
+_SETTINGS = ("backlog", "order_multiple", "order_max")
+
+
+def scenario_columns(scenario: Scenario, state: InventoryState) -> dict[str, Tensor]:
+    """A window of n inventories as columns of n rows, the form a training batch needs."""
+    columns = {name: getattr(scenario, name).transpose(0, 1) for name in _PER_DAY}
+    for name in _OPTIONAL_PER_DAY:
+        if getattr(scenario, name) is not None:
+            columns[name] = getattr(scenario, name).transpose(0, 1)
+    columns.update({name: getattr(scenario, name) for name in _PER_INVENTORY})
+    columns["stock"] = state.stack()
+    n = scenario.num_inventories
+    for name in _SETTINGS:
+        columns[name] = torch.full((n,), float(getattr(scenario, name)))
+    return {name: column.contiguous() for name, column in columns.items()}
+
+
+def scenario_from_columns(
+    columns: dict[str, Tensor], max_lead_time: int
+) -> tuple[Scenario, InventoryState]:
+    """Inverse of :func:`scenario_columns`."""
+    names = [*_PER_DAY, *(name for name in _OPTIONAL_PER_DAY if name in columns)]
+    per_day = {name: columns[name].transpose(0, 1).contiguous() for name in names}
+    settings = {name: float(columns[name][0]) for name in _SETTINGS}
+    scenario = Scenario(
+        **per_day,
+        **{name: columns[name] for name in _PER_INVENTORY},
+        max_lead_time=max_lead_time,
+        backlog=bool(settings["backlog"]),
+        order_multiple=settings["order_multiple"],
+        order_max=settings["order_max"],
+    )
+    return scenario, InventoryState.unstack(columns["stock"])

@@ -1,0 +1,116 @@
+"""PPO (Schulman et al. 2017): RLlib's own loss and learner on our rows.
+
+Values and advantages are computed where the fragment was played, with the weights that
+played it; the learner sees independent rows and shards them as it likes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.algorithms.ppo import PPO as RLlibPPO
+from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.utils.annotations import override
+from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
+
+from pipeline.algorithms.ddpg import _set_given
+from pipeline.algorithms.modules import PPOModule
+from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings
+
+
+class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
+    """Configuration of :class:`PPO`: RLlib's, and :meth:`training`'s additions."""
+
+    def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
+        super().__init__(algo_class=algo_class or PPO)
+        self._set_shard_defaults("advantages")
+        self.gamma = 0.9
+        self.lr = 1e-3
+        self.lambda_ = 0.9
+        self.clip_param = 0.2
+        self.entropy_coeff = 0.0
+        self.use_kl_loss = False
+        self.vf_loss_coeff = 0.4
+        self.vf_clip_param = 100.0
+        self.num_epochs = 4
+        self.minibatch_size = 1024
+        self.train_batch_size_per_learner = 32_768
+        self.initial_std = 0.1
+        self.value_hidden = (64, 64)
+        self.grad_clip = 5.0
+        self.grad_clip_by = "global_norm"
+
+    @override(AlgorithmConfig)
+    def training(
+        self,
+        *,
+        hidden: Any = NotProvided,
+        value_hidden: Any = NotProvided,
+        initial_action: float = NotProvided,
+        initial_std: float = NotProvided,
+        fragment_days: int = NotProvided,
+        weight_power: float = NotProvided,
+        action_high: float = NotProvided,
+        coefficient_high: float = NotProvided,
+        **kwargs: Any,
+    ) -> PPOConfig:
+        """Hyperparameters beyond RLlib's PPO (lr, clip_param, num_epochs, ...).
+
+        Args:
+            hidden, value_hidden: Widths of the hidden layers.
+            initial_action: Mean action of the untrained policy, share of its range.
+            initial_std: Its standard deviation, share of the range.
+            fragment_days: Days of a fragment.
+            weight_power: A decision's advantage weighs cost scale ** power.
+            action_high: Upper end of a level's or order's range, in demand scales.
+            coefficient_high: Upper end of a demand feature's coefficient.
+        """
+        super().training(**kwargs)
+        _set_given(self, locals())
+        return self
+
+    @override(AlgorithmConfig)
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        return RLModuleSpec(
+            module_class=PPOModule,
+            model_config={
+                **self._module_settings(),
+                "value_hidden": tuple(self.value_hidden),
+                "initial_std": self.initial_std,
+            },
+        )
+
+
+class PPO(ShardAlgorithm, RLlibPPO):  # type: ignore[misc]
+    """Plays a fragment per shard, then updates on it for a few epochs."""
+
+    @classmethod
+    @override(Algorithm)
+    def get_default_config(cls) -> PPOConfig:
+        return PPOConfig()
+
+    @override(Algorithm)
+    def training_step(self) -> None:
+        columns = self._collect()
+        advantage = columns[Postprocessing.ADVANTAGES]
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
+        # RLlib's loss has no row weights; its policy term is linear in the advantage.
+        weight = columns.pop("weight")
+        columns[Postprocessing.ADVANTAGES] = advantage * weight / weight.mean()
+        order = torch.randperm(len(advantage))
+        columns = {name: column[order] for name, column in columns.items()}
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            results = self.learner_group.update(
+                batch=self._batch(columns),
+                timesteps=self._timesteps(),
+                num_epochs=self.config.num_epochs,
+                minibatch_size=min(self.config.minibatch_size, len(advantage)),
+                shuffle_batch_per_epoch=True,
+            )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        self._sync_weights()

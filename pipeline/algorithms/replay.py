@@ -1,0 +1,105 @@
+"""Uniform replay, held where the shard is.
+
+A row keeps what the policy caused: inventory, day, stock, action, reward, next stock.
+Exogenous features never depend on orders, so they are looked up again in the shard's
+tiles when a minibatch is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from ray.rllib.core.columns import Columns
+from torch import Tensor
+
+from envs.rollout import Trajectory
+from envs.state import Observation, Scenario
+from pipeline.algorithms.decisions import Decisions
+
+
+class ReplayShard:
+    """A ring of at most ``capacity`` decisions.
+
+    Args:
+        capacity: Rows kept; the oldest are overwritten.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.size = 0
+        self._next = 0
+        self._columns: dict[str, Tensor] = {}
+
+    def add(self, tile: int, first_day: int, played: Trajectory, decisions: Decisions) -> None:
+        """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``."""
+        assert played.stock is not None
+        day, inventory = decisions.day, decisions.inventory
+        rows = {
+            "tile": torch.full_like(day, tile),
+            "day": day + first_day,
+            "next_day": decisions.next_day + first_day,
+            "inventory": inventory,
+            "stock": played.stock[day, inventory],
+            "next_stock": played.stock[decisions.next_day, inventory],
+            "action": played.columns[Columns.ACTIONS][day, inventory],
+            "reward": decisions.reward,
+            "discount": decisions.discount,
+            "weight": decisions.weight,
+        }
+        if len(day) > self.capacity:
+            keep = torch.randperm(len(day))[: self.capacity]
+            rows = {name: column[keep] for name, column in rows.items()}
+        count = len(rows["day"])
+        if not self._columns:
+            self._columns = {
+                name: column.new_zeros((self.capacity, *column.shape[1:]))
+                for name, column in rows.items()
+            }
+        place = (torch.arange(count) + self._next) % self.capacity
+        for name, column in rows.items():
+            self._columns[name][place] = column
+        self._next = (self._next + count) % self.capacity
+        self.size = min(self.capacity, self.size + count)
+
+    def draw(self, rows: int, load: Callable[[int], Scenario]) -> dict[str, Tensor]:
+        """``rows`` uniform draws as training columns, in random order.
+
+        Args:
+            rows: Number of rows (with replacement).
+            load: Gives the scenario of a tile; called once per tile drawn.
+        """
+        index = torch.randint(0, self.size, (rows,))
+        picked = {name: column[index] for name, column in self._columns.items()}
+        observations = next_observations = None
+        for tile in picked["tile"].unique().tolist():
+            scenario = load(tile)
+            where = (picked["tile"] == tile).nonzero().squeeze(1)
+            inventory = picked["inventory"][where]
+            here = _look_up(scenario, picked["day"][where], inventory, picked["stock"][where])
+            there = _look_up(
+                scenario, picked["next_day"][where], inventory, picked["next_stock"][where]
+            )
+            if observations is None or next_observations is None:
+                observations = here.new_empty((rows, here.shape[1]))
+                next_observations = torch.empty_like(observations)
+            observations[where] = here
+            next_observations[where] = there
+        assert observations is not None and next_observations is not None
+        return {
+            Columns.OBS: observations,
+            Columns.NEXT_OBS: next_observations,
+            Columns.ACTIONS: picked["action"],
+            Columns.REWARDS: picked["reward"],
+            "discount": picked["discount"],
+            "weight": picked["weight"],
+        }
+
+
+def _look_up(scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor) -> Tensor:
+    return Observation(
+        stock,
+        scenario.scale[day, inventory],
+        scenario.basis[day, inventory],
+        scenario.features[day, inventory],
+    ).flatten()

@@ -1,0 +1,283 @@
+"""The columnar EnvRunner: one Ray worker, one shard of inventories.
+
+It plays a tile at a time, as tensors; no Python object exists per inventory or per
+episode. What :meth:`ShardRunner.sample` returns is a pure function of (weights, shard,
+iteration): a runner that was killed and restarted gives the same rows again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import ray
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.policy.sample_batch import SampleBatch
+from ray.rllib.utils.annotations import override
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import (
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES,
+    SAMPLE_TIMER,
+    WEIGHTS_SEQ_NO,
+)
+from torch import Tensor
+
+from envs.objective import day_cost, governed_days
+from envs.rollout import Decision, Policy, Trajectory, rollout
+from envs.state import InventoryState, Observation, Scenario
+from pipeline.algorithms.decisions import extract_decisions, generalized_advantages
+from pipeline.algorithms.modules import scenario_columns
+from pipeline.algorithms.replay import ReplayShard
+from pipeline.evaluate import summarize_source
+from pipeline.seeding import derive_seed
+from pipeline.sources import ScenarioSource
+
+
+class ShardRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
+    """Plays fragments of its tiles: worker w of W owns the tiles w, w + W, w + 2W, ...
+
+    In evaluation it plays the deterministic policy over every tile of the evaluation
+    split with the project's one evaluator, and logs cost, stockout rate and turnover time.
+    """
+
+    def __init__(self, *, config: AlgorithmConfig, **kwargs: Any) -> None:
+        super().__init__(config=config, **kwargs)
+        torch.set_num_threads(1)  # two threads on shared cores were 2-9 times slower
+        self.worker_index = self.worker_index or 0
+        self._weights_seq_no = 0
+        self._iteration = 0
+        self.source: ScenarioSource = self.config.source
+        self.replay = ReplayShard(self.config.get("replay_capacity", 1))
+        self.make_module()
+
+    # -- what RLlib asks of a runner -------------------------------------------------
+
+    @override(EnvRunner)
+    def make_module(self) -> None:
+        spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=False)
+        self.module = spec.build()
+
+    @override(EnvRunner)
+    def get_spaces(self) -> dict[str, Any]:
+        spaces = (self.config.observation_space, self.config.action_space)
+        return dict.fromkeys(
+            (INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces
+        )
+
+    @override(EnvRunner)
+    def assert_healthy(self) -> None:
+        assert self.module is not None
+
+    @override(EnvRunner)
+    @torch.no_grad()
+    def sample(self, *, iteration: int | None = None, **kwargs: Any) -> list[SampleBatch]:
+        """One fragment as columns (or, in evaluation, the whole split).
+
+        Args:
+            iteration: Which fragment; None takes the next one.
+
+        Returns:
+            One batch, one row per decision (PPO) or per inventory window (DS). In
+            DDPG decisions stay in the replay and drawn rows are returned.
+        """
+        if self.config.in_evaluation:
+            return [self._evaluate()]
+        if iteration is None:
+            iteration = self._iteration
+        self._iteration = iteration + 1
+        start = time.perf_counter()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.config.seed or 0, self.worker_index, iteration))
+            columns = getattr(self, f"_sample_{self.config.rows}")(iteration)
+        self.metrics.log_value(SAMPLE_TIMER, time.perf_counter() - start, window=1)
+        return [SampleBatch(columns)]
+
+    @override(EnvRunner)
+    def get_metrics(self) -> Any:
+        return self.metrics.reduce()
+
+    # -- the kinds of rows (config.rows) ----------------------------------------------
+
+    def _sample_replayed(self, iteration: int) -> dict[str, Tensor]:
+        """DDPG: plays ``fragments_per_iteration`` fragments, then draws from the replay."""
+        for part in range(self.config.fragments_per_iteration):
+            tile, first_day, scenario, state = self._fragment(
+                iteration * self.config.fragments_per_iteration + part
+            )
+            played = self._play(scenario, self._explore, state)
+            self.replay.add(tile, first_day, played, self._decisions(scenario, played))
+        runners = max(1, self.num_workers or 1)
+        rows = self.config.updates_per_iteration * self.config.total_train_batch_size // runners
+        return self.replay.draw(rows, lambda tile: self.source.load("train", tile))
+
+    def _sample_advantages(self, iteration: int) -> dict[str, Tensor]:
+        """PPO: on-policy decisions with advantages and value targets."""
+        _, _, scenario, state = self._fragment(iteration)
+        played = self._play(scenario, self._explore, state)
+        decisions = self._decisions(scenario, played)
+        flat = played.columns[Columns.OBS]
+        values = self.module.compute_values({Columns.OBS: flat})
+        advantage = generalized_advantages(decisions, values, self.config.lambda_)
+        day, inventory = decisions.day, decisions.inventory
+        kept = (Columns.OBS, Columns.ACTIONS, Columns.ACTION_LOGP, Columns.ACTION_DIST_INPUTS)
+        columns = {name: played.columns[name][day, inventory] for name in kept}
+        columns[Postprocessing.ADVANTAGES] = advantage
+        columns[Postprocessing.VALUE_TARGETS] = advantage + values[day, inventory]
+        columns["weight"] = decisions.weight
+        limit = self.config.total_train_batch_size // max(1, self.num_workers or 1)
+        if len(day) > limit:
+            # PPO learns from a stated subsample, not from every row it simulated.
+            keep = torch.randperm(len(day))[:limit]
+            columns = {name: column[keep] for name, column in columns.items()}
+        return columns
+
+    def _sample_windows(self, iteration: int) -> dict[str, Tensor]:
+        """DS: windows of inventories with random initial stock, one per row."""
+        runners = max(1, self.num_workers or 1)
+        rows = self.config.total_train_batch_size // runners
+        parts = []
+        for update in range(self.config.updates_per_iteration):
+            _, _, scenario, state = self._fragment(
+                iteration * self.config.updates_per_iteration + update
+            )
+            pick = torch.randint(0, scenario.num_inventories, (rows,))
+            window = _count_governed_days(scenario.inventories(pick))
+            stock = state.stack()[pick]
+            parts.append(scenario_columns(window, InventoryState.unstack(stock)))
+            self._count_steps(window)
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    # -- playing --------------------------------------------------------------------
+
+    def _fragment(self, number: int) -> tuple[int, int, Scenario, InventoryState]:
+        """Tile, first day, scenario and random initial stock of the number-th fragment.
+
+        Every tile comes up once before any comes up twice.
+        """
+        workers = max(1, self.num_workers or 1)
+        mine = range(max(0, self.worker_index - 1), self.source.num_tiles("train"), workers)
+        if not mine:
+            # More runners than tiles: share the tiles, on other days.
+            mine = range(self.source.num_tiles("train"))
+        generator = torch.Generator().manual_seed(
+            derive_seed("fragment", self.config.seed or 0, self.worker_index, number)
+        )
+        order = torch.randperm(
+            len(mine),
+            generator=torch.Generator().manual_seed(
+                derive_seed("order", self.config.seed or 0, number // len(mine))
+            ),
+        )
+        tile = mine[int(order[number % len(mine)])]
+        scenario = self.source.load("train", tile)
+        length = min(self.config.fragment_days, scenario.num_days)
+        first = int(torch.randint(0, scenario.num_days - length + 1, (), generator=generator))
+        window = scenario.days(first, first + length)
+        return tile, first, window, self.config.initial_stock(window, generator)
+
+    def _explore(self, observation: Observation) -> Decision:
+        flat = observation.flatten()
+        out = self.module.forward_exploration({Columns.OBS: flat})
+        order = out.pop(Columns.ACTIONS_FOR_ENV).squeeze(-1)
+        if self.config.rows == "advantages":
+            out[Columns.OBS] = flat
+        return Decision(order, out)
+
+    def _play(self, scenario: Scenario, policy: Policy, state: InventoryState) -> Trajectory:
+        played = rollout(scenario, policy, state, record=True)
+        cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
+        unit = scenario.holding_cost * scenario.scale[0]
+        self.metrics.log_value("cost_in_scales", float((cost.mean(0) / unit).mean()), window=1)
+        self._count_steps(scenario)
+        return played
+
+    def _decisions(self, scenario: Scenario, played: Trajectory) -> Any:
+        return extract_decisions(
+            scenario,
+            played,
+            gamma=self.config.gamma,
+            weight_power=self.config.weight_power,
+        )
+
+    def _count_steps(self, scenario: Scenario) -> None:
+        steps = scenario.num_days * scenario.num_inventories
+        self.num_env_steps_sampled_lifetime += steps
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum")
+        self.metrics.log_value(NUM_EPISODES, scenario.num_inventories, reduce="sum")
+
+    def _evaluate(self) -> SampleBatch:
+        workers = max(1, self.num_workers or 1)
+        summary, steps, inventories = summarize_source(
+            self.source,
+            self.config.split,
+            self.module.policy.decide,
+            first_tile=max(0, self.worker_index - 1),
+            every=workers,
+        )
+        for name, value in summary.items():
+            self.metrics.log_value(name, value, window=1)
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum")
+        self.metrics.log_value(NUM_EPISODES, inventories, reduce="sum")
+        # RLlib counts the rows it evaluated; nobody reads them.
+        return SampleBatch({Columns.REWARDS: torch.zeros(inventories)})
+
+    # -- state --------------------------------------------------------------------
+
+    @override(Checkpointable)
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime,
+            "iteration": self._iteration,
+        }
+        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+            state[COMPONENT_RL_MODULE] = self.module.get_state(**kwargs)
+            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
+        return state
+
+    @override(Checkpointable)
+    def set_state(self, state: dict[str, Any]) -> None:
+        if COMPONENT_RL_MODULE in state:
+            number = state.get(WEIGHTS_SEQ_NO, 0)
+            if number == 0 or self._weights_seq_no < number:
+                weights = state[COMPONENT_RL_MODULE]
+                if isinstance(weights, ray.ObjectRef):
+                    weights = ray.get(weights)
+                self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
+            self._weights_seq_no = max(self._weights_seq_no, number)
+        self.num_env_steps_sampled_lifetime = state.get(
+            NUM_ENV_STEPS_SAMPLED_LIFETIME, self.num_env_steps_sampled_lifetime
+        )
+        self._iteration = state.get("iteration", self._iteration)
+
+    @override(Checkpointable)
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[()], dict[str, Any]]:
+        return (), {"config": self.config}
+
+    @override(Checkpointable)
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        return [(COMPONENT_RL_MODULE, self.module)]
+
+
+def _count_governed_days(window: Scenario) -> Scenario:
+    """DS counts what its orders decide: not the warm-up, not the cut days at the end."""
+    _, governed = governed_days(window.review, window.lead_time, window.review_period)
+    counted = governed if window.counted is None else governed & window.counted
+    return replace(window, counted=counted)

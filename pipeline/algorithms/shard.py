@@ -1,0 +1,193 @@
+"""What the three algorithms share: configuration, sampling and weight sync.
+
+Everything else is RLlib's: Algorithm, AlgorithmConfig, LearnerGroup, Learner, RLModule,
+checkpoints, evaluation, fault tolerance.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.utils.annotations import override
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    ENV_RUNNER_SAMPLING_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    SYNCH_WORKER_WEIGHTS_TIMER,
+    TIMERS,
+)
+from torch import Tensor
+
+from envs.errors import ClusterError
+from envs.state import InventoryState, Scenario
+from pipeline.action_models import ActionModel, ActionModelKind
+from pipeline.algorithms.runner import ShardRunner
+from pipeline.sources import ScenarioSource, Split, training_start
+
+Rows = Literal["replayed", "advantages", "windows"]
+
+
+class ShardSettings:
+    """Mixin of the three configs: where inventories come from and how they are played."""
+
+    source: ScenarioSource | None
+    split: Split
+    action_model: ActionModelKind
+    fragment_days: int
+    weight_power: float
+    hidden: Sequence[int]
+    initial_action: float
+    initial_stock: Callable[[Scenario, torch.Generator], InventoryState]
+
+    def _set_shard_defaults(self: Any, rows: Rows) -> None:
+        self.rows = rows
+        self.source = None
+        self.split = "train"
+        self.action_model = ActionModelKind.BOTH
+        self.action_low, self.action_high, self.coefficient_high = 0.0, 3.0, 1.0
+        self.fragment_days = 56
+        self.weight_power = 0.5
+        self.hidden = (64, 64)
+        self.initial_action = 0.4
+        self.initial_stock = training_start
+        self.updates_per_iteration = 1
+        self.fragments_per_iteration = 1
+        self.env_runner_cls = ShardRunner
+        self.num_env_runners = 0
+        self.restart_failed_env_runners = True
+        self.max_num_env_runner_restarts = 100
+        self.merge_env_runner_states = False
+        self.broadcast_env_runner_states = False
+        self.normalize_actions = False
+        self.clip_actions = False
+        self.framework_str = "torch"
+
+    def inventories(
+        self: Any,
+        *,
+        source: ScenarioSource,
+        action_model: ActionModelKind | str,
+        initial_stock: Callable[[Scenario, torch.Generator], InventoryState] | None = None,
+    ) -> Any:
+        """Says which inventories are trained on, and with which action model.
+
+        Args:
+            source: Scenarios tile by tile; picklable.
+            action_model: none, base, coeff or both.
+            initial_stock: Draws the stock that a training fragment starts with.
+        """
+        self.source = source
+        model = ActionModel(action_model, source.layout.basis)
+        self.action_model = model.kind
+        if initial_stock is not None:
+            self.initial_stock = initial_stock
+        infinite = float("inf")
+        self.observation_space = gym.spaces.Box(
+            -infinite, infinite, (source.layout.size,), np.float32
+        )
+        self.action_space = gym.spaces.Box(-infinite, infinite, (model.outputs,), np.float32)
+        return self
+
+    def _module_settings(self: Any) -> dict[str, Any]:
+        layout = self.source.layout
+        return {
+            "layout": {
+                "max_lead_time": layout.max_lead_time,
+                "basis": layout.basis,
+                "features": layout.features,
+            },
+            "action_model": {
+                "kind": str(self.action_model),
+                "low": self.action_low,
+                "high": self.action_high,
+                "coefficient_high": self.coefficient_high,
+            },
+            "hidden": tuple(self.hidden),
+            "initial_action": self.initial_action,
+        }
+
+
+def _sample(runner: ShardRunner, iteration: int) -> tuple[int, dict[str, Tensor], Any]:
+    (batch,) = runner.sample(iteration=iteration)
+    return runner.worker_index, dict(batch), runner.get_metrics()
+
+
+class ShardAlgorithm(Algorithm):  # type: ignore[misc]
+    """Mixin of the three algorithms: sampling from shards with faults, and weight sync."""
+
+    @override(Algorithm)
+    def setup(self, config: AlgorithmConfig) -> None:
+        super().setup(config)
+        # RLlib's own first push returns early without connectors: without this line
+        # remote runners play their first fragment on weights of their own.
+        self._sync_weights()
+
+    def __repr__(self) -> str:
+        """Shown for the trial on Ray's dashboard."""
+        return f"{type(self).__name__}-{self.config.action_model}"
+
+    def _sync_weights(self) -> None:
+        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+            self.env_runner_group.sync_weights(
+                from_worker_or_learner_group=self.learner_group, policies=[DEFAULT_MODULE_ID]
+            )
+
+    def _collect(self) -> dict[str, Tensor]:
+        """Rows of all shards, each shard exactly once; restarts runners that died."""
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+            got = self._sample_all_shards()
+        self.metrics.aggregate([metrics for _, metrics in got], key=ENV_RUNNER_RESULTS)
+        if len(got) == 1:
+            return got[0][0]
+        names = list(got[0][0])
+        return {name: torch.cat([torch.as_tensor(c[name]) for c, _ in got]) for name in names}
+
+    def _sample_all_shards(self, patience_s: float = 300.0) -> list[tuple[dict[str, Tensor], Any]]:
+        group = self.env_runner_group
+        if group.num_remote_env_runners() == 0:
+            _, columns, metrics = _sample(group.local_env_runner, self.iteration)
+            return [(columns, metrics)]
+        wanted = set(range(1, group.num_remote_env_runners() + 1))
+        got: dict[int, tuple[dict[str, Tensor], Any]] = {}
+        deadline = time.monotonic() + patience_s
+        while wanted - set(got):
+            missing = sorted((wanted - set(got)) & set(group.healthy_env_runner_ids()))
+            for worker, columns, metrics in group.foreach_env_runner(
+                _sample,
+                kwargs={"iteration": self.iteration},
+                local_env_runner=False,
+                remote_worker_ids=missing,
+                timeout_seconds=self.config.sample_timeout_s,
+            ):
+                got[worker] = (columns, metrics)
+            if not wanted - set(got):
+                break
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    "env runners", sorted(wanted - set(got)),
+                    "Check the cluster's nodes and free memory, then run the same command "
+                    "again: it resumes from the last checkpoint.",
+                    f"did not come back within {patience_s:.0f} s",
+                )  # fmt: skip
+            self.restore_env_runners(group)
+            time.sleep(0.5)
+        return [got[worker] for worker in sorted(got)]
+
+    def _timesteps(self) -> dict[str, int]:
+        """What RLlib's learning-rate schedules count."""
+        key = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+        return {NUM_ENV_STEPS_SAMPLED_LIFETIME: int(self.metrics.peek(key, default=0))}
+
+    @staticmethod
+    def _batch(columns: dict[str, Tensor]) -> MultiAgentBatch:
+        rows = len(next(iter(columns.values())))
+        return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=rows)

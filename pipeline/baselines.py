@@ -1,0 +1,163 @@
+"""Baselines that share the table with the learned policies.
+
+Each is a policy under the same simulator, start and demand. What a baseline has to
+choose it chooses on training or validation inventories, never on test days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.rollout import Decision, Policy
+from envs.state import Observation, Scenario
+from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy
+from pipeline.features import BASIS, FEATURES
+from pipeline.sources import ScenarioSource, Split
+
+FORECAST = BASIS.index("near_forecast")
+SAFETY_FACTORS = tuple(np.round(np.arange(-0.5, 3.01, 0.1), 2).tolist())
+LEVEL_FACTORS = tuple(np.round(np.geomspace(0.2, 4.0, 40), 3).tolist())
+
+
+def _feature(observation: Observation, name: str) -> Tensor:
+    return observation.features[..., FEATURES.index(name)]
+
+
+def order_up_to(level: Tensor, observation: Observation) -> Decision:
+    """Orders what the inventory position lacks to ``level`` [N] units."""
+    return Decision((level - observation.stock.sum(-1)).clamp(min=0.0))
+
+
+def _best_candidates(
+    source: ScenarioSource,
+    split: Split,
+    candidates: Sequence[float],
+    policy_of: Callable[[float], PolicyFor],
+    group_of: Callable[[Scenario], Tensor],
+    groups: int,
+) -> list[float]:
+    """For each group of inventories the candidate with the least cost on a split."""
+    cost = np.zeros((len(candidates), groups))
+    for tile in range(source.num_tiles(split)):
+        scenario = source.load(split, tile)
+        group = group_of(scenario).numpy()
+        for row, candidate in enumerate(candidates):
+            rows = evaluate_scenario(scenario, policy_of(candidate))
+            np.add.at(cost[row], group, np.nan_to_num(rows["cost"].to_numpy()))
+    return [candidates[best] for best in cost.argmin(0)]
+
+
+@dataclass(frozen=True)
+class ForecastSafetyStock:
+    """Order-up-to forecast + k * z * error: what most planning systems do.
+
+    z is the normal quantile of the critical ratio b / (b + h), error the standard
+    deviation of the forecast over the protection period; one safety factor k for all is
+    tuned on validation inventories.
+    """
+
+    safety_factor: float
+
+    @classmethod
+    def tune(cls, source: ScenarioSource) -> ForecastSafetyStock:
+        """The safety factor with the least validation cost."""
+        (best,) = _best_candidates(
+            source,
+            "validation",
+            SAFETY_FACTORS,
+            lambda factor: play_policy(cls(factor)),
+            lambda scenario: torch.zeros(scenario.num_inventories, dtype=torch.long),
+            groups=1,
+        )
+        return cls(best)
+
+    def __call__(self, observation: Observation) -> Decision:
+        """A :data:`~envs.rollout.Policy`."""
+        ratio = _feature(observation, "critical_ratio").clamp(1e-6, 1 - 1e-6)
+        quantile = torch.special.ndtri(ratio)
+        error = _feature(observation, "forecast_error") * observation.scale
+        level = observation.basis[..., FORECAST] + self.safety_factor * quantile * error
+        return order_up_to(level, observation)
+
+
+@dataclass(frozen=True)
+class BaseStockPerClass:
+    """A constant base-stock level per inventory: its scale on the first day times a factor.
+
+    The factor is the best one, on training inventories, of the inventory's class: critical
+    ratio (4 bands) x share of days without demand (3 bands) x protection period (3 bands).
+    """
+
+    factors: list[float] = field(default_factory=list)
+
+    CLASSES: ClassVar[int] = 36
+
+    @staticmethod
+    def class_of(scenario: Scenario) -> Tensor:
+        """[N] class of each inventory, as of the first day."""
+        first = scenario.features[0]
+        ratio = torch.bucketize(
+            first[:, FEATURES.index("critical_ratio")], torch.tensor([0.87, 0.93, 0.96])
+        )
+        zeros = torch.bucketize(first[:, FEATURES.index("zero_share")], torch.tensor([0.2, 0.6]))
+        span = torch.bucketize(
+            (scenario.lead_time + scenario.review_period).float(), torch.tensor([6.0, 12.0])
+        )
+        return (ratio * 3 + zeros) * 3 + span
+
+    @classmethod
+    def tune(cls, source: ScenarioSource) -> BaseStockPerClass:
+        """The factor of every class with the least cost on training inventories."""
+        return cls(
+            _best_candidates(
+                source,
+                "train",
+                LEVEL_FACTORS,
+                lambda factor: cls([factor] * cls.CLASSES).policy_for,
+                cls.class_of,
+                cls.CLASSES,
+            )
+        )
+
+    def policy_for(self, scenario: Scenario) -> tuple[Scenario, Policy]:
+        """The levels of a tile, fixed on its first day."""
+        factor = torch.tensor(self.factors)[self.class_of(scenario)]
+        level = factor * scenario.scale[0]
+        return scenario, lambda observation: order_up_to(level, observation)
+
+
+def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
+    """Least cost of anyone who knows all demand: a lower bound, not a policy.
+
+    An order matters only from its arrival on, so it is decided then: the scenario is
+    exchanged for one without lead times whose orders are placed on arrival days. Between
+    two arrivals a unit demanded s days after the first is worth stocking while
+    h * s <= b; the order fills up to the demand that is.
+    """
+    lead, period = scenario.lead_time, scenario.review_period
+    days, n = scenario.demand.shape
+    day = torch.arange(days).unsqueeze(1)
+    source = day - lead
+    arrival = torch.where(source >= 0, scenario.review.gather(0, source.clamp(min=0)), False)
+    worth = torch.floor(scenario.shortage_cost / scenario.holding_cost.clamp(min=1e-12)) + 1
+    if scenario.backlog:
+        worth = torch.full_like(worth, float(days))  # owed demand is never too late to serve
+    span = torch.minimum(period.to(worth.dtype), worth).long()
+    running = torch.cat((scenario.demand.new_zeros(1, n), scenario.demand.cumsum(0)))
+    level = running.gather(0, (day + span).clamp(max=days)) - running[:days]
+    exchanged = replace(
+        scenario,
+        lead_time=torch.zeros_like(lead),
+        review=arrival,
+        order_lead_time=None,
+        fill=None,
+        scale=torch.ones_like(scenario.scale),
+        basis=level.unsqueeze(-1),
+    )
+    return exchanged, lambda observation: order_up_to(observation.basis[..., 0], observation)

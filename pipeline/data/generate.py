@@ -1,0 +1,177 @@
+"""Makes a data set of retail-like demand, tile by tile, in one or several processes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+
+from envs.errors import DataError
+from pipeline.data.progress import Progress
+from pipeline.data.retail import Market, RetailParameters
+from pipeline.data.schema import (
+    DEFAULT_HISTORY_DAYS,
+    DEFAULT_TILE_ROWS,
+    DEFAULT_VALIDATION_SHARE,
+    TILES_PER_PART,
+    TRAIN,
+    VALIDATION,
+    Manifest,
+)
+from pipeline.data.terms import SupplyTerms
+from pipeline.data.writer import (
+    PanelSpec,
+    PanelWriter,
+    PartSummary,
+    PartWriter,
+    default_test_start,
+)
+
+DEFAULT_FIRST_DAY = date(2024, 1, 1)
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """A tile to be made: rows [first, first + rows) in panel order."""
+
+    number: int
+    first: int
+    rows: int
+    split: str
+
+
+def plan_tiles(inventories: int, tile_rows: int, validation_share: float) -> list[TilePlan]:
+    """Cut N inventories into tiles: training first, then validation, never mixed.
+
+    Raises:
+        DataError: The share is not in [0, 1), or leaves a split empty.
+    """
+    if not 0 <= validation_share < 1:
+        raise DataError("validation_share", validation_share, "Use a share, 0 or more, below 1.")
+    validation = round(validation_share * inventories)
+    if validation == 0 < validation_share or validation == inventories:
+        raise DataError(
+            "validation_share",
+            validation_share,
+            "Use more inventories or another share.",
+            f"leaves a split of the {inventories} inventories empty",
+        )
+    plans: list[TilePlan] = []
+    first = 0
+    for split, count in ((TRAIN, inventories - validation), (VALIDATION, validation)):
+        end = first + count
+        while first < end:
+            rows = min(tile_rows, end - first)
+            plans.append(TilePlan(len(plans), first, rows, split))
+            first += rows
+    return plans
+
+
+def make(
+    inventories: int,
+    days: int,
+    seed: int,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    first_day: date = DEFAULT_FIRST_DAY,
+    history_days: int = DEFAULT_HISTORY_DAYS,
+    test_start: int | None = None,
+    validation_share: float = DEFAULT_VALIDATION_SHARE,
+    tile_rows: int = DEFAULT_TILE_ROWS,
+    parameters: RetailParameters | None = None,
+    terms: SupplyTerms | None = None,
+    order_multiple: float = 0.0,
+    backlog: bool = False,
+    jobs: int = 1,
+    overwrite: bool = False,
+) -> Manifest:
+    """Generate a data set; the same arguments give the same values, whatever `jobs` is.
+
+    Args:
+        inventories: N.
+        days: T.
+        seed: Not negative.
+        out: The folder to make.
+        name: In the manifest; default: the folder's name.
+        first_day: Calendar date of day 0.
+        history_days: Days that only feed features.
+        test_start: First test day; default: the last 28 % of the days are the test.
+        validation_share: Share of the inventories kept for validation.
+        tile_rows: Inventories per tile. Part of what fixes the values.
+        parameters, terms: Distributions of demand and of supply terms.
+        order_multiple, backlog: As in the manifest.
+        jobs: Processes; parts of 64 tiles are shared out among them.
+        overwrite: Replace an existing data set.
+
+    Raises:
+        DataError: An argument is out of range, or `out` cannot be written.
+    """
+    parameters, terms = parameters or RetailParameters(), terms or SupplyTerms()
+    if inventories < 1:
+        raise DataError("inventories", inventories, "Use 1 or more.")
+    if seed < 0:
+        raise DataError("seed", seed, "Use 0 or more.")
+    start = default_test_start(days) if test_start is None else test_start
+    spec = PanelSpec(
+        name=name or Path(out).resolve().name,
+        source=(
+            f"Generated retail-like demand ({parameters.describe()}); {terms.describe()}."
+        ),
+        seed=seed,
+        first_day=first_day,
+        num_days=days,
+        history_days=history_days,
+        test_start=start,
+        tile_rows=tile_rows,
+        order_multiple=order_multiple,
+        backlog=backlog,
+    )  # fmt: skip
+    window = min(start - history_days, days - start)
+    if terms.longest > window:
+        raise DataError(
+            "days",
+            days,
+            f"Use more days, or lead times and review periods that span at most {window} days.",
+            f"is too short: lead time + jitter + review period span up to {terms.longest} days, "
+            f"there are {start - history_days} training days and {days - start} test days",
+        )
+    plans = plan_tiles(inventories, tile_rows, validation_share)
+    last_launch = max(1, start - 28)
+    market = Market(seed, inventories, days, first_day, last_launch, parameters, terms)
+    parts = [plans[i : i + TILES_PER_PART] for i in range(0, len(plans), TILES_PER_PART)]
+    progress = Progress("data make", inventories, "inventories")
+    with PanelWriter(out, spec, overwrite) as writer:
+        if min(jobs, len(parts)) <= 1:
+            for plan in plans:
+                writer.write(*market.tile(plan.number, plan.first, plan.rows), plan.split)
+                progress.add(plan.rows)
+        else:
+            # Processes are spawned: forking a process that holds Arrow's threads can hang.
+            context = get_context("spawn")
+            with ProcessPoolExecutor(min(jobs, len(parts)), mp_context=context) as pool:
+                futures = [
+                    pool.submit(make_part, writer.directory, spec, market, number, part)
+                    for number, part in enumerate(parts)
+                ]
+                try:
+                    for future in as_completed(futures):
+                        summary = future.result()
+                        writer.add_part(summary)
+                        progress.add(sum(summary.tile_rows))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        return writer.finish()
+
+
+def make_part(
+    directory: Path, spec: PanelSpec, market: Market, number: int, plans: list[TilePlan]
+) -> PartSummary:
+    """Write one part of a generated data set; runs in a worker process."""
+    writer = PartWriter(directory, spec, number)
+    for plan in plans:
+        writer.write(*market.tile(plan.number, plan.first, plan.rows), plan.split)
+    return writer.close()

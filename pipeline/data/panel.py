@@ -1,0 +1,285 @@
+"""Reads a data-set folder tile by tile.
+
+A tile is one row group of a panel part: up to `tile_rows` inventories of one split. Shape
+letters: n rows of the tile, T days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from envs.errors import DataError
+from pipeline.data.schema import (
+    INVENTORIES,
+    PANEL,
+    QUANTITIES,
+    SPLITS,
+    STATIC_COLUMNS,
+    Manifest,
+    inventories_schema,
+    panel_schema,
+)
+
+Split = Literal["train", "validation"]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TileRef:
+    """Where a tile is."""
+
+    index: int
+    """Number of the tile in the data set; also its row group in inventories.parquet."""
+    part: str
+    """Panel file, relative to the data set."""
+    row_group: int
+    """Row group in that file."""
+    rows: int
+    split: str
+    first_row: int
+    """Position of the tile's first inventory in panel order."""
+
+
+@dataclass
+class RawTile:
+    """One tile as arrays. The dynamic arrays are read-only views of Arrow buffers."""
+
+    inventory_id: Array
+    """[n] object (str)."""
+    static: dict[str, Array]
+    """Column of inventories.parquet -> [n]; text columns are object arrays."""
+    dynamic: dict[str, Array]
+    """Quantity -> [n, T], dtype as in `QUANTITIES`."""
+
+
+class Panel:
+    """A data set on disk.
+
+    Opening reads the manifest and the Parquet footers, never a column. Nothing stays in memory
+    but the list of tiles, so a `Panel` pickles to a few kilobytes and is cheap to send to a
+    worker.
+
+    Args:
+        directory: The data-set folder.
+
+    Raises:
+        DataError: The manifest is missing or wrong, or a file is missing, truncated, or has
+            other rows, columns or tiles than the manifest says. (`data check` also verifies
+            checksums and values.)
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self.manifest = Manifest.read(self.directory)
+        self._metadata: dict[str, pq.FileMetaData] = {}
+        self._tiles = self._open()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Footers are re-read on demand by whoever receives the panel.
+        return {**self.__dict__, "_metadata": {}}
+
+    def tiles(self, split: Split | None = None) -> list[TileRef]:
+        """The tiles of a split, or all of them (None), in panel order.
+
+        Raises:
+            DataError: `split` is neither train nor validation.
+        """
+        if split is None:
+            return list(self._tiles)
+        if split not in SPLITS:
+            raise DataError("split", split, f"Use one of {', '.join(SPLITS)}, or None for all.")
+        return [tile for tile in self._tiles if tile.split == split]
+
+    def read(self, tile: TileRef, quantities: Iterable[str] | None = None) -> RawTile:
+        """Read one tile; only the quantities asked for (None: all) leave the disk.
+
+        Raises:
+            DataError: Unknown quantity, or the file is damaged (the message names it).
+        """
+        wanted = list(QUANTITIES) if quantities is None else list(quantities)
+        if unknown := [name for name in wanted if name not in QUANTITIES]:
+            raise DataError("quantity", unknown[0], f"Use some of {', '.join(QUANTITIES)}.")
+        static = self._read_row_group(INVENTORIES, tile.index, list(STATIC_COLUMNS))
+        columns = {name: _to_numpy(static.column(name)) for name in STATIC_COLUMNS}
+        dynamic: dict[str, Array] = {}
+        if wanted:
+            table = self._read_row_group(tile.part, tile.row_group, wanted)
+            for name in wanted:
+                values = table.column(name).combine_chunks()
+                if isinstance(values, pa.ChunkedArray):
+                    values = values.chunk(0)
+                flat = values.flatten().to_numpy(zero_copy_only=True)
+                dynamic[name] = flat.reshape(tile.rows, self.manifest.num_days)
+        return RawTile(columns["inventory_id"], columns, dynamic)
+
+    def read_inventories(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Columns of inventories.parquet (None: all), in panel order.
+
+        Raises:
+            DataError: Unknown column, or the file is damaged.
+        """
+        wanted = list(STATIC_COLUMNS) if columns is None else list(columns)
+        if unknown := [name for name in wanted if name not in STATIC_COLUMNS]:
+            raise DataError("column", unknown[0], f"Use some of {', '.join(STATIC_COLUMNS)}.")
+        try:
+            return pq.read_table(self.directory / INVENTORIES, columns=wanted, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.directory / INVENTORIES, error) from error
+
+    def _read_row_group(self, name: str, row_group: int, columns: list[str]) -> pa.Table:
+        path = self.directory / name
+        try:
+            # No memory map: a file that shrinks under a map kills the process.
+            with pq.ParquetFile(path, metadata=self._footer(name)) as file:
+                return file.read_row_group(row_group, columns=columns, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+
+    def _footer(self, name: str) -> pq.FileMetaData:
+        if name not in self._metadata:
+            path = self.directory / name
+            try:
+                self._metadata[name] = pq.read_metadata(path)
+            except (OSError, pa.ArrowException) as error:
+                raise _damaged(path, error) from error
+        return self._metadata[name]
+
+    def _open(self) -> list[TileRef]:
+        manifest = self.manifest
+        if INVENTORIES not in manifest.files:
+            raise _inconsistent("files", INVENTORIES, "is not listed in the manifest")
+        for name, info in manifest.files.items():
+            path = self.directory / name
+            if not path.is_file():
+                raise _inconsistent("file", str(path), "is listed in the manifest but is missing")
+            if (size := path.stat().st_size) != info.bytes:
+                raise _inconsistent(
+                    "file",
+                    str(path),
+                    f"has {size:,} bytes and the manifest says {info.bytes:,}: it is truncated "
+                    "or was changed",
+                )
+            if (rows := self._footer(name).num_rows) != info.rows:
+                raise _inconsistent(
+                    "file", str(path), f"has {rows:,} rows and the manifest says {info.rows:,}"
+                )
+        parts = sorted(name for name in manifest.files if name.startswith(f"{PANEL}/"))
+        self._check_schema(INVENTORIES, inventories_schema())
+        for part in parts:
+            self._check_schema(part, panel_schema(manifest.num_days))
+        return self._list_tiles(parts)
+
+    def _check_schema(self, name: str, expected: pa.Schema) -> None:
+        path = self.directory / name
+        found = self._footer(name).schema.to_arrow_schema()
+        for field in expected:
+            if field.name not in found.names:
+                raise _inconsistent(f"column of {path.name}", field.name, "is missing")
+            if (kind := found.field(field.name).type) != field.type:
+                raise _inconsistent(
+                    f"column of {path.name}", field.name, f"is {kind} and must be {field.type}"
+                )
+
+    def _list_tiles(self, parts: list[str]) -> list[TileRef]:
+        inventories = self._footer(INVENTORIES)
+        split_column = list(STATIC_COLUMNS).index("split")
+        tiles: list[TileRef] = []
+        first_row = 0
+        for part in parts:
+            footer = self._footer(part)
+            for row_group in range(footer.num_row_groups):
+                index, rows = len(tiles), footer.row_group(row_group).num_rows
+                if (
+                    index >= inventories.num_row_groups
+                    or inventories.row_group(index).num_rows != rows
+                ):
+                    raise _inconsistent(
+                        "file",
+                        str(self.directory / INVENTORIES),
+                        f"has row groups that do not match tile {index} ({part})",
+                    )
+                statistics = inventories.row_group(index).column(split_column).statistics
+                if statistics is None or statistics.min != statistics.max:
+                    raise _inconsistent("split", f"tile {index}", "mixes train and validation")
+                if statistics.min not in SPLITS:
+                    raise _inconsistent("split", str(statistics.min), "is unknown")
+                tiles.append(TileRef(index, part, row_group, rows, statistics.min, first_row))
+                first_row += rows
+        if not (
+            len(tiles) == inventories.num_row_groups and first_row == self.manifest.num_inventories
+        ):
+            raise _inconsistent(
+                "num_inventories",
+                self.manifest.num_inventories,
+                f"does not match the panel ({first_row:,} rows)",
+            )
+        return tiles
+
+
+def validate_inventories(panel: Panel) -> None:
+    """Check that every inventory can be played on this data set; training calls it first.
+
+    An order must be able to arrive, and at least one day to be counted, on the training days
+    and on the test days: lead_time + lead_time_jitter + review_period <= either. Reads six
+    columns of inventories.parquet.
+
+    Raises:
+        DataError: Naming the first inventory that breaks a rule, its value and the rule.
+    """
+    manifest = panel.manifest
+    columns = [
+        "inventory_id", "lead_time", "lead_time_jitter", "review_period", "review_offset",
+        "fill_min", "shortage_cost", "holding_cost", "weight",
+    ]  # fmt: skip
+    table = panel.read_inventories(columns)
+    c = {name: _to_numpy(table.column(name)) for name in columns}
+    lead, jitter = c["lead_time"].astype(np.int64), c["lead_time_jitter"].astype(np.int64)
+    period, offset = c["review_period"].astype(np.int64), c["review_offset"].astype(np.int64)
+    days = min(len(manifest.train_days), len(manifest.test_days))
+    span = lead + jitter + period
+    rules: list[tuple[str, Array, Array, str]] = [
+        ("lead_time", lead, lead >= 0, "is negative"),
+        ("lead_time_jitter", jitter, jitter >= 0, "is negative"),
+        ("review_period", period, period >= 1, "is below 1"),
+        ("review_offset", offset, (offset >= 0) & (offset < period), "is not in [0, P)"),
+        ("fill_min", c["fill_min"], (c["fill_min"] >= 0) & (c["fill_min"] <= 1), "is not in [0, 1]"),
+        ("lead_time + lead_time_jitter + review_period", span, span <= days,
+         f"does not fit the data: it has {len(manifest.train_days)} training days and "
+         f"{len(manifest.test_days)} test days"),
+    ]  # fmt: skip
+    for name in ("shortage_cost", "holding_cost", "weight"):
+        good = np.isfinite(c[name]) & (c[name] >= 0)
+        rules.append((name, c[name], good, "is negative or not a number"))
+    for name, values, good, problem in rules:
+        if not good.all():
+            row = int(np.argmin(good))
+            raise DataError(
+                f"{name} of inventory {c['inventory_id'][row]}",
+                values[row].item(),
+                "Correct the inventory's attributes, or use more days, and make the data set "
+                f"again ({np.count_nonzero(~good):,} inventories are concerned).",
+                problem,
+            )
+
+
+def _to_numpy(column: pa.ChunkedArray) -> Array:
+    values: Array = column.to_numpy()
+    return values
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        "file", str(path), "Make or copy the data set again.", f"cannot be read ({error})"
+    )
+
+
+def _inconsistent(field: str, value: object, problem: str) -> DataError:
+    return DataError(field, value, "Make or copy the data set again.", problem)

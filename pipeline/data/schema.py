@@ -1,0 +1,250 @@
+"""The data contract: names, types and meanings of everything in a data-set folder.
+
+docs/data-formats.md says the same in prose. Shape letters: N inventories, n rows of one tile,
+T days.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from envs.errors import DataError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+INVENTORIES = "inventories.parquet"
+PANEL = "panel"
+TRAIN, VALIDATION = "train", "validation"
+SPLITS = (TRAIN, VALIDATION)
+
+DEFAULT_TILE_ROWS = 2048
+TILES_PER_PART = 64
+DEFAULT_HISTORY_DAYS = 56
+DEFAULT_TEST_SHARE = 0.28
+DEFAULT_VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A dynamic quantity: one value per inventory and day."""
+
+    dtype: type[np.generic]
+    meaning: str
+    known_ahead: bool
+    """True: the future values are known on the day of the decision (a plan, a calendar)."""
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "demand": Quantity(
+        np.float32, "units asked for on this day; stored as 0 while off sale", False
+    ),
+    "on_sale": Quantity(
+        np.uint8,
+        "1: the item was on sale on this day; 0: it was not, or its demand is unknown, "
+        "and the stored demand says nothing",
+        False,
+    ),
+    "price": Quantity(np.float32, "price per unit on this day, promotions included", True),
+    "promotion": Quantity(np.uint8, "1: a promotion runs on this day", True),
+    "event": Quantity(np.uint8, "1: a holiday or another calendar event", True),
+    "snap": Quantity(np.uint8, "1: benefits are paid out in the warehouse's region", True),
+}
+
+STATIC_COLUMNS: dict[str, pa.DataType] = {
+    "inventory_id": pa.string(),
+    "sku": pa.string(),
+    "warehouse": pa.string(),
+    "split": pa.string(),
+    "lead_time": pa.int16(),
+    "lead_time_jitter": pa.int16(),
+    "fill_min": pa.float32(),
+    "review_period": pa.int16(),
+    "review_offset": pa.int16(),
+    "shortage_cost": pa.float32(),
+    "holding_cost": pa.float32(),
+    "weight": pa.float32(),
+    "sales_class": pa.string(),
+    "category": pa.string(),
+    "price": pa.float32(),
+}
+
+STATIC_MEANINGS: dict[str, str] = {
+    "inventory_id": 'unique name, "sku@warehouse"',
+    "sku": "stock keeping unit",
+    "warehouse": "warehouse or store",
+    "split": "train or validation; all rows of a tile have the same",
+    "lead_time": "L, days from an order to its arrival, nominal",
+    "lead_time_jitter": "J, days: an order takes L + U{-J..J}, never below 0; 0 = constant",
+    "fill_min": "an order arrives with a fraction U[fill_min, 1] of it; 1 = always whole",
+    "review_period": "P, days between two reviews",
+    "review_offset": "o in [0, P): reviewed on the days t with (t - o) mod P = 0",
+    "shortage_cost": "b, money per unit short",
+    "holding_cost": "h, money per unit left over at the end of a day",
+    "weight": "weight in averages over inventories; the manifest says what it is",
+    "sales_class": "A+, A, B, C, D by cumulative share of demand on training days; Z: no demand",
+    "category": "product category",
+    "price": "regular price per unit",
+}
+
+SALES_CLASSES = ("A+", "A", "B", "C", "D", "Z")
+# Inventories in order of falling demand; an inventory belongs to the first class whose bound
+# is not reached by the demand of all inventories before it.
+SALES_CLASS_BOUNDS = {"A+": 0.20, "A": 0.50, "B": 0.80, "C": 0.95, "D": 1.0}
+
+DEFAULT_WEIGHT_MEANING = "mean demand per day over the training days on sale, in units"
+
+
+class QuantityInfo(BaseModel):
+    """What the manifest says about a dynamic quantity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    dtype: Literal["float32", "uint8"]
+    meaning: str
+    known_ahead: bool
+
+
+class FileInfo(BaseModel):
+    """What the manifest says about a file; `rows` is the number of inventories in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rows: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Manifest(BaseModel):
+    """`manifest.json`: the description of a data set.
+
+    Days are indices from 0 (`first_day`). Days [0, history_days) only feed features, training
+    and validation use [history_days, test_start), the test uses [test_start, num_days) on all
+    inventories.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    source: str
+    seed: int = Field(ge=0)
+    first_day: date
+    num_days: int = Field(gt=0)
+    num_inventories: int = Field(gt=0)
+    tile_rows: int = Field(gt=0)
+    history_days: int = Field(ge=0)
+    test_start: int = Field(gt=0)
+    quantities: dict[str, QuantityInfo]
+    order_multiple: float = Field(default=0.0, ge=0.0)
+    """Orders are rounded to multiples of this; 0 = continuous orders."""
+    backlog: bool = False
+    """True: unmet demand is owed; False: it is lost."""
+    weight_meaning: str = DEFAULT_WEIGHT_MEANING
+    files: dict[str, FileInfo]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        check_days(self.num_days, self.history_days, self.test_start)
+        for name, quantity in QUANTITIES.items():
+            stated = self.quantities.get(name)
+            if stated is None:
+                raise ValueError(f"quantities has no {name!r}")
+            if stated.dtype != np.dtype(quantity.dtype).name:
+                raise ValueError(f"quantities.{name}.dtype is {stated.dtype!r}")
+        if unknown := set(self.quantities) - set(QUANTITIES):
+            raise ValueError(f"quantities has the unknown {sorted(unknown)}")
+        return self
+
+    @property
+    def train_days(self) -> range:
+        """Days that training and validation use."""
+        return range(self.history_days, self.test_start)
+
+    @property
+    def test_days(self) -> range:
+        """Days that only the test uses."""
+        return range(self.test_start, self.num_days)
+
+    def day(self, t: int) -> date:
+        """The calendar date of day index t."""
+        return self.first_day + timedelta(days=t)
+
+    @classmethod
+    def read(cls, directory: Path) -> Manifest:
+        """Read and validate `directory/manifest.json`.
+
+        Raises:
+            DataError: It is missing, is not JSON, or breaks the contract.
+        """
+        path = Path(directory) / MANIFEST
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise DataError(
+                "data set",
+                str(directory),
+                "Name a folder made by `data make` or `data import`.",
+                f"has no readable {MANIFEST} ({error.strerror})",
+            ) from error
+        try:
+            return cls.model_validate(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise DataError(
+                "manifest", str(path), "Make the data set again.", f"is not JSON ({error})"
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "manifest"
+            raise DataError(
+                f"{MANIFEST}: {where}",
+                str(path),
+                "Make the data set again with this version of `data make` or `data import`.",
+                f"breaks the data contract ({first['msg']})",
+            ) from error
+
+    def write(self, directory: Path) -> None:
+        """Write `directory/manifest.json`."""
+        path = Path(directory) / MANIFEST
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def quantity_infos() -> dict[str, QuantityInfo]:
+    """`QUANTITIES` as the manifest states it."""
+    return {
+        name: QuantityInfo.model_validate(
+            {
+                "dtype": np.dtype(q.dtype).name,
+                "meaning": q.meaning,
+                "known_ahead": q.known_ahead,
+            }
+        )
+        for name, q in QUANTITIES.items()
+    }
+
+
+def check_days(num_days: int, history_days: int, test_start: int) -> None:
+    """Raise ValueError unless 0 <= history_days < test_start < num_days."""
+    if not 0 <= history_days < test_start < num_days:
+        raise ValueError(
+            f"days must satisfy 0 <= history_days ({history_days}) < test_start ({test_start}) "
+            f"< num_days ({num_days})"
+        )
+
+
+def panel_schema(num_days: int) -> pa.Schema:
+    """Arrow schema of a panel part: the id and one fixed-size list of T values per quantity."""
+    fields = [pa.field("inventory_id", pa.string(), nullable=False)]
+    for name, quantity in QUANTITIES.items():
+        item = pa.field("element", pa.from_numpy_dtype(quantity.dtype), nullable=False)
+        fields.append(pa.field(name, pa.list_(item, num_days), nullable=False))
+    return pa.schema(fields)
+
+
+def inventories_schema() -> pa.Schema:
+    """Arrow schema of `inventories.parquet`."""
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in STATIC_COLUMNS.items()])

@@ -1,0 +1,364 @@
+"""Writes a data-set folder tile by tile; memory does not grow with the number of tiles.
+
+(Eight bytes per inventory are the exception: the demand totals that sales classes need.)
+The folder appears under its name only when it is complete: everything is written into
+`.NAME.<pid>.partial` beside it, which is renamed at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from envs.errors import DataError
+from pipeline.data.schema import (
+    DEFAULT_TEST_SHARE,
+    DEFAULT_TILE_ROWS,
+    DEFAULT_WEIGHT_MEANING,
+    INVENTORIES,
+    MANIFEST,
+    PANEL,
+    QUANTITIES,
+    SALES_CLASS_BOUNDS,
+    SALES_CLASSES,
+    SPLITS,
+    STATIC_COLUMNS,
+    TILES_PER_PART,
+    FileInfo,
+    Manifest,
+    check_days,
+    inventories_schema,
+    panel_schema,
+    quantity_infos,
+)
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PanelSpec:
+    """What the manifest will say, as far as it is known before the first tile.
+
+    Raises:
+        DataError: Days or tile size make no sense.
+    """
+
+    name: str
+    source: str
+    seed: int
+    first_day: date
+    num_days: int
+    history_days: int
+    test_start: int
+    tile_rows: int = DEFAULT_TILE_ROWS
+    order_multiple: float = 0.0
+    backlog: bool = False
+    weight_meaning: str = DEFAULT_WEIGHT_MEANING
+
+    def __post_init__(self) -> None:
+        try:
+            check_days(self.num_days, self.history_days, self.test_start)
+        except ValueError as error:
+            raise DataError(
+                "days",
+                self.num_days,
+                "Use more days, fewer history days, or another first test day.",
+                f"cannot be split: {error}",
+            ) from error
+        if self.tile_rows < 1:
+            raise DataError("tile_rows", self.tile_rows, "Use 1 or more.")
+
+
+def default_test_start(num_days: int) -> int:
+    """First test day such that the last 28 % of the days are the test."""
+    return num_days - max(1, round(DEFAULT_TEST_SHARE * num_days))
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """A finished panel part; what `PanelWriter` needs to know about it."""
+
+    number: int
+    tile_rows: tuple[int, ...]
+    demand_total: npt.NDArray[np.float64]
+    """[rows of the part] demand over the training days."""
+    info: FileInfo
+
+
+class PartWriter:
+    """Writes one panel part and, in a staging file, the static columns of its inventories.
+
+    Parts are independent: several processes may write different parts into one folder.
+
+    Args:
+        directory: The partial folder (`PanelWriter.directory`).
+        spec: As given to `PanelWriter`.
+        number: Number of the part, from 0.
+    """
+
+    def __init__(self, directory: Path, spec: PanelSpec, number: int) -> None:
+        self._spec, self._number = spec, number
+        self._path = directory / _part_name(number)
+        self._schema = panel_schema(spec.num_days)
+        self._panel = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+        self._static = pq.ParquetWriter(directory / _staging_name(number), inventories_schema())
+        self._tile_rows: list[int] = []
+        self._totals: list[npt.NDArray[np.float64]] = []
+
+    def write(self, static: Mapping[str, Any], dynamic: Mapping[str, Array], split: str) -> None:
+        """Append a tile.
+
+        Args:
+            static: The columns of inventories.parquet, each [n], without split and
+                sales_class; weight may be missing (default: see `DEFAULT_WEIGHT_MEANING`).
+            dynamic: Every quantity, each [n, T]. Demand must be 0 where on_sale is 0.
+            split: train or validation.
+        """
+        demand = dynamic["demand"]
+        n, num_days = demand.shape
+        assert split in SPLITS
+        assert num_days == self._spec.num_days
+        assert 0 < n <= self._spec.tile_rows
+        assert len(self._tile_rows) < TILES_PER_PART
+        arrays = [pa.array(static["inventory_id"], pa.string())]
+        for name, quantity in QUANTITIES.items():
+            values = np.ascontiguousarray(dynamic[name], dtype=quantity.dtype)
+            assert values.shape == (n, num_days), name
+            kind = self._schema.field(name).type
+            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=kind))
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
+        self._panel.write_table(table, row_group_size=n)
+        window = slice(self._spec.history_days, self._spec.test_start)
+        total = demand[:, window].sum(axis=1, dtype=np.float64)
+        columns = {**static, "split": [split] * n, "sales_class": [""] * n}
+        if "weight" not in columns:
+            days_on_sale = dynamic["on_sale"][:, window].sum(axis=1, dtype=np.int64)
+            columns["weight"] = (total / np.maximum(days_on_sale, 1)).astype(np.float32)
+        self._static.write_table(_static_table(columns), row_group_size=n)
+        self._tile_rows.append(n)
+        self._totals.append(total)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles written so far."""
+        return len(self._tile_rows)
+
+    def close(self) -> PartSummary:
+        """Finish the part's files and return its summary."""
+        self._panel.close()
+        self._static.close()
+        return PartSummary(
+            self._number,
+            tuple(self._tile_rows),
+            np.concatenate(self._totals),
+            file_info(self._path, sum(self._tile_rows)),
+        )
+
+
+class PanelWriter:
+    """Writes a data set; a context manager. `OUT` appears at `finish()`, or not at all.
+
+    Args:
+        out: The data-set folder to make.
+        spec: What the manifest will say.
+        overwrite: Replace `out` if it is a data set. Anything else is never replaced.
+
+    Raises:
+        DataError: `out` exists and may not be replaced, or cannot be written.
+    """
+
+    def __init__(self, out: str | Path, spec: PanelSpec, overwrite: bool = False) -> None:
+        self.out, self.spec = Path(out), spec
+        check_out(self.out, overwrite)
+        self.directory = self.out.parent / f".{self.out.name}.{os.getpid()}.partial"
+        self._parts: dict[int, PartSummary] = {}
+        self._part: PartWriter | None = None
+        try:
+            self.directory.mkdir(parents=True)
+            (self.directory / PANEL).mkdir()
+        except OSError as error:
+            raise _unwritable(self.out, error) from error
+
+    def __enter__(self) -> PanelWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if isinstance(error, OSError):  # a full disk, a vanished mount
+            raise _unwritable(self.out, error) from error
+
+    def write(self, static: Mapping[str, Any], dynamic: Mapping[str, Array], split: str) -> None:
+        """Append a tile; the arguments are those of `PartWriter.write`."""
+        if self._part is None:
+            self._part = PartWriter(self.directory, self.spec, len(self._parts))
+        self._part.write(static, dynamic, split)
+        if self._part.tiles == TILES_PER_PART:
+            self._close_part()
+
+    def add_part(self, part: PartSummary) -> None:
+        """Take over a part that a `PartWriter`, here or in another process, has finished."""
+        assert self._part is None
+        self._parts[part.number] = part
+
+    def finish(self) -> Manifest:
+        """Write inventories.parquet and the manifest, and give the folder its name."""
+        if self._part is not None:
+            self._close_part()
+        parts = [self._parts[number] for number in sorted(self._parts)]
+        assert [part.number for part in parts] == list(range(len(parts)))
+        rows = sum(sum(part.tile_rows) for part in parts)
+        if rows == 0:
+            raise DataError("inventories", 0, "Name a source that has some.", "is empty")
+        classes = sales_classes(np.concatenate([part.demand_total for part in parts]))
+        self._write_inventories(parts, classes)
+        spec = self.spec
+        files = {INVENTORIES: file_info(self.directory / INVENTORIES, rows)}
+        files |= {_part_name(part.number): part.info for part in parts}
+        manifest = Manifest(
+            name=spec.name,
+            source=spec.source,
+            seed=spec.seed,
+            first_day=spec.first_day,
+            num_days=spec.num_days,
+            num_inventories=rows,
+            tile_rows=spec.tile_rows,
+            history_days=spec.history_days,
+            test_start=spec.test_start,
+            quantities=quantity_infos(),
+            order_multiple=spec.order_multiple,
+            backlog=spec.backlog,
+            weight_meaning=spec.weight_meaning,
+            files=files,
+        )
+        manifest.write(self.directory)
+        self._rename()
+        return manifest
+
+    def _close_part(self) -> None:
+        assert self._part is not None
+        summary = self._part.close()
+        self._parts[summary.number] = summary
+        self._part = None
+
+    def _write_inventories(self, parts: list[PartSummary], classes: Array) -> None:
+        names = np.asarray(SALES_CLASSES, dtype=object)
+        column = inventories_schema().get_field_index("sales_class")
+        first = 0
+        path = self.directory / INVENTORIES
+        with pq.ParquetWriter(path, inventories_schema(), compression="zstd") as writer:
+            for part in parts:
+                staged = self.directory / _staging_name(part.number)
+                with pq.ParquetFile(staged) as file:
+                    for tile, rows in enumerate(part.tile_rows):
+                        named = pa.array(names[classes[first : first + rows]], pa.string())
+                        table = file.read_row_group(tile)
+                        table = table.set_column(column, table.schema.field(column), named)
+                        writer.write_table(table, row_group_size=rows)
+                        first += rows
+                staged.unlink()
+
+    def _rename(self) -> None:
+        try:
+            if (self.out / MANIFEST).exists():  # overwrite: checked at the start
+                old = self.out.parent / f".{self.out.name}.{os.getpid()}.old.partial"
+                self.out.rename(old)
+                self.directory.rename(self.out)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                self.directory.rename(self.out)
+        except OSError as error:
+            raise _unwritable(self.out, error) from error
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Raise DataError if `out` exists and may not be replaced."""
+    try:
+        out.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if not out.is_dir() or not (out / MANIFEST).is_file():
+        raise DataError(
+            "out",
+            str(out),
+            "Name a new folder, or remove this one yourself.",
+            "exists and is not a data set, so it is not replaced",
+        )
+    if not overwrite:
+        raise DataError(
+            "out",
+            str(out),
+            "Name a new folder, or give --overwrite to replace it.",
+            "exists already",
+        )
+
+
+def file_info(path: Path, rows: int) -> FileInfo:
+    """Size and SHA-256 of a file, for the manifest."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileInfo(rows=rows, bytes=path.stat().st_size, sha256=digest)
+
+
+def sales_classes(demand_total: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
+    """Class of each inventory by its cumulative share of demand, as in `SALES_CLASS_BOUNDS`.
+
+    Args:
+        demand_total: [N] demand over the training days, units.
+
+    Returns:
+        [N] index into `SALES_CLASSES`. Ties keep panel order.
+    """
+    order = np.argsort(-demand_total, kind="stable")
+    ranked = demand_total[order]
+    before = np.cumsum(ranked) - ranked
+    share = before / max(float(ranked.sum()), np.finfo(np.float64).tiny)
+    bounds = np.asarray(list(SALES_CLASS_BOUNDS.values()))
+    ranks = np.minimum(np.searchsorted(bounds, share, side="right"), len(bounds) - 1)
+    classes = np.empty(len(demand_total), np.int8)
+    classes[order] = ranks
+    classes[demand_total <= 0] = SALES_CLASSES.index("Z")
+    return classes
+
+
+def _static_table(columns: Mapping[str, Any]) -> pa.Table:
+    assert set(columns) == set(STATIC_COLUMNS), set(columns) ^ set(STATIC_COLUMNS)
+    arrays = [pa.array(columns[name], kind) for name, kind in STATIC_COLUMNS.items()]
+    return pa.Table.from_arrays(arrays, schema=inventories_schema())
+
+
+def _part_name(number: int) -> str:
+    return f"{PANEL}/part-{number:05d}.parquet"
+
+
+def _staging_name(number: int) -> str:
+    return f"static-{number:05d}.parquet"
+
+
+def _unwritable(out: Path, error: OSError) -> DataError:
+    return DataError(
+        "out",
+        str(out),
+        "Name a folder on a disk with room that you may write to.",
+        f"cannot be written ({error.strerror or error})",
+    )

@@ -1,0 +1,127 @@
+"""The one evaluator: deterministic, tile by tile, the same demand for every method.
+
+Each inventory's metrics over the counted days (after the warm-up, on sale) make one row;
+tables and intervals are made from those rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+
+from envs.objective import governed_days, horizon_metrics
+from envs.rollout import Policy, rollout
+from envs.state import Scenario
+from pipeline.sources import DatasetSource, ScenarioSource, Split, evaluation_start
+
+METRICS = ("cost", "stockout_rate_pct", "turnover_days")
+PolicyFor = Callable[[Scenario], tuple[Scenario, Policy]]
+"""Builds a policy for a tile; may exchange the scenario (only perfect hindsight does)."""
+
+
+def play_policy(policy: Policy) -> PolicyFor:
+    """A policy that needs nothing of the tile but its observations."""
+    return lambda scenario: (scenario, policy)
+
+
+@torch.no_grad()
+def evaluate_scenario(scenario: Scenario, policy_for: PolicyFor) -> pd.DataFrame:
+    """Plays one tile from the standard start.
+
+    Returns:
+        One row per inventory: ``counted_days``, ``mean_demand``, ``mean_sales``,
+        ``mean_inventory`` (units), ``cost`` (money per day), ``stockout_rate_pct``,
+        ``turnover_days``; NaN where no day was counted (or nothing was sold).
+    """
+    after_warm_up, _ = governed_days(
+        scenario.review, scenario.lead_time, scenario.review_period
+    )
+    counted = after_warm_up if scenario.counted is None else after_warm_up & scenario.counted
+    start = evaluation_start(scenario)
+    played_scenario, policy = policy_for(scenario)
+    played = rollout(played_scenario, policy, start)
+    metrics = horizon_metrics(
+        played.outcome,
+        scenario.demand,
+        scenario.shortage_cost,
+        scenario.holding_cost,
+        counted,
+    )
+    return pd.DataFrame(
+        {
+            "counted_days": metrics.counted_days.numpy().astype(np.int32),
+            "mean_demand": metrics.mean_demand.numpy(),
+            "mean_sales": metrics.mean_sales.numpy(),
+            "mean_inventory": metrics.mean_inventory.numpy(),
+            "cost": metrics.cost.numpy(),
+            "stockout_rate_pct": metrics.stockout_rate.numpy(),
+            "turnover_days": metrics.turnover_time.numpy(),
+        }
+    )
+
+
+def evaluate_dataset(
+    source: DatasetSource, split: Split, policy_for: PolicyFor
+) -> Iterator[pd.DataFrame]:
+    """Per-inventory rows of a whole split, tile by tile, with their ids and weights.
+
+    Adds ``inventory_id``, ``weight``, ``sales_class``, ``category``, ``lead_time`` and
+    ``review_period`` to :func:`evaluate_scenario`'s columns.
+    """
+    for raw, scenario in source.stream(split):
+        rows = evaluate_scenario(scenario, policy_for)
+        rows.insert(0, "inventory_id", np.asarray(raw.inventory_id).astype(str))
+        for name in ("weight", "sales_class", "category", "lead_time", "review_period"):
+            values = np.asarray(raw.static[name])
+            rows[name] = values if values.dtype.kind in "iuf" else values.astype(str)
+        yield rows
+
+
+def summarize(rows: pd.DataFrame) -> dict[str, float]:
+    """Aggregates rows over inventories.
+
+    Cost is money and adds up: its mean counts every inventory once (a weight by demand
+    would count size twice). Stockout rate and turnover time are averages weighted by
+    ``weight``; turnover of inventories that sold nothing is left out.
+    """
+    weight = rows["weight"] if "weight" in rows else rows["mean_demand"].clip(lower=1e-9)
+    result = {"cost": float(rows["cost"].mean())}
+    for name in ("stockout_rate_pct", "turnover_days"):
+        known = rows[name].notna()
+        result[name] = (
+            float(np.average(rows.loc[known, name], weights=weight[known]))
+            if known.any() and float(weight[known].sum()) > 0
+            else float("nan")
+        )
+    return result
+
+
+def summarize_source(
+    source: ScenarioSource,
+    split: Split,
+    policy: Policy,
+    *,
+    first_tile: int = 0,
+    every: int = 1,
+) -> tuple[dict[str, float], int, int]:
+    """Metrics of a policy on a split, for RLlib's evaluation.
+
+    Args:
+        source: Any source, data set or generated.
+        split: Usually "validation".
+        policy: Deterministic.
+        first_tile, every: The caller's share of the tiles.
+
+    Returns:
+        :func:`summarize` without the data set's weights, inventory-days played, inventories.
+    """
+    frames, steps = [], 0
+    for tile in range(first_tile, source.num_tiles(split), every):
+        scenario = source.load(split, tile)
+        frames.append(evaluate_scenario(scenario, play_policy(policy)))
+        steps += scenario.num_days * scenario.num_inventories
+    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return (summarize(rows) if frames else {}), steps, len(rows)

@@ -1,0 +1,201 @@
+"""Where scenarios come from: tiles of a data set, cut to the days of a split.
+
+A tile is the unit of work everywhere: a cache-sized block of inventories that is read,
+turned into features, simulated and forgotten. Runners, the evaluator and the baselines
+ask a source for tiles; nobody holds a whole data set.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from envs.errors import DataError
+from envs.state import InventoryState, ObservationLayout, Scenario
+from pipeline.data.panel import Panel, RawTile, TileRef
+from pipeline.features import BASIS, FEATURES, build_features, log_price_ratio, scenario_of
+from pipeline.forecast import DayFactors, TrainingHistory
+
+Split = Literal["train", "validation", "test"]
+
+FORECAST_SAMPLE_TILES = 4
+"""Training tiles that the forecaster's day factors are estimated on."""
+
+
+class ScenarioSource(Protocol):
+    """Gives scenarios tile by tile; picklable, cheap to send to a Ray worker."""
+
+    @property
+    def layout(self) -> ObservationLayout:
+        """Layout of the observations of every scenario."""
+
+    def num_tiles(self, split: Split) -> int:
+        """Number of tiles of a split."""
+
+    def load(self, split: Split, tile: int) -> Scenario:
+        """One tile over the days of the split."""
+
+
+class DatasetSource:
+    """Scenarios from a data-set folder (see ``docs/data-formats.md``).
+
+    Training and validation play the training days, on their own inventories; test
+    plays the later days on all inventories.
+
+    Args:
+        directory: The data set.
+        factors: The forecaster's day factors; None fits them on training tiles.
+        resident_tiles: Tiles whose scenarios are kept in memory (per process).
+    """
+
+    def __init__(
+        self, directory: Path | str, factors: DayFactors | None = None, resident_tiles: int = 16
+    ) -> None:
+        self.directory = Path(directory)
+        self.resident_tiles = resident_tiles
+        self._open()
+        self.factors = factors if factors is not None else self._fit_factors()
+
+    def _open(self) -> None:
+        self.panel = Panel(self.directory)
+        manifest = self.panel.manifest
+        self._weekday = manifest.first_day.weekday()
+        columns = self.panel.read_inventories(["lead_time", "lead_time_jitter"])
+        lead, jitter = (columns[name].to_numpy() for name in columns.column_names)
+        self._max_lead_time = int((lead.astype(int) + jitter.astype(int)).max())
+        self._tiles: dict[Split, list[TileRef]] = {
+            "train": self.panel.tiles("train"),
+            "validation": self.panel.tiles("validation"),
+            "test": self.panel.tiles(None),
+        }
+        for split, tiles in self._tiles.items():
+            if not tiles:
+                raise DataError(
+                    f"{self.directory} split", split,
+                    "Make or import the data set with inventories of this split.",
+                    "has no inventories",
+                )  # fmt: skip
+        self._cache: OrderedDict[tuple[Split, int], Scenario] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {
+            "directory": self.directory,
+            "factors": self.factors,
+            "resident_tiles": self.resident_tiles,
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    @property
+    def layout(self) -> ObservationLayout:
+        """K from the data's longest lead time; M and F from :mod:`pipeline.features`."""
+        return ObservationLayout(self._max_lead_time, len(BASIS), len(FEATURES))
+
+    def num_tiles(self, split: Split) -> int:
+        """Number of tiles of a split."""
+        return len(self._tiles[split])
+
+    def days(self, split: Split) -> tuple[int, int]:
+        """First and past-the-last day index of a split."""
+        manifest = self.panel.manifest
+        if split == "test":
+            return manifest.test_start, manifest.num_days
+        return manifest.history_days, manifest.test_start
+
+    def load(self, split: Split, tile: int) -> Scenario:
+        """One tile over the days of the split; the last few stay in memory."""
+        key = (split, tile)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        scenario = self._build(split, self.raw(split, tile), tile)
+        self._cache[key] = scenario
+        while len(self._cache) > self.resident_tiles:
+            self._cache.popitem(last=False)
+        return scenario
+
+    def raw(self, split: Split, tile: int) -> RawTile:
+        """The tile as it lies on disk (ids and static columns for reports)."""
+        return self.panel.read(self._tiles[split][tile])
+
+    def stream(self, split: Split) -> Iterator[tuple[RawTile, Scenario]]:
+        """All tiles of a split, one at a time, uncached."""
+        for tile in range(self.num_tiles(split)):
+            raw = self.raw(split, tile)
+            yield raw, self._build(split, raw, tile)
+
+    def _build(self, split: Split, raw: RawTile, tile: int) -> Scenario:
+        start, stop = self.days(split)
+        # Days after the split are cut before features are made: nothing can leak back.
+        known = {name: values[:, :stop] for name, values in raw.dynamic.items()}
+        features = build_features(raw.static, known, self.factors, self._weekday)
+        manifest = self.panel.manifest
+        return scenario_of(
+            features,
+            raw.static,
+            start,
+            stop,
+            max_lead_time=self._max_lead_time,
+            backlog=manifest.backlog,
+            order_multiple=manifest.order_multiple,
+            seed=manifest.seed * 1_000_003 + self._tiles[split][tile].index,
+        )
+
+    def _fit_factors(self) -> DayFactors:
+        stop = self.panel.manifest.test_start
+        tiles = self._tiles["train"]
+        picked = tiles[:: max(1, len(tiles) // FORECAST_SAMPLE_TILES)][:FORECAST_SAMPLE_TILES]
+        return DayFactors.fit(self._history(self.panel.read(tile), stop) for tile in picked)
+
+    def _history(self, raw: RawTile, stop: int) -> TrainingHistory:
+        price = torch.as_tensor(np.ascontiguousarray(raw.dynamic["price"][:, :stop].T))
+        ratio: NDArray[np.float32] = log_price_ratio(price).T.numpy()
+        return TrainingHistory(
+            category=np.asarray(raw.static["category"]).astype(str),
+            weekday=(np.arange(stop) + self._weekday) % 7,
+            demand=np.asarray(raw.dynamic["demand"][:, :stop], dtype=np.float32),
+            on_sale=np.asarray(raw.dynamic["on_sale"][:, :stop]) > 0,
+            effects={
+                "price_ratio": ratio,
+                **{
+                    name: np.asarray(raw.dynamic[name][:, :stop], dtype=np.float32)
+                    for name in ("promotion", "event", "snap")
+                },
+            },
+        )
+
+
+def evaluation_start(scenario: Scenario) -> InventoryState:
+    """Stock that every evaluated policy starts with: one scale on hand, nothing in the pipeline.
+
+    The scale is the mean demand over the protection period plus its forecast error,
+    known on the first morning; no method chooses it.
+    """
+    empty = InventoryState.empty(
+        scenario.num_inventories, scenario.max_lead_time, like=scenario.demand
+    )
+    return InventoryState(scenario.scale[0].clone(), empty.pipeline)
+
+
+def training_start(scenario: Scenario, generator: torch.Generator) -> InventoryState:
+    """Random stock: a position of 0 to 2 scales, a random part of it arriving later.
+
+    Wide enough that a learner meets every state its policy may lead to.
+    """
+    n, lead = scenario.num_inventories, scenario.lead_time
+    position = 2.0 * torch.rand(n, generator=generator) * scenario.scale[0]
+    later = torch.rand(n, generator=generator) * position * (lead > 1)
+    # One order on its way, due in 1..L-1 days.
+    due = 1 + (torch.rand(n, generator=generator) * (lead - 1).clamp(min=1)).long()
+    return InventoryState(
+        position - later,
+        tuple(later * (due == k + 1) for k in range(scenario.max_lead_time)),
+    )
