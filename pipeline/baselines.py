@@ -57,9 +57,9 @@ def _best_candidates(
 class ForecastSafetyStock:
     """Order-up-to forecast + k * z * error: what most planning systems do.
 
-    z is the normal quantile of the critical ratio b / (b + h), error the standard
-    deviation of the forecast over the protection period; one safety factor k for all is
-    tuned on validation inventories.
+    z is the normal quantile of b / (b + h * P) (a unit too many is held for about a review
+    period; a unit short is short once), error the standard deviation of the forecast over
+    the protection period; one safety factor k for all is tuned on validation inventories.
     """
 
     safety_factor: float
@@ -79,8 +79,9 @@ class ForecastSafetyStock:
 
     def __call__(self, observation: Observation) -> Decision:
         """A :data:`~envs.rollout.Policy`."""
-        ratio = _feature(observation, "critical_ratio").clamp(1e-6, 1 - 1e-6)
-        quantile = torch.special.ndtri(ratio)
+        cost_ratio = (4.0 * _feature(observation, "log_cost_ratio")).exp()
+        held_days = 7.0 * _feature(observation, "review_period")
+        quantile = torch.special.ndtri(cost_ratio / (cost_ratio + held_days))
         error = _feature(observation, "forecast_error") * observation.scale
         level = observation.basis[..., FORECAST] + self.safety_factor * quantile * error
         return order_up_to(level, observation)

@@ -18,10 +18,10 @@ saturate the first layer."""
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
-    """Fully connected network with ELU between layers (Alvo et al. 2023 use the same)."""
+    """Fully connected network with rectifiers between layers."""
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(inputs, width), nn.ELU()]
+        layers += [nn.Linear(inputs, width), nn.ReLU()]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
@@ -70,9 +70,14 @@ class PolicyNetwork(nn.Module):
             head.weight.mul_(0.1)
             head.bias.fill_(math.log(initial_action / (1.0 - initial_action)))
 
+    def logits(self, observation: Observation) -> Tensor:
+        """[N, A] the action before it is squashed into its range."""
+        logits: Tensor = self.net(network_inputs(observation))
+        return logits
+
     def action(self, observation: Observation) -> Tensor:
         """[N, A] in (0, 1): the level or the coefficients, as a share of their range."""
-        return torch.sigmoid(self.net(network_inputs(observation)))
+        return torch.sigmoid(self.logits(observation))
 
     def decide(self, observation: Observation) -> Decision:
         """Deterministic order and the action behind it (a :data:`~envs.rollout.Policy`)."""
@@ -85,15 +90,32 @@ class PolicyNetwork(nn.Module):
 
 
 class Critic(nn.Module):
-    """Q(observation, action): value of a decision in units of the decision's cost scale."""
+    """Q(observation, action): value of a decision in units of the decision's cost scale.
 
-    def __init__(self, layout: ObservationLayout, actions: int, hidden: Sequence[int]) -> None:
+    Beside the action (the network's output) it sees what the action means on that
+    observation: the level or order that it stands for, and the order that follows, in
+    scales. Both are functions of its two arguments; without them the critic would have
+    to learn the action model's product of coefficients and features by heart.
+    """
+
+    def __init__(
+        self, layout: ObservationLayout, action_model: ActionModel, hidden: Sequence[int]
+    ) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout) + actions, hidden, 1)
+        self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, 1)
 
-    def forward(self, observation: Observation, action: Tensor) -> Tensor:
+    def forward(
+        self, observation: Observation, action: Tensor, action_model: ActionModel
+    ) -> Tensor:
         """[N]."""
-        inputs = torch.cat((network_inputs(observation), action), -1)
+        meaning = torch.stack(
+            (
+                action_model.target(action, observation) / observation.scale,
+                action_model(action, observation) / observation.scale,
+            ),
+            -1,
+        )
+        inputs = torch.cat((network_inputs(observation), action, meaning), -1)
         value: Tensor = self.net(inputs).squeeze(-1)
         return value
 

@@ -14,7 +14,6 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
-from ray.rllib.core.learner.utils import update_target_network
 from ray.rllib.core.rl_module.apis import TargetNetworkAPI
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.annotations import override
@@ -23,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.algorithms.modules import DDPGModule
-from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings
+from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
 
 class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
@@ -40,6 +39,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
         self.replay_capacity = 200_000
         self.updates_per_iteration = 64
         self.exploration_noise = 0.1
+        self.critic_warm_up = 256
         self.critic_hidden = (64, 64)
         self.grad_clip = 5.0
         self.grad_clip_by = "global_norm"
@@ -54,6 +54,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
         updates_per_iteration: int = NotProvided,
         fragments_per_iteration: int = NotProvided,
         exploration_noise: float = NotProvided,
+        critic_warm_up: int = NotProvided,
         hidden: Any = NotProvided,
         critic_hidden: Any = NotProvided,
         initial_action: float = NotProvided,
@@ -73,6 +74,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
                 ``fragments_per_iteration`` the update-to-data ratio.
             fragments_per_iteration: Fragments played per iteration and runner.
             exploration_noise: Standard deviation on the action, share of its range.
+            critic_warm_up: Updates before the actor starts to follow the critic.
             hidden, critic_hidden: Widths of the hidden layers.
             initial_action: Output of the untrained policy, share of the action's range.
             fragment_days: Days of a fragment.
@@ -82,7 +84,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
             coefficient_high: Upper end of a demand feature's coefficient.
         """
         super().training(**kwargs)
-        _set_given(self, locals())
+        set_given(self, locals())
         return self
 
     @override(AlgorithmConfig)
@@ -99,13 +101,6 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:
         return DDPGLearner
-
-
-def _set_given(config: AlgorithmConfig, arguments: dict[str, Any]) -> None:
-    """Sets every keyword argument that was given, as RLlib's own configs do one by one."""
-    for name, value in arguments.items():
-        if name not in ("self", "kwargs", "__class__") and value is not NotProvided:
-            setattr(config, name, value)
 
 
 class DDPGLearner(TorchLearner):  # type: ignore[misc]
@@ -133,6 +128,7 @@ class DDPGLearner(TorchLearner):  # type: ignore[misc]
     @override(Learner)
     def build(self) -> None:
         super().build()
+        self._critic_updates = 0
         self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
 
     @override(Learner)
@@ -149,7 +145,12 @@ class DDPGLearner(TorchLearner):  # type: ignore[misc]
         target = (batch[Columns.REWARDS] + batch["discount"] * fwd_out["q_next"]).clamp(max=0.0)
         errors = functional.smooth_l1_loss(fwd_out["q"], target, reduction="none")
         critic_loss = (weight * errors).mean()
-        actor_loss = -(weight * fwd_out["q_of_policy"]).mean()
+        # Beyond +-4 the action's range is used up and a sigmoid gives no gradient to come
+        # back on: a policy led astray by an early critic would stay there.
+        excess = (fwd_out["logits"].abs() - 4.0).clamp(min=0.0).square().mean()
+        actor_loss = -(weight * fwd_out["q_of_policy"]).mean() + excess
+        if self._critic_updates < config.critic_warm_up:
+            actor_loss = 0.0 * actor_loss
         self.metrics.log_dict(
             {
                 "critic_loss": critic_loss.detach(),
@@ -165,10 +166,14 @@ class DDPGLearner(TorchLearner):  # type: ignore[misc]
     @override(TorchLearner)
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
         super().apply_gradients(gradients_dict)
-        # Once per minibatch; RLlib's hook for target networks runs once per update() call.
+        self._critic_updates += 1
+        # Once per minibatch; RLlib's hook for target networks runs once per update() call
+        # (and its helper copies whole state dicts).
         for module in self.module._rl_modules.values():
             for main, target in module.unwrapped().get_target_network_pairs():
-                update_target_network(main_net=main, target_net=target, tau=self.config.tau)
+                with torch.no_grad():
+                    for kept, new in zip(target.parameters(), main.parameters(), strict=True):
+                        kept.lerp_(new, self.config.tau)
 
     @classmethod
     @override(Learner)

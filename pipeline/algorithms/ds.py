@@ -17,9 +17,8 @@ from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 from torch import Tensor
 
-from pipeline.algorithms.ddpg import _set_given
 from pipeline.algorithms.modules import DSModule
-from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings
+from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
 
 class DSConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
@@ -59,7 +58,7 @@ class DSConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
             coefficient_high: Upper end of a demand feature's coefficient.
         """
         super().training(**kwargs)
-        _set_given(self, locals())
+        set_given(self, locals())
         return self
 
     @override(AlgorithmConfig)

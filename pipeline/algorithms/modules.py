@@ -70,8 +70,9 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     def setup(self) -> None:
         super().setup()
         if not self.inference_only:
-            actions = self.policy.action_model.outputs
-            self.critic = Critic(self.layout, actions, self.model_config["critic_hidden"])
+            self.critic = Critic(
+                self.layout, self.policy.action_model, self.model_config["critic_hidden"]
+            )
 
     @override(TorchRLModule)
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
@@ -83,12 +84,15 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         observation = self._observe(batch)
-        action = self.policy.action(observation)
+        model = self.policy.action_model
+        logits = self.policy.logits(observation)
+        action = torch.sigmoid(logits)
         # The actor's loss must not move the critic: its weights enter as constants.
         frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
         return {
-            "q": self.critic(observation, batch[Columns.ACTIONS]),
-            "q_of_policy": functional_call(self.critic, frozen, (observation, action)),
+            "q": self.critic(observation, batch[Columns.ACTIONS], model),
+            "q_of_policy": functional_call(self.critic, frozen, (observation, action, model)),
+            "logits": logits,
             "policy_action": action,
             **self.forward_target(batch),
         }
@@ -107,7 +111,7 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     def forward_target(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         observation = self._observe(batch, Columns.NEXT_OBS)
         action = self.target_policy.action(observation)
-        return {"q_next": self.target_critic(observation, action)}
+        return {"q_next": self.target_critic(observation, action, self.policy.action_model)}
 
 
 class PPOModule(PolicyModule, ValueFunctionAPI):

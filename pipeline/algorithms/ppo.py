@@ -18,9 +18,8 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 
-from pipeline.algorithms.ddpg import _set_given
 from pipeline.algorithms.modules import PPOModule
-from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings
+from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
 
 class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
@@ -71,7 +70,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
             coefficient_high: Upper end of a demand feature's coefficient.
         """
         super().training(**kwargs)
-        _set_given(self, locals())
+        set_given(self, locals())
         return self
 
     @override(AlgorithmConfig)

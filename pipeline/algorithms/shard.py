@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.annotations import override
@@ -116,6 +116,13 @@ class ShardSettings:
         }
 
 
+def set_given(config: AlgorithmConfig, arguments: dict[str, Any]) -> None:
+    """Sets every keyword argument that was given, as RLlib's own configs do one by one."""
+    for name, value in arguments.items():
+        if name not in ("self", "kwargs", "__class__") and value is not NotProvided:
+            setattr(config, name, value)
+
+
 def _sample(runner: ShardRunner, iteration: int) -> tuple[int, dict[str, Tensor], Any]:
     (batch,) = runner.sample(iteration=iteration)
     return runner.worker_index, dict(batch), runner.get_metrics()
@@ -183,9 +190,8 @@ class ShardAlgorithm(Algorithm):  # type: ignore[misc]
         return [got[worker] for worker in sorted(got)]
 
     def _timesteps(self) -> dict[str, int]:
-        """What RLlib's learning-rate schedules count."""
-        key = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
-        return {NUM_ENV_STEPS_SAMPLED_LIFETIME: int(self.metrics.peek(key, default=0))}
+        """What RLlib's schedules count: iterations here, so that a schedule's end is the run's."""
+        return {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.iteration}
 
     @staticmethod
     def _batch(columns: dict[str, Tensor]) -> MultiAgentBatch:

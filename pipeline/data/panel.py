@@ -6,7 +6,7 @@ letters: n rows of the tile, T days.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -120,6 +120,11 @@ class Panel:
                 dynamic[name] = flat.reshape(tile.rows, self.manifest.num_days)
         return RawTile(columns["inventory_id"], columns, dynamic)
 
+    def read_ids(self, tile: TileRef) -> Array:
+        """[n] object: the inventory ids as the panel part has them; `data check` compares."""
+        table = self._read_row_group(tile.part, tile.row_group, ["inventory_id"])
+        return _to_numpy(table.column(0))
+
     def read_inventories(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Columns of inventories.parquet (None: all), in panel order.
 
@@ -227,45 +232,62 @@ class Panel:
 def validate_inventories(panel: Panel) -> None:
     """Check that every inventory can be played on this data set; training calls it first.
 
-    An order must be able to arrive, and at least one day to be counted, on the training days
-    and on the test days: lead_time + lead_time_jitter + review_period <= either. Reads six
-    columns of inventories.parquet.
+    Reads nine columns of inventories.parquet and applies `check_inventories`.
 
     Raises:
         DataError: Naming the first inventory that breaks a rule, its value and the rule.
     """
-    manifest = panel.manifest
-    columns = [
-        "inventory_id", "lead_time", "lead_time_jitter", "review_period", "review_offset",
-        "fill_min", "shortage_cost", "holding_cost", "weight",
-    ]  # fmt: skip
-    table = panel.read_inventories(columns)
-    c = {name: _to_numpy(table.column(name)) for name in columns}
-    lead, jitter = c["lead_time"].astype(np.int64), c["lead_time_jitter"].astype(np.int64)
-    period, offset = c["review_period"].astype(np.int64), c["review_offset"].astype(np.int64)
-    days = min(len(manifest.train_days), len(manifest.test_days))
-    span = lead + jitter + period
+    table = panel.read_inventories(CHECKED_COLUMNS)
+    columns = {name: _to_numpy(table.column(name)) for name in CHECKED_COLUMNS}
+    check_inventories(columns, len(panel.manifest.train_days), len(panel.manifest.test_days))
+
+
+CHECKED_COLUMNS = (
+    "inventory_id", "lead_time", "lead_time_jitter", "review_period", "review_offset",
+    "fill_min", "shortage_cost", "holding_cost", "weight",
+)  # fmt: skip
+
+
+def check_inventories(columns: Mapping[str, Array], train_days: int, test_days: int) -> None:
+    """Check supply terms and costs of inventories.
+
+    An order must be able to arrive, and at least one day to be counted, on the training days
+    and on the test days: lead_time + lead_time_jitter + review_period <= either. A column that
+    is absent is not checked.
+
+    Args:
+        columns: `CHECKED_COLUMNS`, each [n].
+
+    Raises:
+        DataError: Naming the first inventory that breaks a rule, its value and the rule.
+    """
+    names = ("lead_time", "lead_time_jitter", "review_period", "review_offset")
+    lead, jitter, period, offset = (columns[name].astype(np.int64) for name in names)
+    fill, span = columns["fill_min"], lead + jitter + period
+    too_long = (
+        f"does not fit the data: there are {train_days} training days and {test_days} test days"
+    )
     rules: list[tuple[str, Array, Array, str]] = [
         ("lead_time", lead, lead >= 0, "is negative"),
         ("lead_time_jitter", jitter, jitter >= 0, "is negative"),
         ("review_period", period, period >= 1, "is below 1"),
         ("review_offset", offset, (offset >= 0) & (offset < period), "is not in [0, P)"),
-        ("fill_min", c["fill_min"], (c["fill_min"] >= 0) & (c["fill_min"] <= 1), "is not in [0, 1]"),
-        ("lead_time + lead_time_jitter + review_period", span, span <= days,
-         f"does not fit the data: it has {len(manifest.train_days)} training days and "
-         f"{len(manifest.test_days)} test days"),
-    ]  # fmt: skip
+        ("fill_min", fill, (fill >= 0) & (fill <= 1), "is not in [0, 1]"),
+        (" + ".join(names[:3]), span, span <= min(train_days, test_days), too_long),
+    ]
     for name in ("shortage_cost", "holding_cost", "weight"):
-        good = np.isfinite(c[name]) & (c[name] >= 0)
-        rules.append((name, c[name], good, "is negative or not a number"))
+        if name in columns:
+            values = columns[name]
+            good = np.isfinite(values) & (values >= 0)
+            rules.append((name, values, good, "is negative or not a number"))
     for name, values, good, problem in rules:
         if not good.all():
             row = int(np.argmin(good))
             raise DataError(
-                f"{name} of inventory {c['inventory_id'][row]}",
+                f"{name} of inventory {columns['inventory_id'][row]}",
                 values[row].item(),
                 "Correct the inventory's attributes, or use more days, and make the data set "
-                f"again ({np.count_nonzero(~good):,} inventories are concerned).",
+                f"again ({np.count_nonzero(~good):,} of {len(good):,} inventories looked at).",
                 problem,
             )
 

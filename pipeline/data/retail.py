@@ -53,18 +53,23 @@ class Category:
     snap: float
 
 
+# Effects of the weekdays, Monday to Sunday.
+_FOOD = (-0.10, -0.10, -0.05, 0.0, 0.15, 0.20, 0.0)
+_STEADY = (-0.05, -0.05, 0.0, 0.0, 0.05, 0.10, 0.0)
+_WEEKEND = (-0.15, -0.15, -0.10, 0.0, 0.15, 0.35, 0.20)
+
 CATEGORIES = (
-    Category("fresh", 0.12, 3.5, (-0.10, -0.10, -0.05, 0.0, 0.15, 0.20, 0.0), 0.10, 180, 0.15, 0.15),
-    Category("dry-food", 0.18, 3.0, (-0.05, -0.10, -0.05, 0.0, 0.10, 0.20, 0.0), 0.08, 350, 0.12, 0.12),
-    Category("beverages", 0.10, 2.5, (-0.15, -0.15, -0.10, 0.0, 0.25, 0.30, 0.05), 0.25, 200, 0.25, 0.05),
-    Category("household", 0.14, 6.0, (0.0, -0.05, -0.05, 0.0, 0.0, 0.15, 0.05), 0.05, 100, 0.0, 0.03),
-    Category("personal-care", 0.12, 7.0, (0.0, 0.0, 0.0, 0.0, 0.05, 0.10, -0.05), 0.05, 190, 0.05, 0.02),
-    Category("apparel", 0.12, 20.0, (-0.15, -0.15, -0.10, 0.0, 0.10, 0.35, 0.20), 0.20, 320, 0.15, 0.0),
-    Category("toys", 0.07, 15.0, (-0.15, -0.15, -0.10, -0.05, 0.10, 0.30, 0.25), 0.60, 345, 0.30, 0.0),
-    Category("electronics", 0.07, 60.0, (-0.05, -0.05, 0.0, 0.0, 0.10, 0.15, 0.0), 0.30, 335, 0.20, 0.0),
-    Category("garden", 0.04, 12.0, (-0.20, -0.20, -0.10, 0.0, 0.15, 0.40, 0.25), 0.80, 140, 0.10, 0.0),
-    Category("hobby", 0.04, 18.0, (-0.10, -0.05, 0.0, 0.0, 0.05, 0.15, 0.05), 0.15, 20, 0.0, 0.0),
-)  # fmt: skip
+    Category("fresh", 0.12, 3.5, _FOOD, year=0.10, peak=180, event=0.15, snap=0.15),
+    Category("dry-food", 0.18, 3.0, _FOOD, year=0.08, peak=350, event=0.12, snap=0.12),
+    Category("beverages", 0.10, 2.5, _WEEKEND, year=0.25, peak=200, event=0.25, snap=0.05),
+    Category("household", 0.14, 6.0, _STEADY, year=0.05, peak=100, event=0.0, snap=0.03),
+    Category("personal-care", 0.12, 7.0, _STEADY, year=0.05, peak=190, event=0.05, snap=0.02),
+    Category("apparel", 0.12, 20.0, _WEEKEND, year=0.20, peak=320, event=0.15, snap=0.0),
+    Category("toys", 0.07, 15.0, _WEEKEND, year=0.60, peak=345, event=0.30, snap=0.0),
+    Category("electronics", 0.07, 60.0, _STEADY, year=0.30, peak=335, event=0.20, snap=0.0),
+    Category("garden", 0.04, 12.0, _WEEKEND, year=0.80, peak=140, event=0.10, snap=0.0),
+    Category("hobby", 0.04, 18.0, _WEEKEND, year=0.15, peak=20, event=0.0, snap=0.0),
+)
 
 REGIONS = 3
 EVENTS_PER_YEAR = 10
@@ -108,11 +113,11 @@ class RetailParameters:
     def describe(self) -> str:
         """One clause for the manifest."""
         return (
-            f"mean demand lognormal with median {self.median_demand:g} units a day and log-sigma "
-            f"{self.log_sigma:g}; negative binomial counts with weekly and yearly season, events, "
-            f"promotions, trend and AR(1) shocks; {INTERMITTENT_SHARE:.0%} of the inventories "
-            f"below {INTERMITTENT_BELOW:g} units a day intermittent; {self.new_share:.0%} launched "
-            f"late"
+            f"base demand (before all effects) lognormal with median {self.median_demand:g} units "
+            f"a day and log-sigma {self.log_sigma:g}; negative binomial counts with weekly and "
+            "yearly season, events, promotions, trend and AR(1) shocks; "
+            f"{INTERMITTENT_SHARE:.0%} of the inventories below {INTERMITTENT_BELOW:g} units a "
+            f"day intermittent; {self.new_share:.0%} launched late"
         )
 
 
@@ -272,7 +277,8 @@ class Market:
         regional = snap[:, None, None] * self._snap[np.arange(W) % REGIONS]
         by_warehouse = SHOCK_WAREHOUSE * _ar1(rng, (W,), T)
         both = SHOCK_BOTH * _ar1(rng, (C, W), T)
-        return (by_category[:, None] + by_warehouse + regional + both).astype(np.float32)
+        effect: F32 = (by_category[:, None] + by_warehouse + regional + both).astype(np.float32)
+        return effect
 
     @cached_property
     def _basis(self) -> F32:
@@ -288,7 +294,7 @@ class Market:
         n = len(level)
         deviation = np.array([WEEK_DEVIATION] * 7 + [YEAR_DEVIATION] * 2 + [TREND], np.float32)
         own = rng.standard_normal((n, len(deviation)), dtype=np.float32) * deviation
-        log_mean: F32 = own @ self._basis
+        log_mean: F32 = np.matmul(own, self._basis, dtype=np.float32)
         log_mean += level.astype(np.float32)[:, None]
         log_mean += self._shared_log_mean[category, warehouse]
         elasticity = 2.5 * np.exp(0.3 * rng.standard_normal((n, 1), dtype=np.float32))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from envs.errors import DataError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
 INVENTORIES = "inventories.parquet"
 PANEL = "panel"
@@ -247,4 +247,6 @@ def panel_schema(num_days: int) -> pa.Schema:
 
 def inventories_schema() -> pa.Schema:
     """Arrow schema of `inventories.parquet`."""
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in STATIC_COLUMNS.items()])
+    return pa.schema(
+        [pa.field(name, kind, nullable=False) for name, kind in STATIC_COLUMNS.items()]
+    )

@@ -6,6 +6,7 @@ They are drawn from the distributions stated here, by the generator and by every
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,18 @@ REVIEW_WEIGHTS = (0.25, 0.2, 0.2, 0.35)
 HOLDING_RATE = 0.01
 HOLDING_SIGMA = 0.3
 COST_RATIO = (4.0, 40.0)
+# Median and log-sigma of a lognormal price, for sources without any.
+DRAWN_PRICE = (10.0, 0.7)
+
+TERMS: dict[str, type[np.generic]] = {
+    "lead_time": np.int16,
+    "lead_time_jitter": np.int16,
+    "fill_min": np.float32,
+    "review_period": np.int16,
+    "review_offset": np.int16,
+    "holding_cost": np.float32,
+    "shortage_cost": np.float32,
+}
 
 
 @dataclass(frozen=True)
@@ -74,33 +87,44 @@ class SupplyTerms:
             f"[{COST_RATIO[0]:g}, {COST_RATIO[1]:g}]"
         )
 
-    def draw(self, rng: np.random.Generator, price: Array) -> dict[str, Array]:
-        """Draw all supply terms of n inventories, independently of each other.
+    def draw(
+        self, rng: np.random.Generator, price: Array, given: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Draw the supply terms of n inventories, independently of each other.
 
         Args:
             rng: Source of randomness; the same state gives the same terms.
             price: [n] regular price per unit.
+            given: Terms that are known, column -> [n] with NaN where a value must be drawn.
 
         Returns:
-            Columns lead_time, lead_time_jitter, fill_min, review_period, review_offset,
-            holding_cost and shortage_cost, each [n].
+            The columns `TERMS`, each [n].
         """
         n = len(price)
+        given = given or {}
         periods, weights = self._periods()
+
+        def known_or(name: str, drawn: Array) -> Array:
+            values = given.get(name)
+            return drawn if values is None else np.where(np.isnan(values), drawn, values)
+
         lead = LEAD_TIME_MEDIAN * np.exp(LEAD_TIME_SIGMA * rng.standard_normal(n))
         period = rng.choice(np.asarray(periods), size=n, p=np.asarray(weights))
+        period = known_or("review_period", period)
         offset = np.floor(rng.random(n) * period)
         holding = HOLDING_RATE * price * np.exp(HOLDING_SIGMA * rng.standard_normal(n))
+        holding = known_or("holding_cost", holding)
         ratio = np.exp(rng.uniform(np.log(COST_RATIO[0]), np.log(COST_RATIO[1]), size=n))
-        return {
-            "lead_time": np.clip(np.rint(lead), 1, self.max_lead_time).astype(np.int16),
-            "lead_time_jitter": np.full(n, self.lead_time_jitter, np.int16),
-            "fill_min": np.full(n, self.fill_min, np.float32),
-            "review_period": period.astype(np.int16),
-            "review_offset": offset.astype(np.int16),
-            "holding_cost": holding.astype(np.float32),
-            "shortage_cost": (holding * ratio).astype(np.float32),
+        values = {
+            "lead_time": known_or("lead_time", np.clip(np.rint(lead), 1, self.max_lead_time)),
+            "lead_time_jitter": known_or("lead_time_jitter", np.full(n, self.lead_time_jitter)),
+            "fill_min": known_or("fill_min", np.full(n, self.fill_min)),
+            "review_period": period,
+            "review_offset": known_or("review_offset", offset),
+            "holding_cost": holding,
+            "shortage_cost": known_or("shortage_cost", holding * ratio),
         }
+        return {name: values[name].astype(kind) for name, kind in TERMS.items()}
 
     def _periods(self) -> tuple[list[int], list[float]]:
         kept = [

@@ -217,8 +217,12 @@ class PanelWriter:
         assert self._part is None
         self._parts[part.number] = part
 
-    def finish(self) -> Manifest:
-        """Write inventories.parquet and the manifest, and give the folder its name."""
+    def finish(self, note: str = "") -> Manifest:
+        """Write inventories.parquet and the manifest, and give the folder its name.
+
+        Args:
+            note: Added to the manifest's `source`: what is known only at the end.
+        """
         if self._part is not None:
             self._close_part()
         parts = [self._parts[number] for number in sorted(self._parts)]
@@ -233,7 +237,7 @@ class PanelWriter:
         files |= {_part_name(part.number): part.info for part in parts}
         manifest = Manifest(
             name=spec.name,
-            source=spec.source,
+            source=f"{spec.source} {note}".strip(),
             seed=spec.seed,
             first_day=spec.first_day,
             num_days=spec.num_days,

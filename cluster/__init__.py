@@ -1,0 +1,1 @@
+"""Where the work runs: a local Ray cluster of two nodes, or one that exists already."""

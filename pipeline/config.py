@@ -1,0 +1,189 @@
+"""What one training run is made of, and how it becomes an RLlib configuration.
+
+A run's YAML has few keys of its own; ``training`` goes to the algorithm's
+``AlgorithmConfig.training(**training)`` as it stands, so a value passes from the file to
+the optimizer without being copied or renamed on the way.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from envs.errors import ConfigError
+from pipeline.action_models import ActionModelKind
+
+
+class AlgorithmName(StrEnum):
+    """The three algorithms."""
+
+    DDPG = "ddpg"
+    PPO = "ppo"
+    DS = "ds"
+
+
+class RunConfig(BaseModel):
+    """One training run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    algorithm: AlgorithmName
+    action_model: ActionModelKind
+    seed: int = Field(default=0, ge=0)
+    """Seeds network weights, exploration, minibatches and the order of fragments."""
+    iterations: int = Field(default=100, ge=1)
+    """Training iterations; learning-rate schedules end with them."""
+    validate_every: int = Field(default=10, ge=1)
+    """Iterations between two evaluations on validation inventories."""
+    checkpoint_every: int = Field(default=50, ge=1)
+    """Iterations between two checkpoints; a run that was cut resumes from the last."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the algorithm's ``training()``; ``lr_final`` (and
+    ``critic_lr_final``) make the rate fall linearly over the run."""
+    num_env_runners: int = Field(default=0, ge=0)
+    """Remote Ray workers that the training inventories are sharded over; 0 plays them in
+    the trial's own process (best for small data)."""
+    num_learners: int = Field(default=0, ge=0)
+    """Remote learners; 0 learns in the trial's own process."""
+    num_gpus_per_learner: float = Field(default=0.0, ge=0)
+    """GPUs of each learner."""
+
+    @property
+    def method(self) -> str:
+        """``ddpg-both`` and the like."""
+        return f"{self.algorithm}-{self.action_model}"
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Reads a mapping from a YAML file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML or does not hold a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(
+            "config", str(path), "Name a YAML file that exists and can be read.",
+            f"cannot be read ({error.strerror})",
+        ) from None  # fmt: skip
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise ConfigError(
+            "config", str(path), f"Correct the YAML{line}.", "is not valid YAML"
+        ) from None
+    if not isinstance(content, dict):
+        raise ConfigError("config", str(path), "Write `key: value` lines.", "holds no mapping")
+    return content
+
+
+def parse(model: type[Model], content: Mapping[str, Any], where: str) -> Model:
+    """Validates a mapping; the first thing wrong becomes one typed error.
+
+    Raises:
+        ConfigError: Names the key, its value and the nearest valid key or the expected type.
+    """
+    try:
+        return model(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _fields_at(model, first["loc"][:-1])
+            raise unknown_key(f"{where}: {key}", str(first["loc"][-1]), known) from None
+        if first["type"] == "missing":
+            raise ConfigError(f"{where}: {key}", "(absent)", "Add it.", "is required") from None
+        raise ConfigError(
+            f"{where}: {key}", first["input"], "Correct the value.",
+            f"is not valid ({first['msg']})",
+        ) from None  # fmt: skip
+
+
+def unknown_key(field: str, key: str, known: Iterable[str]) -> ConfigError:
+    """The error for a key with a typo."""
+    names = sorted(known)
+    close = difflib.get_close_matches(key, names, n=1)
+    remedy = f"Did you mean {close[0]}?" if close else f"Use one of {', '.join(names)}."
+    return ConfigError(field, key, remedy, "is not a known key")
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterable[str]:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return model.model_fields
+
+
+def training_keys(config_class: type) -> set[str]:
+    """Names that ``training()`` of a config class takes, RLlib's own included."""
+    names: set[str] = {"lr_final"}
+    for cls in config_class.__mro__:
+        method = cls.__dict__.get("training")
+        if method is not None:
+            parameters = inspect.signature(method).parameters.values()
+            names |= {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    if "critic_lr" in names:
+        names.add("critic_lr_final")
+    return names
+
+
+def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
+    """The RLlib configuration of a run.
+
+    Args:
+        run: What to train.
+        source: A :class:`~pipeline.sources.ScenarioSource`.
+        **inventories: Further arguments of the config's ``inventories()``.
+
+    Raises:
+        ConfigError: ``training`` holds a key the algorithm does not know, or a bad value.
+    """
+    # Imported here: RLlib takes seconds to load, and reading a YAML must not.
+    from pipeline.algorithms.registry import CONFIGS
+
+    config = CONFIGS[run.algorithm]()
+    known = training_keys(type(config))
+    for key in run.training:
+        if key not in known:
+            raise unknown_key("training", key, known)
+    training = dict(run.training)
+    for rate in ("lr", "critic_lr"):
+        final = training.pop(f"{rate}_final", None)
+        if final is not None:
+            first = training.get(rate, getattr(config, rate))
+            training[rate] = [[0, first], [run.iterations, final]]
+    try:
+        config.inventories(source=source, action_model=run.action_model, **inventories)
+        config.training(**training)
+        config.debugging(seed=run.seed, log_level="ERROR")
+        config.env_runners(num_env_runners=run.num_env_runners, sample_timeout_s=600)
+        config.learners(
+            num_learners=run.num_learners, num_gpus_per_learner=run.num_gpus_per_learner
+        )
+        config.evaluation(
+            evaluation_interval=None,
+            evaluation_num_env_runners=0,
+            evaluation_config={"split": "validation"},
+        )
+        config.validate()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            "training", run.training, "Correct the value that the message names.",
+            f"was refused by {run.algorithm} ({error})",
+        ) from error  # fmt: skip
+    return config
+
+

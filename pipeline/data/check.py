@@ -1,0 +1,200 @@
+"""Verifies a finished data set completely and summarises it; `data check`.
+
+Reads every value once, tile by tile. Shape letters: n rows of a tile, T days.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.errors import DataError
+from pipeline.data.panel import Panel, RawTile, TileRef, check_inventories
+from pipeline.data.progress import Progress
+from pipeline.data.schema import SALES_CLASSES, Manifest
+from pipeline.data.writer import file_info
+
+Array = npt.NDArray[Any]
+
+FLAGS = ("on_sale", "promotion", "event", "snap")
+# An inventory is called intermittent when it sells on less than half of its days on sale.
+INTERMITTENT_DAYS = 0.5
+
+
+def check(directory: str | Path) -> str:
+    """Verify checksums, ids and every value of a data set.
+
+    Args:
+        directory: The data-set folder.
+
+    Returns:
+        A summary to be printed.
+
+    Raises:
+        DataError: The first thing that breaks the data contract.
+    """
+    panel = Panel(directory)
+    _check_files(panel)
+    totals = _Totals()
+    progress = Progress("data check", panel.manifest.num_inventories, "inventories")
+    for tile in panel.tiles():
+        raw = panel.read(tile)
+        _check_tile(panel, tile, raw)
+        totals.add(tile, raw, panel.manifest)
+        progress.add(tile.rows)
+    return totals.describe(panel.manifest)
+
+
+def _check_files(panel: Panel) -> None:
+    for name, info in panel.manifest.files.items():
+        path = panel.directory / name
+        if (found := file_info(path, info.rows).sha256) != info.sha256:
+            raise DataError(
+                f"sha256 of {path}",
+                found,
+                "Make or copy the data set again.",
+                f"is not the manifest's {info.sha256}: the file was changed",
+            )
+    ids = panel.read_inventories(["inventory_id"]).column(0)
+    if len(ids.unique()) != len(ids):
+        twice = Counter(ids.to_pylist()).most_common(1)[0][0]
+        raise DataError("inventory_id", twice, "Make the data set again.", "is there twice")
+
+
+def _check_tile(panel: Panel, tile: TileRef, raw: RawTile) -> None:
+    manifest, ids = panel.manifest, raw.inventory_id
+    if not np.array_equal(panel.read_ids(tile), ids):
+        raise DataError(
+            "inventory_id",
+            f"tile {tile.index}",
+            "Make the data set again.",
+            f"differs between inventories.parquet and {tile.part}",
+        )
+    check_inventories(raw.static, len(manifest.train_days), len(manifest.test_days))
+    d = raw.dynamic
+    if unknown := set(raw.static["sales_class"]) - set(SALES_CLASSES):
+        raise DataError("sales_class", str(unknown.pop()), "Make the data set again.", "is unknown")
+    rules = [(name, ~np.isfinite(d[name]), "is not finite") for name in ("demand", "price")]
+    rules += [
+        ("demand", d["demand"] < 0, "is negative"),
+        ("price", d["price"] <= 0, "is not positive"),
+    ]
+    rules += [(name, d[name] > 1, "is neither 0 nor 1") for name in FLAGS]
+    rules.append(("demand", (d["demand"] != 0) & (d["on_sale"] == 0), "is not 0 while off sale"))
+    for name, flags, problem in rules:
+        if flags.any():
+            row, t = (int(i) for i in np.argwhere(flags)[0])
+            raise DataError(
+                f"{name} of inventory {ids[row]} on {manifest.day(t)} (day {t})",
+                d[name][row, t].item(),
+                "Correct the source and make the data set again.",
+                problem,
+            )
+
+
+class _Totals:
+    """What the summary needs; a few numbers per inventory."""
+
+    def __init__(self) -> None:
+        self.counts = {name: Counter[Any]() for name in ("split", "category", "lead_time")}
+        self.counts |= {n: Counter() for n in ("lead_time_jitter", "review_period", "sales_class")}
+        self.sums: Counter[str] = Counter()
+        self.mean: list[Array] = []
+        self.ratio: list[Array] = []
+        self.intermittent = 0
+        self.launched_late = 0
+        self.class_demand = dict.fromkeys(SALES_CLASSES, 0.0)
+        self.warehouses: set[str] = set()
+        self.fill_min = 1.0
+        self.max_demand = 0.0
+
+    def add(self, tile: TileRef, raw: RawTile, manifest: Manifest) -> None:
+        s, d = raw.static, raw.dynamic
+        for name, counter in self.counts.items():
+            counter.update(s[name].tolist())
+        on_sale = d["on_sale"] == 1
+        days = on_sale.sum(axis=1)
+        total = d["demand"].sum(axis=1, dtype=np.float64)
+        selling = (d["demand"] > 0).sum(axis=1)
+        self.sums["on_sale"] += int(days.sum())
+        self.sums["zero"] += int((on_sale & (d["demand"] == 0)).sum())
+        for name in FLAGS[1:]:
+            self.sums[name] += int(d[name].sum(dtype=np.int64))
+        self.intermittent += int((selling < INTERMITTENT_DAYS * days).sum())
+        self.launched_late += int((d["on_sale"][:, 0] == 0).sum())
+        self.mean.append((total / np.maximum(days, 1)).astype(np.float32))
+        holding = np.maximum(s["holding_cost"], np.finfo(np.float32).tiny)
+        self.ratio.append(s["shortage_cost"] / holding)
+        window = slice(manifest.history_days, manifest.test_start)
+        trained = d["demand"][:, window].sum(axis=1, dtype=np.float64)
+        for name in np.unique(s["sales_class"]):
+            self.class_demand[name] += float(trained[s["sales_class"] == name].sum())
+        self.warehouses.update(s["warehouse"].tolist())
+        self.fill_min = min(self.fill_min, float(s["fill_min"].min()))
+        self.max_demand = max(self.max_demand, float(d["demand"].max()))
+
+    def describe(self, m: Manifest) -> str:
+        n, cells = m.num_inventories, m.num_inventories * m.num_days
+        on_sale = max(self.sums["on_sale"], 1)
+        c = self.counts
+        orders = "continuous" if m.order_multiple == 0 else f"multiples of {m.order_multiple:g}"
+        size = sum(info.bytes for info in m.files.values())
+        last = m.num_days - 1
+        lines = [
+            f"{m.name}: {n:,} inventories × {m.num_days} days in {len(self.warehouses):,} "
+            f"warehouses, {len(m.files)} files, {size / 1e6:,.1f} MB, checksums verified",
+            f"  source          {m.source}",
+            f"  seed            {m.seed}",
+            f"  history         days 0..{m.history_days - 1} ({m.day(0)} .. "
+            f"{m.day(m.history_days - 1)}), features only"
+            if m.history_days
+            else "  history         none",
+            f"  train           days {m.history_days}..{m.test_start - 1} "
+            f"({m.day(m.history_days)} .. {m.day(m.test_start - 1)}): "
+            f"{c['split']['train']:,} inventories, validation {c['split']['validation']:,}",
+            f"  test            days {m.test_start}..{last} "
+            f"({m.day(m.test_start)} .. {m.day(last)}): all inventories",
+            f"  orders          {orders}, unmet demand {'owed' if m.backlog else 'lost'}",
+            f"  demand per day  {_quantiles(np.concatenate(self.mean))}; largest "
+            f"{self.max_demand:,.6g}",
+            f"  zero days       {self.sums['zero'] / on_sale:.1%} of the days on sale; "
+            f"{self.intermittent / n:.1%} of the inventories sell on less than half of them",
+            f"  off sale        {1 - self.sums['on_sale'] / cells:.2%} of all days; "
+            f"{self.launched_late / n:.1%} of the inventories not on sale on day 0",
+            f"  promotions      {self.sums['promotion'] / cells:.1%} of all days, events "
+            f"{self.sums['event'] / cells:.1%}, snap {self.sums['snap'] / cells:.1%}",
+            f"  lead time       {_histogram(c['lead_time'], n)}",
+            f"  jitter          {_histogram(c['lead_time_jitter'], n)}; least fill fraction "
+            f"{self.fill_min:g}",
+            f"  review period   {_histogram(c['review_period'], n)}",
+            f"  b / h           {_quantiles(np.concatenate(self.ratio))}",
+            f"  categories      {_histogram(c['category'], n, most=12)}",
+            f"  weight          {m.weight_meaning}",
+            "  sales class     inventories   share   share of demand (training days)",
+        ]
+        demand = max(sum(self.class_demand.values()), 1e-9)
+        lines += [
+            f"    {name:<14}{c['sales_class'][name]:>11,} {c['sales_class'][name] / n:>7.1%} "
+            f"{self.class_demand[name] / demand:>9.1%}"
+            for name in SALES_CLASSES
+        ]
+        return "\n".join(lines)
+
+
+def _quantiles(values: Array) -> str:
+    levels = (0.01, 0.1, 0.5, 0.9, 0.99)
+    found = np.quantile(values, levels)
+    parts = [f"p{100 * p:g} {v:,.4g}" for p, v in zip(levels, found, strict=True)]
+    return f"mean {values.mean():,.4g}, " + ", ".join(parts)
+
+
+def _histogram(counts: Mapping[Any, int], n: int, most: int = 31) -> str:
+    shown = sorted(sorted(counts, key=lambda key: -counts[key])[:most])
+    text = ", ".join(f"{key}: {counts[key] / n:.1%}" for key in shown)
+    rest = len(counts) - len(shown)
+    return text + (f", {rest} more" if rest else "")

@@ -1,0 +1,210 @@
+"""The command group `data`: make, import, check.
+
+Errors are `DeepStockError`s and propagate: the top-level command prints them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from pipeline.data.schema import (
+    DEFAULT_HISTORY_DAYS,
+    DEFAULT_TILE_ROWS,
+    DEFAULT_VALIDATION_SHARE,
+    Manifest,
+)
+from pipeline.data.terms import SupplyTerms
+
+Command = Callable[..., Any]
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+_COMMON = [
+    click.option("--seed", default=1, show_default=True, help="Everything drawn depends on it."),
+    click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make."),
+    click.option("--overwrite", is_flag=True, help="Replace OUT if it is a data set."),
+    click.option("--name", help="Name in the manifest; default: OUT's name."),
+    click.option(
+        "--history-days", default=DEFAULT_HISTORY_DAYS, show_default=True,
+        help="First days, which only feed features.",
+    ),
+    click.option(
+        "--test-start", type=int, help="Index of the first test day; default: the last 28 %."
+    ),
+    click.option(
+        "--validation-share", default=DEFAULT_VALIDATION_SHARE, show_default=True,
+        help="Share of the inventories kept for validation.",
+    ),
+    click.option(
+        "--tile-rows", default=DEFAULT_TILE_ROWS, show_default=True, help="Inventories per tile."
+    ),
+    click.option("--order-multiple", default=0.0, help="Round orders to it; 0 = continuous."),
+    click.option("--backlog", is_flag=True, help="Unmet demand is owed, not lost."),
+    click.option(
+        "--max-lead-time", default=14, show_default=True, help="Longest drawn lead time, days."
+    ),
+    click.option(
+        "--max-review-period", default=7, show_default=True, help="Longest drawn review period."
+    ),
+    click.option(
+        "--lead-time-jitter", default=0, show_default=True,
+        help="An order takes the lead time ± up to this many days.",
+    ),
+    click.option(
+        "--fill-min", default=1.0, show_default=True,
+        help="Least fraction of an order that arrives.",
+    ),
+]  # fmt: skip
+_BAD_SHARE = click.option(
+    "--max-bad-share", default=0.01, show_default=True,
+    help="Stop when a larger share of the rows breaks a quality rule.",
+)  # fmt: skip
+
+
+def _common(command: Command) -> Command:
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+@click.group()
+def data() -> None:
+    """Make, import and check data sets."""
+
+
+@data.command("make")
+@click.option("--inventories", required=True, type=int, help="Number of inventories.")
+@click.option("--days", required=True, type=int, help="Number of days.")
+@click.option("--first-day", type=_DAY, default="2024-01-01", show_default=True)
+@click.option("--warehouses", default=0, help="0 = one per 50 inventories, from 2 to 20.")
+@click.option("--median-demand", default=2.0, show_default=True, help="Units per day.")
+@click.option("--log-sigma", default=1.2, show_default=True, help="Spread of mean demand.")
+@click.option("--new-share", default=0.05, show_default=True, help="Share of late launches.")
+@click.option("--jobs", default=0, help="Processes; 0 = one per core. Never changes the values.")
+@_common
+def make_command(
+    inventories: int,
+    days: int,
+    first_day: datetime,
+    warehouses: int,
+    median_demand: float,
+    log_sigma: float,
+    new_share: float,
+    jobs: int,
+    **common: Any,
+) -> None:
+    """Generate retail-like demand into a data set."""
+    from pipeline.data.generate import make
+    from pipeline.data.retail import RetailParameters
+
+    terms, common = _terms(common)
+    manifest = make(
+        inventories,
+        days,
+        first_day=first_day.date(),
+        parameters=RetailParameters(median_demand, log_sigma, new_share, warehouses),
+        terms=terms,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        **common,
+    )
+    _done(common["out"], manifest)
+
+
+@data.group("import")
+def import_group() -> None:
+    """Turn other data into a data set."""
+
+
+@import_group.command("m5")
+@click.argument("source", type=click.Path(path_type=Path))
+@_BAD_SHARE
+@_common
+def import_m5_command(source: Path, max_bad_share: float, **common: Any) -> None:
+    """Import the folder SOURCE with the Walmart M5 tables as Parquet."""
+    from pipeline.data.import_m5 import import_m5
+    from pipeline.data.imports import ImportOptions
+
+    terms, common = _terms(common)
+    out = common.pop("out")
+    options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
+    _done(out, import_m5(source, out, options))
+
+
+@import_group.command("long")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--attributes", type=click.Path(path_type=Path), help="Table of inventories.")
+@click.option("--first-day", type=_DAY, help="Leave out rows before this day.")
+@click.option("--last-day", type=_DAY, help="Leave out rows after this day.")
+@click.option(
+    "--absent-day",
+    type=click.Choice(["gap", "zero"]),
+    default="gap",
+    show_default=True,
+    help="A day without a row is missing data (gap), or had no demand (zero).",
+)
+@click.option("--memory-limit", default="1GB", show_default=True, help="Beyond it, spill to disk.")
+@click.option("--spill", type=click.Path(path_type=Path), help="Folder for temporary files.")
+@click.option("--threads", default=2, show_default=True)
+@_BAD_SHARE
+@_common
+def import_long_command(
+    source: Path,
+    attributes: Path | None,
+    first_day: datetime | None,
+    last_day: datetime | None,
+    absent_day: Literal["gap", "zero"],
+    memory_limit: str,
+    spill: Path | None,
+    threads: int,
+    max_bad_share: float,
+    **common: Any,
+) -> None:
+    """Import SOURCE, a Parquet or CSV table with a row per sku, warehouse and date.
+
+    SOURCE may be a file, a folder or a pattern. Columns: sku, warehouse, date, demand and,
+    optionally, price, promotion, event, snap, on_sale.
+    """
+    from pipeline.data.import_long import import_long
+    from pipeline.data.imports import ImportOptions
+    from pipeline.data.long_table import LongOptions
+
+    terms, common = _terms(common)
+    out = common.pop("out")
+    options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
+    long = LongOptions(
+        attributes, _date(first_day), _date(last_day), absent_day, memory_limit, spill, threads
+    )
+    _done(out, import_long(source, out, options, long))
+
+
+@data.command("check")
+@click.argument("directory", type=click.Path(path_type=Path))
+def check_command(directory: Path) -> None:
+    """Verify a data set completely and print a summary."""
+    from pipeline.data.check import check
+
+    click.echo(check(directory))
+
+
+def _terms(common: dict[str, Any]) -> tuple[SupplyTerms, dict[str, Any]]:
+    """Take the options of the supply terms out of the common options."""
+    names = ("max_lead_time", "max_review_period", "lead_time_jitter", "fill_min")
+    terms = SupplyTerms(**{name: common[name] for name in names})
+    return terms, {name: value for name, value in common.items() if name not in names}
+
+
+def _date(value: datetime | None) -> date | None:
+    return None if value is None else value.date()
+
+
+def _done(out: Path, manifest: Manifest) -> None:
+    size = sum(info.bytes for info in manifest.files.values()) / 1e6
+    click.echo(
+        f"{out}: {manifest.num_inventories:,} inventories × {manifest.num_days} days, "
+        f"{size:,.1f} MB. {manifest.source}"
+    )

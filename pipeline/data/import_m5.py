@@ -1,0 +1,240 @@
+"""Imports the Walmart M5 data: 30,490 series of daily unit sales with weekly prices.
+
+The folder must hold `sales_d<first>_d<last>.parquet` (item_id, dept_id, store_id, state_id and
+one column d_<k> per day), `sell_prices.parquet` (store_id, item_id, wm_yr_wk, sell_price) and
+`calendar.parquet` (d, date, wm_yr_wk, event_name_1, event_name_2, snap_<state>).
+
+Sales are taken for demand: stockouts were not recorded. An item is off sale in a week without a
+price, and before its first sale in the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from envs.errors import DataError
+from pipeline.data.imports import ImportOptions, carry, read_columns, regular_price, write_tile
+from pipeline.data.progress import Progress
+from pipeline.data.quality import Quarantine, absurd
+from pipeline.data.schema import Manifest
+from pipeline.data.tiles import plan_tiles
+from pipeline.data.writer import PanelSpec, PanelWriter, check_out, default_test_start
+
+Array = npt.NDArray[Any]
+
+PROMOTION_CUT = 0.05
+PROMOTION_WEEKS = 8
+
+
+@dataclass
+class _Source:
+    """The M5 tables in memory: N series, T days, K weeks."""
+
+    ids: pd.DataFrame
+    sales: Array
+    """[N, T] float32, NaN where missing."""
+    price: Array
+    """[N, K] float32, NaN in weeks without a price."""
+    week: Array
+    """[T] number of the week of a day, 0..K-1."""
+    event: Array
+    """[T]"""
+    snap: dict[str, Array]
+    """State -> [T]."""
+    dates: list[str]
+
+
+def import_m5(
+    source: str | Path, out: str | Path, options: ImportOptions | None = None
+) -> Manifest:
+    """Import an M5 folder.
+
+    Args:
+        source: The folder.
+        out: The data-set folder to make.
+        options: See `ImportOptions`.
+
+    Raises:
+        DataError: A file or column is missing or unreadable, too many values break a quality
+            rule, or `out` cannot be written.
+    """
+    options = options or ImportOptions()
+    check_out(Path(out), options.overwrite)
+    m5 = _load(Path(source))
+    n, num_days = m5.sales.shape
+    test_start = default_test_start(num_days) if options.test_start is None else options.test_start
+    plans = plan_tiles(n, options.tile_rows, options.validation_share)
+    progress = Progress("data import m5", n, "inventories")
+    with Quarantine(out) as quarantine:
+        on_sale = _judge(m5, quarantine)
+        quarantine.stop_if_beyond(options.max_bad_share, m5.sales.size)
+        spec = PanelSpec(
+            name=options.name or Path(out).resolve().name,
+            source=(
+                f"Walmart M5 unit sales (stockouts unrecorded) of {n:,} item-store pairs; off "
+                "sale in weeks without a price and before the first sale; promotion: price at "
+                f"least {PROMOTION_CUT:.0%} below the maximum of the {PROMOTION_WEEKS} weeks "
+                f"before; not in the source but drawn (seed {options.seed}): "
+                f"{options.terms.describe()}."
+            ),
+            seed=options.seed,
+            first_day=date.fromisoformat(m5.dates[0]),
+            num_days=num_days,
+            history_days=options.history_days,
+            test_start=test_start,
+            tile_rows=options.tile_rows,
+            order_multiple=options.order_multiple,
+            backlog=options.backlog,
+        )
+        order = options.rng(0).permutation(n)
+        promotion = _promotions(m5.price)
+        with PanelWriter(out, spec, options.overwrite) as writer:
+            for plan in plans:
+                rows = order[plan.first : plan.first + plan.rows]
+                weekly = carry(m5.price[rows])
+                daily = weekly[:, m5.week]
+                base = np.round(regular_price(daily, on_sale[rows], test_start), 2)
+                ids = m5.ids.iloc[rows]
+                static = {
+                    "inventory_id": (ids.item_id + "@" + ids.store_id).tolist(),
+                    "sku": ids.item_id.tolist(),
+                    "warehouse": ids.store_id.tolist(),
+                    "category": ids.dept_id.tolist(),
+                    "price": base.astype(np.float32),
+                    **options.terms.draw(options.rng(1, plan.number), base),
+                }
+                dynamic = {
+                    "demand": m5.sales[rows],
+                    "on_sale": on_sale[rows],
+                    "price": daily,
+                    "promotion": promotion[rows][:, m5.week],
+                    "event": np.broadcast_to(m5.event, (plan.rows, num_days)),
+                    "snap": np.stack([m5.snap[state] for state in ids.state_id]),
+                }
+                write_tile(writer, static, dynamic, plan.split)
+                progress.add(plan.rows)
+            return writer.finish(note=quarantine.describe(m5.sales.size))
+
+
+def _load(folder: Path) -> _Source:
+    paths = sorted(folder.glob("sales_d*_d*.parquet"))
+    if len(paths) != 1:
+        raise DataError(
+            "M5 folder",
+            str(folder),
+            "Name a folder with sales_d<first>_d<last>.parquet, sell_prices.parquet and "
+            "calendar.parquet.",
+            f"holds {len(paths)} files sales_d*_d*.parquet and must hold one",
+        )
+    id_columns = ["item_id", "dept_id", "store_id", "state_id"]
+    sales = _read(paths[0], id_columns)
+    days = sorted((c for c in sales.columns if c.startswith("d_")), key=lambda c: int(c[2:]))
+    if not days:
+        raise DataError(
+            f"column of {paths[0].name}", "d_<k>", "Add one column per day.", "is missing"
+        )
+    calendar = _read(
+        folder / "calendar.parquet", ["d", "date", "wm_yr_wk", "event_name_1", "event_name_2"]
+    ).set_index("d")
+    if absent := [d for d in days if d not in calendar.index]:
+        raise DataError("day", absent[0], "Complete calendar.parquet.", "is not in the calendar")
+    calendar = calendar.loc[days]
+    states = sorted(sales.state_id.astype(str).unique())
+    read_columns(folder / "calendar.parquet", list(calendar.columns), [f"snap_{s}" for s in states])
+    weeks = np.unique(calendar.wm_yr_wk.to_numpy())
+    ids = sales[id_columns].astype(str).reset_index(drop=True)
+    return _Source(
+        ids=ids,
+        sales=sales[days].to_numpy(dtype=np.float32, na_value=np.nan),
+        price=_weekly_prices(folder / "sell_prices.parquet", ids, weeks),
+        week=np.searchsorted(weeks, calendar.wm_yr_wk.to_numpy()),
+        event=(calendar.event_name_1.notna() | calendar.event_name_2.notna())
+        .to_numpy()
+        .astype(np.uint8),
+        snap={s: calendar[f"snap_{s}"].to_numpy().astype(np.uint8) for s in states},
+        dates=[str(pd.Timestamp(day).date()) for day in calendar.date],
+    )
+
+
+def _weekly_prices(path: Path, ids: pd.DataFrame, weeks: Array) -> Array:
+    """[N, K] prices; NaN in weeks without one."""
+    table = _read(path, ["store_id", "item_id", "wm_yr_wk", "sell_price"])
+    key = pd.MultiIndex.from_frame(ids[["item_id", "store_id"]])
+    if key.has_duplicates:
+        twice = "@".join(key[key.duplicated()][0])
+        raise DataError("item_id@store_id", twice, "Keep one row per series.", "is there twice")
+    table = table[table.wm_yr_wk.isin(weeks)]
+    pairs = pd.MultiIndex.from_arrays([table.item_id.astype(str), table.store_id.astype(str)])
+    row = key.get_indexer(pairs)
+    if (row < 0).any():
+        unknown = "@".join(pairs[int(np.argmax(row < 0))])
+        raise DataError(
+            "item_id@store_id of sell_prices.parquet", unknown, "Remove its rows.", "has no sales"
+        )
+    price = np.full((len(ids), len(weeks)), np.nan, np.float32)
+    price[row, np.searchsorted(weeks, table.wm_yr_wk.to_numpy())] = table.sell_price.to_numpy()
+    if (bad := ~(price > 0) & ~np.isnan(price)).any():
+        raise DataError("sell_price", price[bad][0].item(), "Correct it.", "is not positive")
+    if (none := np.isnan(price).all(axis=1)).any():
+        series = "@".join(key[int(np.argmax(none))])
+        raise DataError("item_id@store_id", series, "Remove it.", "has no price in any week")
+    return price
+
+
+def _judge(m5: _Source, quarantine: Quarantine) -> Array:
+    """on_sale [N, T], with bad values quarantined and off sale."""
+    sales = m5.sales
+    priced = ~np.isnan(m5.price)[:, m5.week]
+    rules = {
+        "missing_demand": ~np.isfinite(sales),
+        "negative_demand": sales < 0,
+        "absurd_demand": absurd(sales),
+        "demand_off_sale": (sales > 0) & ~priced,
+    }
+    bad = np.zeros(sales.shape, bool)
+    for rule, flags in rules.items():
+        rows, days = np.nonzero(flags & ~bad)
+        bad |= flags
+        ids = m5.ids.iloc[rows]
+        quarantine.add(
+            rule,
+            rows=(rows + 1).tolist(),
+            sku=ids.item_id.tolist(),
+            warehouse=ids.store_id.tolist(),
+            date=[m5.dates[t] for t in days],
+            values=[{"demand": float(v)} for v in sales[rows, days]],
+        )
+    sold = np.maximum.accumulate((sales > 0) & ~bad, axis=1)
+    return (priced & sold & ~bad).astype(np.uint8)
+
+
+def _promotions(price: Array) -> Array:
+    """[N, K] flags: the price is well below the maximum of the weeks before; no look-ahead."""
+    past = np.full_like(price, np.nan)
+    for lag in range(1, PROMOTION_WEEKS + 1):
+        past[:, lag:] = np.fmax(past[:, lag:], price[:, :-lag])
+    with np.errstate(invalid="ignore"):
+        cut: Array = price <= (1 - PROMOTION_CUT) * past
+    return cut.astype(np.uint8)
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError("file", str(path), "Complete the M5 folder.", "is missing")
+    try:
+        found = pq.read_schema(path).names
+        read_columns(path, found, columns)
+        return pq.read_table(path).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            "file", str(path), "Copy it again.", f"cannot be read as Parquet ({error})"
+        ) from error

@@ -1,0 +1,57 @@
+"""What must be true of a process before it imports Ray, torch or MLflow.
+
+Every ``__main__`` calls :func:`prepare` before its other imports. This module therefore imports
+nothing of the project: a foreign package named ``envs`` must be found out, not run into.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds the packages."""
+
+PACKAGES = ("envs", "pipeline", "tuning", "cluster")
+
+DEFAULTS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Ray reads this once, when it is imported. With a token, only its holders can use the cluster.
+    "RAY_AUTH_MODE": "token",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Ray runs one process per core: more threads than that only get in each other's way.
+    "OMP_NUM_THREADS": "1",
+}
+"""Environment variables set unless the user has set them; child processes inherit them."""
+
+
+def prepare() -> None:
+    """Set :data:`DEFAULTS` and exit with a clear message if a package of ours is a foreign one."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    problem = foreign_package()
+    if problem:
+        print(f"Error: {problem}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def foreign_package() -> str | None:
+    """What is wrong if Python would import a package of ours from elsewhere, else None.
+
+    ``envs`` is also the name of a package on PyPI, which wins if this is started from another
+    folder than the repository's root.
+    """
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        expected = ROOT / name / "__init__.py"
+        if origin != expected:
+            return (
+                f"package {name} = {origin or 'not found'} is not DeepStock's ({expected}). "
+                "Start from the repository's root as `python -m ...`, or remove the other package: "
+                f"pip uninstall {name}."
+            )
+    return None
