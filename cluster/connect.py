@@ -73,7 +73,7 @@ def join(address: str, *, timeout_s: float = 20.0) -> str | None:
         ClusterError: The address is malformed, nothing answers there in time, or Ray refuses.
     """
     _ask_head(address, timeout_s)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         # Not inside `ray job submit`, which ships the code itself: give every node our packages.
         options["runtime_env"] = {"py_modules": [str(ROOT / name) for name in PACKAGES]}

@@ -127,7 +127,10 @@ class LocalCluster:
             f"--num-cpus={self.node_cpus[1]}",
             f"--dashboard-agent-listen-port={agent_ports[1]}",
         )
-        ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:
+            raise self._failure(f"does not answer ({type(error).__name__})") from error
         self._wait(lambda: sum(bool(node["Alive"]) for node in ray.nodes()) == 2, deadline)
         if self._dashboard:
             self._wait(lambda: host.port_answers("127.0.0.1", dashboard_port, 0.2), deadline)
@@ -173,27 +176,27 @@ class LocalCluster:
         while not ready():
             ended = [node for node in self._nodes if node.poll() is not None]
             if ended or time.monotonic() > deadline:
-                problem = (
+                raise self._failure(
                     f"ended with exit status {ended[0].returncode} while starting"
                     if ended
                     else f"was not up after {self.start_timeout_s:g} s"
                 )
-                raise ClusterError(
-                    "local cluster",
-                    self.address,
-                    f"Look at the logs in {self.session_dir}, free memory or processors, and "
-                    "start again.",
-                    problem=f"{problem}. Last lines:\n{self._log_tail()}\n",
-                )
             time.sleep(0.1)
 
-    def _log_tail(self, lines: int = 5) -> str:
+    def _failure(self, problem: str, lines: int = 5) -> ClusterError:
+        """The error to raise, with the last lines of each node's log."""
         assert self.session_dir is not None
-        tails = []
+        tail = []
         for log in sorted(self.session_dir.glob("*.log")):
             text = log.read_text(errors="replace").splitlines()
-            tails += [f"  {log.stem}: {line}" for line in text[-lines:]]
-        return "\n".join(tails)
+            tail += [f"  {log.stem}: {line}" for line in text[-lines:]]
+        shown = "\n".join(tail)
+        return ClusterError(
+            "local cluster",
+            self.address,
+            f"Look at the logs in {self.session_dir}, free memory or processors, and start again.",
+            problem=f"{problem}; its last lines:\n{shown}\n",
+        )
 
     # -- stop ------------------------------------------------------------------------------------
 
@@ -209,6 +212,7 @@ class LocalCluster:
                 with suppress(subprocess.TimeoutExpired):  # then its session is killed below
                     node.wait(max(0.1, deadline - time.monotonic()))
                 end_session(node.pid, deadline)
+                node.kill()  # does nothing if it has ended
                 node.wait()
             self._nodes.clear()
             remove_record(self.record, self.address)

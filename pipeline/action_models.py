@@ -46,6 +46,16 @@ class ActionModelKind(StrEnum):
         return self in (ActionModelKind.BASE, ActionModelKind.BOTH)
 
 
+SENSIBLE_START: dict[ActionModelKind, float] = {
+    ActionModelKind.NONE: 0.10,
+    ActionModelKind.BASE: 0.33,
+    ActionModelKind.COEFF: 0.10,
+    ActionModelKind.BOTH: 0.25,
+}
+"""Untrained action (share of the range) that neither starves nor floods an inventory:
+a level of about one scale, an order of about one review period's demand."""
+
+
 class ActionModel(nn.Module):
     """Maps (action, observation) to an order quantity.
 
@@ -57,8 +67,8 @@ class ActionModel(nn.Module):
         kind: Which of the four.
         basis: M, number of demand features in the observation.
         low: Lower end of every output's range.
-        high: Upper end of the constant's range (the only output of NONE and BASE).
-        coefficient_high: Upper end of the range of the demand features' coefficients.
+        high: Upper end of the range of an order or a level (NONE, BASE), in scales.
+        coefficient_high: Upper end of the range of the coefficients (COEFF, BOTH).
     """
 
     low: Tensor
@@ -85,8 +95,8 @@ class ActionModel(nn.Module):
             raise ConfigError("low", low, f"Keep it below high = {high}.")
         self.outputs = basis if self.kind.uses_features else 1
         self.register_buffer("low", torch.full((self.outputs,), low))
-        ends = [coefficient_high] * (self.outputs - 1) + [high]
-        self.register_buffer("high", torch.tensor(ends))
+        end = coefficient_high if self.kind.uses_features else high
+        self.register_buffer("high", torch.full((self.outputs,), end))
 
     def coefficients(self, action: Tensor) -> Tensor:
         """[N, A] coefficients (or the one level, in scales) that an action in [0, 1] means."""

@@ -174,7 +174,7 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
             num_learners=run.num_learners, num_gpus_per_learner=run.num_gpus_per_learner
         )
         config.evaluation(
-            evaluation_interval=None,
+            evaluation_interval=run.validate_every,
             evaluation_num_env_runners=0,
             evaluation_config={"split": "validation"},
         )

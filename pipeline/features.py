@@ -216,7 +216,7 @@ def _day_major(per_inventory: NDArray[np.generic]) -> Tensor:
 
 
 def _column(static: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
-    return torch.as_tensor(np.asarray(static[name], dtype=np.float32))
+    return torch.as_tensor(np.array(static[name], dtype=np.float32))
 
 
 def _extend(values: Tensor, *, fill_zero: bool) -> Tensor:

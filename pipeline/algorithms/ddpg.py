@@ -32,7 +32,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
         super().__init__(algo_class=algo_class or DDPG)
         self._set_shard_defaults("replayed")
         self.gamma = 0.9
-        self.lr = 1e-3
+        self.lr = 3e-4
         self.critic_lr: Any = 1e-3
         self.tau = 5e-3
         self.train_batch_size_per_learner = 512
@@ -57,7 +57,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
         critic_warm_up: int = NotProvided,
         hidden: Any = NotProvided,
         critic_hidden: Any = NotProvided,
-        initial_action: float = NotProvided,
+        initial_action: float | None = NotProvided,
         fragment_days: int = NotProvided,
         weight_power: float = NotProvided,
         action_high: float = NotProvided,
@@ -76,12 +76,13 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
             exploration_noise: Standard deviation on the action, share of its range.
             critic_warm_up: Updates before the actor starts to follow the critic.
             hidden, critic_hidden: Widths of the hidden layers.
-            initial_action: Output of the untrained policy, share of the action's range.
+            initial_action: Output of the untrained policy, share of its range; None for
+                the action model's sensible start.
             fragment_days: Days of a fragment.
             weight_power: A decision weighs cost scale ** power in both losses: 0 treats all
                 inventories alike, 1 counts money.
             action_high: Upper end of a level's or order's range, in demand scales.
-            coefficient_high: Upper end of a demand feature's coefficient.
+            coefficient_high: Upper end of the coefficients' range.
         """
         super().training(**kwargs)
         set_given(self, locals())

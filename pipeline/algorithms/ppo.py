@@ -28,7 +28,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
         super().__init__(algo_class=algo_class or PPO)
         self._set_shard_defaults("advantages")
-        self.gamma = 0.9
+        self.gamma = 0.7
         self.lr = 1e-3
         self.lambda_ = 0.9
         self.clip_param = 0.2
@@ -50,7 +50,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
         *,
         hidden: Any = NotProvided,
         value_hidden: Any = NotProvided,
-        initial_action: float = NotProvided,
+        initial_action: float | None = NotProvided,
         initial_std: float = NotProvided,
         fragment_days: int = NotProvided,
         weight_power: float = NotProvided,
@@ -62,12 +62,13 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
 
         Args:
             hidden, value_hidden: Widths of the hidden layers.
-            initial_action: Mean action of the untrained policy, share of its range.
+            initial_action: Mean action of the untrained policy, share of its range; None for
+                the action model's sensible start.
             initial_std: Its standard deviation, share of the range.
             fragment_days: Days of a fragment.
             weight_power: A decision's advantage weighs cost scale ** power.
             action_high: Upper end of a level's or order's range, in demand scales.
-            coefficient_high: Upper end of a demand feature's coefficient.
+            coefficient_high: Upper end of the coefficients' range.
         """
         super().training(**kwargs)
         set_given(self, locals())

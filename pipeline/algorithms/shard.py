@@ -29,7 +29,7 @@ from torch import Tensor
 
 from envs.errors import ClusterError
 from envs.state import InventoryState, Scenario
-from pipeline.action_models import ActionModel, ActionModelKind
+from pipeline.action_models import SENSIBLE_START, ActionModel, ActionModelKind
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.sources import ScenarioSource, Split, training_start
 
@@ -45,7 +45,7 @@ class ShardSettings:
     fragment_days: int
     weight_power: float
     hidden: Sequence[int]
-    initial_action: float
+    initial_action: float | None
     initial_stock: Callable[[Scenario, torch.Generator], InventoryState]
 
     def _set_shard_defaults(self: Any, rows: Rows) -> None:
@@ -57,7 +57,7 @@ class ShardSettings:
         self.fragment_days = 56
         self.weight_power = 0.5
         self.hidden = (64, 64)
-        self.initial_action = 0.4
+        self.initial_action = None
         self.initial_stock = training_start
         self.updates_per_iteration = 1
         self.fragments_per_iteration = 1
@@ -112,7 +112,11 @@ class ShardSettings:
                 "coefficient_high": self.coefficient_high,
             },
             "hidden": tuple(self.hidden),
-            "initial_action": self.initial_action,
+            "initial_action": (
+                SENSIBLE_START[self.action_model]
+                if self.initial_action is None
+                else self.initial_action
+            ),
         }
 
 

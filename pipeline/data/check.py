@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from envs.errors import DataError
 from pipeline.data.panel import Panel, RawTile, TileRef, check_inventories
+from pipeline.data.parts import file_info
 from pipeline.data.progress import Progress
 from pipeline.data.schema import SALES_CLASSES, Manifest
-from pipeline.data.writer import file_info
 
 Array = npt.NDArray[Any]
 

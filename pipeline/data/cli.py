@@ -100,7 +100,7 @@ def make_command(
 ) -> None:
     """Generate retail-like demand into a data set."""
     from pipeline.data.generate import make
-    from pipeline.data.retail import RetailParameters
+    from pipeline.data.retail_parameters import RetailParameters
 
     terms, common = _terms(common)
     manifest = make(

@@ -8,8 +8,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from envs.errors import DataError
+from pipeline.data.parts import PanelSpec, PartSummary, PartWriter, default_test_start
 from pipeline.data.progress import Progress
-from pipeline.data.retail import Market, RetailParameters
+from pipeline.data.retail import Market
+from pipeline.data.retail_parameters import RetailParameters
 from pipeline.data.schema import (
     DEFAULT_HISTORY_DAYS,
     DEFAULT_TILE_ROWS,
@@ -19,13 +21,7 @@ from pipeline.data.schema import (
 )
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.tiles import TilePlan, plan_tiles
-from pipeline.data.writer import (
-    PanelSpec,
-    PanelWriter,
-    PartSummary,
-    PartWriter,
-    default_test_start,
-)
+from pipeline.data.writer import PanelWriter
 
 DEFAULT_FIRST_DAY = date(2024, 1, 1)
 

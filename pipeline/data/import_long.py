@@ -19,11 +19,12 @@ import pandas as pd
 from pipeline.data.imports import ImportOptions, write_tile
 from pipeline.data.long_table import LongOptions, LongTable
 from pipeline.data.long_tile import LongTile
+from pipeline.data.parts import PanelSpec, default_test_start
 from pipeline.data.progress import Progress
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import Manifest
 from pipeline.data.tiles import TilePlan, plan_tiles
-from pipeline.data.writer import PanelSpec, PanelWriter, check_out, default_test_start
+from pipeline.data.writer import PanelWriter, check_out
 
 
 def import_long(
@@ -64,6 +65,7 @@ def import_long(
             tile_rows=options.tile_rows,
             order_multiple=options.order_multiple,
             backlog=options.backlog,
+            weight_meaning=table.weight_meaning,
         )
         progress = Progress("data import long", n, "inventories")
         with PanelWriter(out, spec, options.overwrite) as writer:

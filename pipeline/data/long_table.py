@@ -15,15 +15,16 @@ import pandas as pd
 import pyarrow as pa
 
 from envs.errors import DataError
+from pipeline.data import duck
 from pipeline.data.imports import ImportOptions, read_columns
 from pipeline.data.quality import MAX_DEMAND, Quarantine
+from pipeline.data.schema import DEFAULT_WEIGHT_MEANING
 from pipeline.data.terms import DRAWN_PRICE, TERMS
 from pipeline.data.tiles import TilePlan
 
 REQUIRED = ("sku", "warehouse", "date", "demand")
 FLAGS = {"promotion": 0, "event": 0, "snap": 0, "on_sale": 1}
 OPTIONAL = ("price", *FLAGS)
-ATTRIBUTES = ("category", "price", "weight", *TERMS)
 MAX_DAYS = 5000
 
 
@@ -81,10 +82,14 @@ class LongTable:
                     "threads": self._long.threads,
                 },
             )
+            self._db.execute("SET enable_progress_bar = false").complete()
         except duckdb.Error as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise DataError(
-                "memory_limit", self._long.memory_limit, 'Use e.g. "1GB".', f"({error})"
+                "memory_limit, threads",
+                f"{self._long.memory_limit}, {self._long.threads}",
+                'Use e.g. "1GB" and 2.',
+                f"cannot be used ({duck.first_line(error)})",
             ) from error
         return self
 
@@ -94,13 +99,13 @@ class LongTable:
 
     def stage(self) -> None:
         """Parse every row once: numbered, typed, and with the rule that it breaks, if any."""
-        scan = _scan(self._source)
-        self._found = self._names(self._source, scan)
+        self._found = duck.columns(self._db, self._source)
         read_columns(self._source, self._found, list(REQUIRED))
         names = (*REQUIRED, *OPTIONAL)
         if unused := [name for name in self._found if name not in names]:
             print(f"{self._source.name}: columns not used: {', '.join(unused)}", file=sys.stderr)
-        self._load_attributes()
+        if self._long.attributes is not None:
+            self._given = duck.load_attributes(self._db, Path(self._long.attributes))
         text = ", ".join(
             f"nullif(trim(CAST({name if name in self._found else 'NULL'} AS VARCHAR)), '')"
             f" AS {name}"
@@ -114,10 +119,10 @@ class LongTable:
         )
         typed_flags = ", ".join(f"CAST({name}_ AS UTINYINT) AS {name}" for name in FLAGS)
         original = ", ".join(f"'{name}', {name}" for name in names)
-        self._run(f"""
+        query = f"""
             CREATE TABLE staged AS
             WITH source AS (
-                SELECT row_number() OVER () AS row, {text} FROM {scan}
+                SELECT row_number() OVER () AS row, {text} FROM {duck.scan(self._source)}
             ), typed AS (
                 SELECT *, {flags}, TRY_CAST(demand AS DOUBLE) AS demand_,
                     TRY_CAST(price AS DOUBLE) AS price_,
@@ -132,10 +137,12 @@ class LongTable:
                 rule, CASE WHEN rule IS NOT NULL
                     THEN CAST(json_object({original}) AS VARCHAR) END AS text
             FROM judged
-        """)
-        self.rows = self._one("SELECT count(*) FROM staged")
+        """
+        duck.run(self._db, query, self._source)
+        self.rows = duck.value(self._db, "SELECT count(*) FROM staged")
         if self.rows == 0:
             raise DataError("source", str(self._source), "Name a table with rows.", "is empty")
+        print(f"data import long: {self.rows:,} rows parsed, sorting", file=sys.stderr, flush=True)
 
     def _verdict(self) -> str:
         """SQL: the first rule that a row breaks, or NULL."""
@@ -190,18 +197,23 @@ class LongTable:
         """
         # md5, unlike DuckDB's hash(), is the same in every version.
         order = f"md5('{self._options.seed}:' || sku || '@' || warehouse), sku, warehouse"
-        self._run(f"""
+        query = f"""
             CREATE TABLE inventory AS
             SELECT row_number() OVER (ORDER BY {order}) - 1 AS number, sku, warehouse
             FROM (SELECT DISTINCT sku, warehouse FROM staged WHERE rule IS NULL)
-        """)
-        n = self._one("SELECT count(*) FROM inventory")
+        """
+        duck.run(self._db, query, self._source)
+        n = duck.value(self._db, "SELECT count(*) FROM inventory")
         if not n:
             raise DataError(
                 "source", str(self._source), "Correct its rows.", "has no row that passes the rules"
             )
-        first = self._long.first_day or self._one("SELECT min(day) FROM staged WHERE rule IS NULL")
-        last = self._long.last_day or self._one("SELECT max(day) FROM staged WHERE rule IS NULL")
+        first = self._long.first_day or duck.value(
+            self._db, "SELECT min(day) FROM staged WHERE rule IS NULL"
+        )
+        last = self._long.last_day or duck.value(
+            self._db, "SELECT max(day) FROM staged WHERE rule IS NULL"
+        )
         self._first, self._last = first, last
         num_days = (last - first).days + 1
         if num_days > MAX_DAYS:
@@ -228,7 +240,7 @@ class LongTable:
             for batch in relation.to_arrow_reader(500_000):
                 yield batch.to_pandas()
         except (duckdb.OutOfMemoryException, pa.ArrowException) as error:
-            raise self._too_small(error) from error
+            raise duck.too_small(error) from error
 
     def inventories(self, plan: TilePlan) -> pd.DataFrame:
         """sku, warehouse and the given attributes of a tile, in order."""
@@ -239,6 +251,11 @@ class LongTable:
             f"WHERE number >= {plan.first} AND number < {plan.first + plan.rows} ORDER BY number"
         ).df()
         return frame
+
+    @property
+    def weight_meaning(self) -> str:
+        """What the weights are, for the manifest."""
+        return "as given for each inventory" if "weight" in self._given else DEFAULT_WEIGHT_MEANING
 
     def describe(self) -> str:
         """What was given and what was drawn, for the manifest."""
@@ -256,82 +273,6 @@ class LongTable:
         if self._long.absent_day == "zero":
             text += "; a day without a row, between the first and the last, had zero demand"
         return text
-
-    def _load_attributes(self) -> None:
-        if self._long.attributes is None:
-            return
-        path = Path(self._long.attributes)
-        scan = _scan(path)
-        names = self._names(path, scan)
-        read_columns(path, names, ["sku", "warehouse"])
-        self._given = [name for name in ATTRIBUTES if name in names]
-        columns = ", ".join(
-            f"CAST({n} AS VARCHAR) AS {n}" if n == "category" else _number(n) for n in self._given
-        )
-        self._run(
-            "CREATE TABLE attributes AS SELECT trim(CAST(sku AS VARCHAR)) AS sku, "
-            f"trim(CAST(warehouse AS VARCHAR)) AS warehouse{', ' + columns if columns else ''} "
-            f"FROM {scan}"
-        )
-        twice = self._db.sql(
-            "SELECT sku || '@' || warehouse FROM attributes GROUP BY sku, warehouse "
-            "HAVING count(*) > 1 LIMIT 1"
-        ).fetchall()
-        if twice:
-            raise DataError(
-                f"inventory in {path.name}", twice[0][0], "Keep one row.", "has several rows"
-            )
-
-    def _names(self, path: Path, scan: str) -> list[str]:
-        try:
-            return list(self._db.sql(f"SELECT * FROM {scan} LIMIT 0").columns)
-        except duckdb.Error as error:
-            raise DataError(
-                "source", str(path), "Name a Parquet or CSV file.", f"cannot be read ({error})"
-            ) from error
-
-    def _run(self, query: str) -> None:
-        try:
-            self._db.execute(query).complete()
-        except duckdb.OutOfMemoryException as error:
-            raise self._too_small(error) from error
-        except duckdb.Error as error:
-            raise DataError(
-                "source",
-                str(self._source),
-                "Correct or copy it again.",
-                f"cannot be read ({error})",
-            ) from error
-
-    def _too_small(self, error: Exception) -> DataError:
-        return DataError(
-            "memory_limit",
-            self._long.memory_limit,
-            "Give more with --memory-limit, or use fewer --threads.",
-            f"is too small for this table ({error})",
-        )
-
-    def _one(self, query: str) -> Any:
-        return self._db.sql(query).fetchall()[0][0]
-
-
-def _scan(path: Path) -> str:
-    """The table function that reads a file, a folder or a pattern."""
-    pattern = path
-    if path.is_dir():
-        kind = "parquet" if any(path.rglob("*.parquet")) else "csv"
-        pattern = path / "**" / f"*.{kind}"
-    elif not path.exists() and not any(c in path.name for c in "*?["):
-        raise DataError("source", str(path), "Name a Parquet or CSV file.", "does not exist")
-    quoted = str(pattern).replace("'", "''")
-    if pattern.suffix in (".parquet", ".pq"):
-        return f"read_parquet('{quoted}')"
-    # As text: what cannot be parsed is for the rules to count, not for the reader to stop at.
-    return f"read_csv('{quoted}', header = true, all_varchar = true)"
-
-
-def _number(name: str) -> str:
-    return f"CAST(nullif(trim(CAST({name} AS VARCHAR)), '') AS DOUBLE) AS {name}"
 
 
 def _optional(column: pd.Series[Any]) -> list[str | None]:

@@ -275,7 +275,7 @@ def check_inventories(columns: Mapping[str, Array], train_days: int, test_days: 
         ("fill_min", fill, (fill >= 0) & (fill <= 1), "is not in [0, 1]"),
         (" + ".join(names[:3]), span, span <= min(train_days, test_days), too_long),
     ]
-    for name in ("shortage_cost", "holding_cost", "weight"):
+    for name in ("holding_cost", "shortage_cost", "weight"):
         if name in columns:
             values = columns[name]
             good = np.isfinite(values) & (values >= 0)

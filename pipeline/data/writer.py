@@ -7,12 +7,9 @@ The folder appears under its name only when it is complete: everything is writte
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,148 +20,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.errors import DataError
+from pipeline.data.parts import (
+    PanelSpec,
+    PartSummary,
+    PartWriter,
+    file_info,
+    part_name,
+    staging_name,
+)
 from pipeline.data.schema import (
-    DEFAULT_TEST_SHARE,
-    DEFAULT_TILE_ROWS,
-    DEFAULT_WEIGHT_MEANING,
     INVENTORIES,
     MANIFEST,
     PANEL,
-    QUANTITIES,
     SALES_CLASS_BOUNDS,
     SALES_CLASSES,
-    SPLITS,
-    STATIC_COLUMNS,
     TILES_PER_PART,
-    FileInfo,
     Manifest,
-    check_days,
     inventories_schema,
-    panel_schema,
     quantity_infos,
 )
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class PanelSpec:
-    """What the manifest will say, as far as it is known before the first tile.
-
-    Raises:
-        DataError: Days or tile size make no sense.
-    """
-
-    name: str
-    source: str
-    seed: int
-    first_day: date
-    num_days: int
-    history_days: int
-    test_start: int
-    tile_rows: int = DEFAULT_TILE_ROWS
-    order_multiple: float = 0.0
-    backlog: bool = False
-    weight_meaning: str = DEFAULT_WEIGHT_MEANING
-
-    def __post_init__(self) -> None:
-        try:
-            check_days(self.num_days, self.history_days, self.test_start)
-        except ValueError as error:
-            raise DataError(
-                "days",
-                self.num_days,
-                "Use more days, fewer history days, or another first test day.",
-                f"cannot be split: {error}",
-            ) from error
-        if self.tile_rows < 1:
-            raise DataError("tile_rows", self.tile_rows, "Use 1 or more.")
-
-
-def default_test_start(num_days: int) -> int:
-    """First test day such that the last 28 % of the days are the test."""
-    return num_days - max(1, round(DEFAULT_TEST_SHARE * num_days))
-
-
-@dataclass(frozen=True)
-class PartSummary:
-    """A finished panel part; what `PanelWriter` needs to know about it."""
-
-    number: int
-    tile_rows: tuple[int, ...]
-    demand_total: npt.NDArray[np.float64]
-    """[rows of the part] demand over the training days."""
-    info: FileInfo
-
-
-class PartWriter:
-    """Writes one panel part and, in a staging file, the static columns of its inventories.
-
-    Parts are independent: several processes may write different parts into one folder.
-
-    Args:
-        directory: The partial folder (`PanelWriter.directory`).
-        spec: As given to `PanelWriter`.
-        number: Number of the part, from 0.
-    """
-
-    def __init__(self, directory: Path, spec: PanelSpec, number: int) -> None:
-        self._spec, self._number = spec, number
-        self._path = directory / _part_name(number)
-        self._schema = panel_schema(spec.num_days)
-        self._panel = pq.ParquetWriter(self._path, self._schema, compression="zstd")
-        self._static = pq.ParquetWriter(directory / _staging_name(number), inventories_schema())
-        self._tile_rows: list[int] = []
-        self._totals: list[npt.NDArray[np.float64]] = []
-
-    def write(self, static: Mapping[str, Any], dynamic: Mapping[str, Array], split: str) -> None:
-        """Append a tile.
-
-        Args:
-            static: The columns of inventories.parquet, each [n], without split and
-                sales_class; weight may be missing (default: see `DEFAULT_WEIGHT_MEANING`).
-            dynamic: Every quantity, each [n, T]. Demand must be 0 where on_sale is 0.
-            split: train or validation.
-        """
-        demand = dynamic["demand"]
-        n, num_days = demand.shape
-        assert split in SPLITS
-        assert num_days == self._spec.num_days
-        assert 0 < n <= self._spec.tile_rows
-        assert len(self._tile_rows) < TILES_PER_PART
-        arrays = [pa.array(static["inventory_id"], pa.string())]
-        for name, quantity in QUANTITIES.items():
-            values = np.ascontiguousarray(dynamic[name], dtype=quantity.dtype)
-            assert values.shape == (n, num_days), name
-            kind = self._schema.field(name).type
-            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=kind))
-        table = pa.Table.from_arrays(arrays, schema=self._schema)
-        self._panel.write_table(table, row_group_size=n)
-        window = slice(self._spec.history_days, self._spec.test_start)
-        total = demand[:, window].sum(axis=1, dtype=np.float64)
-        columns = {**static, "split": [split] * n, "sales_class": [""] * n}
-        if "weight" not in columns:
-            days_on_sale = dynamic["on_sale"][:, window].sum(axis=1, dtype=np.int64)
-            columns["weight"] = (total / np.maximum(days_on_sale, 1)).astype(np.float32)
-        self._static.write_table(_static_table(columns), row_group_size=n)
-        self._tile_rows.append(n)
-        self._totals.append(total)
-
-    @property
-    def tiles(self) -> int:
-        """Tiles written so far."""
-        return len(self._tile_rows)
-
-    def close(self) -> PartSummary:
-        """Finish the part's files and return its summary."""
-        self._panel.close()
-        self._static.close()
-        return PartSummary(
-            self._number,
-            tuple(self._tile_rows),
-            np.concatenate(self._totals),
-            file_info(self._path, sum(self._tile_rows)),
-        )
 
 
 class PanelWriter:
@@ -234,7 +110,7 @@ class PanelWriter:
         self._write_inventories(parts, classes)
         spec = self.spec
         files = {INVENTORIES: file_info(self.directory / INVENTORIES, rows)}
-        files |= {_part_name(part.number): part.info for part in parts}
+        files |= {part_name(part.number): part.info for part in parts}
         manifest = Manifest(
             name=spec.name,
             source=f"{spec.source} {note}".strip(),
@@ -268,7 +144,7 @@ class PanelWriter:
         path = self.directory / INVENTORIES
         with pq.ParquetWriter(path, inventories_schema(), compression="zstd") as writer:
             for part in parts:
-                staged = self.directory / _staging_name(part.number)
+                staged = self.directory / staging_name(part.number)
                 with pq.ParquetFile(staged) as file:
                     for tile, rows in enumerate(part.tile_rows):
                         named = pa.array(names[classes[first : first + rows]], pa.string())
@@ -317,13 +193,6 @@ def check_out(out: Path, overwrite: bool) -> None:
         )
 
 
-def file_info(path: Path, rows: int) -> FileInfo:
-    """Size and SHA-256 of a file, for the manifest."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileInfo(rows=rows, bytes=path.stat().st_size, sha256=digest)
-
-
 def sales_classes(demand_total: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
     """Class of each inventory by its cumulative share of demand, as in `SALES_CLASS_BOUNDS`.
 
@@ -343,20 +212,6 @@ def sales_classes(demand_total: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]
     classes[order] = ranks
     classes[demand_total <= 0] = SALES_CLASSES.index("Z")
     return classes
-
-
-def _static_table(columns: Mapping[str, Any]) -> pa.Table:
-    assert set(columns) == set(STATIC_COLUMNS), set(columns) ^ set(STATIC_COLUMNS)
-    arrays = [pa.array(columns[name], kind) for name, kind in STATIC_COLUMNS.items()]
-    return pa.Table.from_arrays(arrays, schema=inventories_schema())
-
-
-def _part_name(number: int) -> str:
-    return f"{PANEL}/part-{number:05d}.parquet"
-
-
-def _staging_name(number: int) -> str:
-    return f"static-{number:05d}.parquet"
 
 
 def _unwritable(out: Path, error: OSError) -> DataError:

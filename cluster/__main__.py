@@ -1,0 +1,9 @@
+"""``python -m cluster``."""
+
+from pipeline.environment import prepare
+
+prepare()  # before anything imports Ray
+
+from cluster.cli import main  # noqa: E402
+
+main()

@@ -1,0 +1,55 @@
+"""The commands of ``python -m cluster``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from envs.errors import DeepStockError
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def commands() -> None:
+    """Run the main job on a Ray cluster, and watch it."""
+
+
+@commands.command()
+@click.option("--preset", default="quick", show_default=True, help="smoke, quick, full, or a YAML.")
+@click.option("--data", type=_FOLDER, help="Data set. Default: generate the preset's.")
+@click.option("--out", type=_FOLDER, help="Folder of the sweep. Default: runs/PRESET.")
+@click.option(
+    "--address",
+    envvar="RAY_ADDRESS",
+    help="host:port of a running head. Default: start a local cluster.",
+)
+def train(preset: str, data: Path | None, out: Path | None, address: str | None) -> None:
+    """Train, tune and compare all methods; the same command again resumes."""
+    from cluster.train import train as run
+
+    run(preset, data, out or Path("runs") / Path(preset).stem, address)
+
+
+@commands.command()
+@click.option("--runs", default="runs", show_default=True, type=_FOLDER, help="Folder of sweeps.")
+@click.option("--mlflow-port", default=5000, show_default=True, help="Preferred port of MLflow.")
+@click.option(
+    "--tensorboard-port", default=6006, show_default=True, help="Preferred port of TensorBoard."
+)
+def ui(runs: Path, mlflow_port: int, tensorboard_port: int) -> None:
+    """Serve MLflow and TensorBoard on what is in RUNS, until Ctrl-C."""
+    from cluster.ui import watch
+
+    watch(runs, mlflow_port, tensorboard_port)
+
+
+def main() -> None:
+    """Entry point: a user's error is one line on stderr and exit status 2."""
+    try:
+        commands(prog_name="python -m cluster")
+    except DeepStockError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,70 @@
+"""The main job: from nothing to a comparison of all methods, on a Ray cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cluster.connect import open_cluster
+from cluster.preflight import Needs, check_cluster, check_host
+from pipeline.data import generate
+from tuning.preset import Preset, load_preset
+
+
+def train(preset_name: str, data: Path | None, out: Path, address: str | None) -> None:
+    """Check, start or join a cluster, make data if none is given, sweep, compare, say where.
+
+    The same call again goes on where the last one stopped. Only a cluster that was started here
+    is stopped.
+
+    Args:
+        preset_name: A shipped preset's name or a YAML file.
+        data: Data set, or None to generate the preset's.
+        out: Folder of the sweep. With several hosts, on storage that all of them mount.
+        address: Head of a running cluster, or None for a local one.
+
+    Raises:
+        ConfigError, DataError, ClusterError: Before anything long starts, where possible.
+    """
+    # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for that.
+    from pipeline.compare import compare
+
+    from tuning.sweep import run_sweep
+
+    preset = load_preset(preset_name)
+    out = out.resolve()
+    needs = job_needs(preset, generates=data is None)
+    check_host(needs, out)
+    with open_cluster(address) as cluster:
+        kind = "local cluster" if cluster.started_here else "cluster joined"
+        click.echo(f"Ray: {kind} at {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")
+        if data is None:
+            data = _generated(preset, out)
+        check_cluster(needs, data)
+        sweep = run_sweep(preset, data, out)
+        table = compare(sweep.directory)
+    click.echo(table.to_string(index=False))
+    click.echo(f"Comparison: {out}/comparison.csv (.md, .html). To look around: make ui")
+
+
+def job_needs(preset: Preset, *, generates: bool) -> Needs:
+    """What a sweep needs at least; CPUs as its largest trial asks Ray for them."""
+    plans = preset.algorithms.values()
+    cells = preset.data.inventories * preset.data.days
+    return Needs(
+        cpus=max(1 + plan.num_env_runners + plan.num_learners for plan in plans),
+        memory_gib=2.0,
+        # About five float32 columns per inventory and day, uncompressed; 1 GiB for checkpoints.
+        disk_gib=1.0 + (20 * cells / 2**30 if generates else 0.0),
+    )
+
+
+def _generated(preset: Preset, out: Path) -> Path:
+    """The preset's data set inside the sweep's folder, generated unless it is there already."""
+    folder = out / "data"
+    if not (folder / "manifest.json").exists():
+        plan = preset.data
+        click.echo(f"Data: {plan.inventories:,} inventories x {plan.days} days into {folder}")
+        generate.make(plan.inventories, plan.days, plan.seed, folder)
+    return folder

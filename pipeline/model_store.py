@@ -1,0 +1,79 @@
+"""A trained policy on disk: what evaluation, serving and MLflow load.
+
+``policy.pt`` (weights and the few numbers that rebuild the network) and
+``forecast.json`` (the day factors its features were made with). Reading one needs torch only.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from envs.errors import DataError
+from envs.state import ObservationLayout
+from pipeline.action_models import ActionModel
+from pipeline.forecast import DayFactors
+from pipeline.networks import PolicyNetwork
+
+POLICY, FORECAST = "policy.pt", "forecast.json"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A policy and the forecaster behind its features."""
+
+    policy: PolicyNetwork
+    factors: DayFactors | None
+    """None for problems whose features need no forecaster."""
+
+
+def save_model(directory: Path, policy: PolicyNetwork, factors: DayFactors | None) -> None:
+    """Writes a model; an existing one is replaced only once the new one is complete."""
+    directory.mkdir(parents=True, exist_ok=True)
+    hidden = [layer.out_features for layer in policy.net if isinstance(layer, nn.Linear)][:-1]
+    model = policy.action_model
+    content: dict[str, Any] = {
+        "layout": asdict(policy.layout),
+        "action_model": {
+            "kind": str(model.kind),
+            "low": float(model.low[0]),
+            "high": float(model.high[0]),
+            "coefficient_high": float(model.high[0]),
+        },
+        "hidden": hidden,
+        "state": policy.state_dict(),
+    }
+    partial = directory / (POLICY + ".partial")
+    torch.save(content, partial)
+    os.replace(partial, directory / POLICY)
+    if factors is not None:
+        factors.save(directory / FORECAST)
+
+
+def load_model(directory: Path) -> TrainedModel:
+    """Reads :func:`save_model`'s folder.
+
+    Raises:
+        DataError: There is no model, or it cannot be read.
+    """
+    path = directory / POLICY
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        layout = ObservationLayout(**content["layout"])
+        action_model = ActionModel(basis=layout.basis, **content["action_model"])
+        policy = PolicyNetwork(layout, action_model, content["hidden"])
+        policy.load_state_dict(content["state"])
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
+        raise DataError(
+            "model", str(directory),
+            "Name a folder that a training run has written its model to.",
+            f"holds no readable policy ({type(error).__name__})",
+        ) from None  # fmt: skip
+    policy.eval()
+    forecast = directory / FORECAST
+    return TrainedModel(policy, DayFactors.load(forecast) if forecast.exists() else None)

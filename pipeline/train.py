@@ -1,0 +1,157 @@
+"""One training run in a folder: trains, validates, keeps the best model, can be resumed.
+
+    config.yaml     what was asked for, resolved
+    history.jsonl   one line per validation
+    model/          the policy with the least validation cost so far
+    checkpoint/     RLlib's checkpoint, to resume from
+    result.json     written last: status, best validation, time
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEARNER_RESULTS
+
+from pipeline.config import RunConfig, build_config
+from pipeline.evaluate import METRICS
+from pipeline.model_store import save_model
+from pipeline.sources import ScenarioSource
+
+Status = Literal["finished", "diverged", "failed"]
+LOSSES = (
+    "critic_loss", "actor_loss", "q_mean", "action_mean",  # DDPG
+    "policy_loss", "vf_loss", "vf_explained_var", "entropy",  # PPO
+    "simulated_cost",  # DS
+)  # fmt: skip
+
+
+@dataclass
+class RunResult:
+    """What ``result.json`` holds."""
+
+    status: Status
+    validation: dict[str, float] = field(default_factory=dict)
+    """Metrics on validation inventories at the best iteration."""
+    best_iteration: int = 0
+    iterations: int = 0
+    seconds: float = 0.0
+    """Wall-clock time spent training and validating, over all resumptions."""
+    cause: str = ""
+    """Why a run failed or diverged."""
+
+    def write(self, directory: Path) -> None:
+        """Writes ``result.json`` in one step."""
+        partial = directory / "result.json.partial"
+        partial.write_text(json.dumps(asdict(self), indent=1))
+        os.replace(partial, directory / "result.json")
+
+    @classmethod
+    def read(cls, directory: Path) -> RunResult | None:
+        """The result of a run that has ended; None if it has not."""
+        path = directory / "result.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+
+class TrainingRun:
+    """Trains one configuration step by step.
+
+    Args:
+        run: What to train.
+        source: Where inventories come from.
+        directory: The run's folder. A checkpoint found there is resumed.
+        **inventories: Passed on to the algorithm config's ``inventories()``.
+    """
+
+    def __init__(
+        self, run: RunConfig, source: ScenarioSource, directory: Path, **inventories: Any
+    ) -> None:
+        self.run = run
+        self.source = source
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "config.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
+        self.algorithm = build_config(run, source, **inventories).build_algo()
+        self.result = RunResult("finished")
+        self._best = math.inf
+        self._resume()
+
+    def _resume(self) -> None:
+        checkpoint = self.directory / "checkpoint"
+        progress = checkpoint / "progress.json"
+        if not progress.exists():
+            return
+        self.algorithm.restore_from_path(str(checkpoint / "rllib"))
+        state = json.loads(progress.read_text())
+        self.result = RunResult(**state["result"])
+        self._best = state["best"]
+
+    @property
+    def done(self) -> bool:
+        """All iterations are through, or the run diverged."""
+        return self.result.iterations >= self.run.iterations or self.result.status != "finished"
+
+    def step(self) -> dict[str, float]:
+        """One iteration; validates and checkpoints when due. Returns the newest figures."""
+        start = time.perf_counter()
+        trained = self.algorithm.train()
+        self.result.iterations += 1
+        iteration = self.result.iterations
+        figures = self._losses(trained)
+        last = iteration >= self.run.iterations
+        if iteration % self.run.validate_every == 0:
+            # RLlib evaluated within train(); between evaluations the key is stale.
+            figures |= self._judge(trained[EVALUATION_RESULTS])
+        elif last:
+            figures |= self._judge(self.algorithm.evaluate())
+        self.result.seconds += time.perf_counter() - start
+        if last or self.result.status != "finished":
+            self.result.write(self.directory)
+            shutil.rmtree(self.directory / "checkpoint", ignore_errors=True)
+        elif iteration % self.run.checkpoint_every == 0:
+            self._checkpoint()
+        return figures
+
+    def close(self) -> None:
+        """Stops runners and learners."""
+        self.algorithm.stop()
+
+    def _losses(self, trained: dict[str, Any]) -> dict[str, float]:
+        learner = trained.get(LEARNER_RESULTS, {}).get("default_policy", {})
+        return {name: float(learner[name]) for name in LOSSES if name in learner}
+
+    def _judge(self, evaluation: dict[str, Any]) -> dict[str, float]:
+        """Keeps the policy if its validation cost is the least so far."""
+        figures = {name: float(evaluation[ENV_RUNNER_RESULTS][name]) for name in METRICS}
+        cost = figures["cost"]
+        if not math.isfinite(cost):
+            self.result.status = "diverged"
+            self.result.cause = f"validation cost is {cost} in iteration {self.result.iterations}"
+        elif cost < self._best:
+            self._best = cost
+            self.result.best_iteration = self.result.iterations
+            self.result.validation = figures
+            policy = self.algorithm.get_module().unwrapped().policy
+            save_model(self.directory / "model", policy, getattr(self.source, "factors", None))
+        line = {"iteration": self.result.iterations, "seconds": self.result.seconds, **figures}
+        with (self.directory / "history.jsonl").open("a") as history:
+            history.write(json.dumps(line) + "\n")
+        return figures
+
+    def _checkpoint(self) -> None:
+        checkpoint = self.directory / "checkpoint"
+        partial = self.directory / "checkpoint.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        self.algorithm.save_to_path(str((partial / "rllib").resolve()))
+        progress = {"result": asdict(self.result), "best": self._best}
+        (partial / "progress.json").write_text(json.dumps(progress))
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        os.replace(partial, checkpoint)

@@ -1,0 +1,1 @@
+"""Sweeps: search spaces, designs of configurations, Ray Tune."""

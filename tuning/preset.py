@@ -1,0 +1,131 @@
+"""A sweep's plan: how much data, which methods, how many configurations and seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from envs.errors import ConfigError
+from pipeline.action_models import ActionModelKind
+from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse
+from pipeline.seeding import derive_seed
+from tuning.spaces import latin_hypercube
+
+PRESETS = Path(__file__).parent.parent / "pipeline" / "presets"
+
+
+class DataPlan(BaseModel):
+    """The data set that is generated when none is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inventories: int = Field(ge=1)
+    days: int = Field(ge=1)
+    seed: int = Field(default=1, ge=0)
+
+
+class AlgorithmPlan(BaseModel):
+    """How one algorithm is trained and tuned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int = Field(ge=1)
+    validate_every: int = Field(ge=1)
+    checkpoint_every: int = Field(default=50, ge=1)
+    num_env_runners: int = Field(default=0, ge=0)
+    num_learners: int = Field(default=0, ge=0)
+    num_gpus_per_learner: float = Field(default=0.0, ge=0)
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Fixed arguments of ``training()``."""
+    search: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Searched arguments of ``training()``: name -> {uniform|loguniform|choice: [...]}."""
+
+
+class Preset(BaseModel):
+    """A sweep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    description: str = ""
+    data: DataPlan
+    configurations: int = Field(ge=1)
+    """Hyperparameter configurations tried per method."""
+    finalists: int = Field(default=1, ge=1)
+    """Best configurations per method that are trained with further seeds."""
+    seeds: int = Field(default=1, ge=1)
+    """Seeds per finalist; the best mean wins, its median seed goes to test."""
+    design_seed: int = Field(default=0, ge=0)
+    action_models: list[ActionModelKind] = Field(default_factory=lambda: list(ActionModelKind))
+    algorithms: dict[AlgorithmName, AlgorithmPlan]
+
+    def first_round(self) -> dict[str, RunConfig]:
+        """Every method's configurations with seed 0, by trial key, methods interleaved."""
+        trials: dict[str, RunConfig] = {}
+        designs = {
+            (algorithm, model): latin_hypercube(
+                plan.search,
+                self.configurations,
+                derive_seed(self.design_seed, str(algorithm), str(model)),
+            )
+            for algorithm, plan in self.algorithms.items()
+            for model in self.action_models
+        }
+        for number in range(self.configurations):
+            for (algorithm, model), design in designs.items():
+                plan = self.algorithms[algorithm]
+                run = RunConfig(
+                    algorithm=algorithm,
+                    action_model=model,
+                    training={**plan.training, **design[number]},
+                    **plan.model_dump(exclude={"training", "search"}),
+                )
+                trials[trial_key(run, number)] = run
+        return trials
+
+
+def trial_key(run: RunConfig, configuration: int) -> str:
+    """``ddpg-both-c02-s0``: method, configuration, seed."""
+    return f"{run.method}-c{configuration:02d}-s{run.seed}"
+
+
+def load_preset(name: str) -> Preset:
+    """Reads a preset by name (shipped) or path (yours).
+
+    ``extends: other`` in the file takes over another preset's keys, level by level.
+
+    Raises:
+        ConfigError: No such preset, or it has a wrong key or value.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml")))
+        raise ConfigError(
+            "preset", name, f"Use one of {known}, or the path of a YAML file.", "does not exist"
+        )
+    return parse(Preset, {"name": path.stem, **_resolved(path)}, str(path.name))
+
+
+def _resolved(path: Path) -> dict[str, Any]:
+    content = load_yaml(path)
+    parent = content.pop("extends", None)
+    if parent is None:
+        return content
+    base = PRESETS / f"{parent}.yaml"
+    if not base.exists() or base == path:
+        raise ConfigError(f"{path.name}: extends", parent, "Name another shipped preset.")
+    return _merged(_resolved(base), content)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        # A search dimension is replaced, not merged: {uniform: ..} and {choice: ..} differ.
+        if both and not set(value) & {"uniform", "loguniform", "choice"}:
+            result[key] = _merged(result[key], value)
+        else:
+            result[key] = value
+    return result
