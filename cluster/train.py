@@ -29,7 +29,6 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
     """
     # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for that.
     from pipeline.compare import compare
-
     from tuning.sweep import run_sweep
 
     preset = load_preset(preset_name)

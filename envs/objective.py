@@ -115,7 +115,9 @@ def decision_rewards(
     return reward, last <= days
 
 
-def governed_days(review: Tensor, lead_time: Tensor, review_period: Tensor) -> tuple[Tensor, Tensor]:
+def governed_days(
+    review: Tensor, lead_time: Tensor, review_period: Tensor
+) -> tuple[Tensor, Tensor]:
     """Which days an order of the horizon decides.
 
     Args:

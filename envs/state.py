@@ -13,8 +13,9 @@ money per unit (shortage) and per unit and day (holding).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -101,6 +102,14 @@ class ObservationLayout:
             (self.max_lead_time + 1, 1, self.basis, self.features), dim=-1
         )
         return Observation(stock, scale.squeeze(-1), basis, features)
+
+
+PER_DAY = (
+    "demand", "review", "scale", "basis", "features", "counted", "order_lead_time", "fill",
+)  # fmt: skip
+"""Fields of :class:`Scenario` with the axes [T, N, ...]."""
+PER_INVENTORY = ("lead_time", "review_period", "shortage_cost", "holding_cost")
+"""Fields of :class:`Scenario` with the axis [N]."""
 
 
 @dataclass(frozen=True)
@@ -206,35 +215,29 @@ class Scenario:
         """Days [start, stop) as views: nothing is copied."""
         if not 0 <= start < stop <= self.num_days:
             raise ScenarioError(
-                "days", [start, stop], f"Ask for a non-empty window inside 0..{self.num_days}.",
+                "days",
+                [start, stop],
+                f"Ask for a non-empty window inside 0..{self.num_days}.",
                 "is out of range",
-            )  # fmt: skip
-        return replace(
-            self,
-            **{
-                name: None if getattr(self, name) is None else getattr(self, name)[start:stop]
-                for name in (
-                    "demand", "review", "scale", "basis", "features", "counted",
-                    "order_lead_time", "fill",
-                )
-            },
-        )  # fmt: skip
+            )
+        return self._map(per_day=lambda value: value[start:stop], per_inventory=lambda value: value)
 
     def inventories(self, index: Tensor) -> Scenario:
         """The inventories of ``index`` ([n] int64 or bool [N])."""
-        per_day = ("demand", "review", "scale", "basis", "features", "counted",
-                   "order_lead_time", "fill")  # fmt: skip
-        per_inventory = ("lead_time", "review_period", "shortage_cost", "holding_cost")
-        picked: dict[str, Tensor | None] = {}
-        for name in per_day:
-            value = getattr(self, name)
-            picked[name] = None if value is None else value[:, index]
-        for name in per_inventory:
-            picked[name] = getattr(self, name)[index]
-        return replace(self, **picked)  # type: ignore[arg-type]
+        return self._map(
+            per_day=lambda value: value[:, index], per_inventory=lambda value: value[index]
+        )
+
+    def _map(
+        self, per_day: Callable[[Tensor], Tensor], per_inventory: Callable[[Tensor], Tensor]
+    ) -> Scenario:
+        changed: dict[str, Any] = {}
+        for names, change in ((PER_DAY, per_day), (PER_INVENTORY, per_inventory)):
+            for name in names:
+                value = getattr(self, name)
+                changed[name] = None if value is None else change(value)
+        return replace(self, **changed)
 
     def observe(self, day: int, state: InventoryState) -> Observation:
         """What a policy may see on ``day`` with that stock."""
-        return Observation(
-            state.stack(), self.scale[day], self.basis[day], self.features[day]
-        )
+        return Observation(state.stack(), self.scale[day], self.basis[day], self.features[day])

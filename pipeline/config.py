@@ -185,5 +185,3 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
             f"was refused by {run.algorithm} ({error})",
         ) from error  # fmt: skip
     return config
-
-

@@ -15,6 +15,7 @@ import torch
 from envs.objective import governed_days, horizon_metrics
 from envs.rollout import Policy, rollout
 from envs.state import Scenario
+from pipeline.data.panel import RawTile
 from pipeline.sources import DatasetSource, ScenarioSource, Split, evaluation_start
 
 METRICS = ("cost", "stockout_rate_pct", "turnover_days")
@@ -36,9 +37,7 @@ def evaluate_scenario(scenario: Scenario, policy_for: PolicyFor) -> pd.DataFrame
         ``mean_inventory`` (units), ``cost`` (money per day), ``stockout_rate_pct``,
         ``turnover_days``; NaN where no day was counted (or nothing was sold).
     """
-    after_warm_up, _ = governed_days(
-        scenario.review, scenario.lead_time, scenario.review_period
-    )
+    after_warm_up, _ = governed_days(scenario.review, scenario.lead_time, scenario.review_period)
     counted = after_warm_up if scenario.counted is None else after_warm_up & scenario.counted
     start = evaluation_start(scenario)
     played_scenario, policy = policy_for(scenario)
@@ -63,21 +62,26 @@ def evaluate_scenario(scenario: Scenario, policy_for: PolicyFor) -> pd.DataFrame
     )
 
 
+def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pd.DataFrame:
+    """:func:`evaluate_scenario` with the inventories' ids, weights and classes.
+
+    Adds ``inventory_id``, ``weight``, ``sales_class``, ``category``, ``lead_time`` and
+    ``review_period``.
+    """
+    rows = evaluate_scenario(scenario, policy_for)
+    rows.insert(0, "inventory_id", np.asarray(raw.inventory_id).astype(str))
+    for name in ("weight", "sales_class", "category", "lead_time", "review_period"):
+        values = np.asarray(raw.static[name])
+        rows[name] = values if values.dtype.kind in "iuf" else values.astype(str)
+    return rows
+
+
 def evaluate_dataset(
     source: DatasetSource, split: Split, policy_for: PolicyFor
 ) -> Iterator[pd.DataFrame]:
-    """Per-inventory rows of a whole split, tile by tile, with their ids and weights.
-
-    Adds ``inventory_id``, ``weight``, ``sales_class``, ``category``, ``lead_time`` and
-    ``review_period`` to :func:`evaluate_scenario`'s columns.
-    """
-    for raw, scenario in source.stream(split):
-        rows = evaluate_scenario(scenario, policy_for)
-        rows.insert(0, "inventory_id", np.asarray(raw.inventory_id).astype(str))
-        for name in ("weight", "sales_class", "category", "lead_time", "review_period"):
-            values = np.asarray(raw.static[name])
-            rows[name] = values if values.dtype.kind in "iuf" else values.astype(str)
-        yield rows
+    """Per-inventory rows of a whole split, tile by tile."""
+    for tile in range(source.num_tiles(split)):
+        yield evaluate_tile(*source.open(split, tile), policy_for)
 
 
 def summarize(rows: pd.DataFrame) -> dict[str, float]:

@@ -220,7 +220,7 @@ def _column(static: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
 
 
 def _extend(values: Tensor, *, fill_zero: bool) -> Tensor:
-    """Covariates beyond the panel: prices and assortment stay, promotions and events are unknown."""
+    """Covariates beyond the panel: prices and assortment stay, promotions are unknown."""
     last = torch.zeros_like(values[-1:]) if fill_zero else values[-1:]
     return torch.cat((values, last.expand(LOOK_AHEAD, -1)))
 
@@ -275,9 +275,7 @@ def _forecast_error(demand: Tensor, near: Tensor, protection: Tensor, prior: Ten
         upper = upper * keep + squared[day]
         lower = lower * keep + valid[day]
         known = (upper > 0) & (lower > 0)
-        result[day] = torch.where(
-            known, (upper / lower.clamp(min=1e-12)).sqrt(), prior[day]
-        )
+        result[day] = torch.where(known, (upper / lower.clamp(min=1e-12)).sqrt(), prior[day])
     return result
 
 

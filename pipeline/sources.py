@@ -8,7 +8,6 @@ ask a source for tiles; nobody holds a whole data set.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -68,7 +67,7 @@ class DatasetSource:
         self._weekday = manifest.first_day.weekday()
         columns = self.panel.read_inventories(["lead_time", "lead_time_jitter"])
         lead, jitter = (columns[name].to_numpy() for name in columns.column_names)
-        self._max_lead_time = int((lead.astype(int) + jitter.astype(int)).max())
+        self.max_lead_time = int((lead.astype(int) + jitter.astype(int)).max())
         self._tiles: dict[Split, list[TileRef]] = {
             "train": self.panel.tiles("train"),
             "validation": self.panel.tiles("validation"),
@@ -97,7 +96,7 @@ class DatasetSource:
     @property
     def layout(self) -> ObservationLayout:
         """K from the data's longest lead time; M and F from :mod:`pipeline.features`."""
-        return ObservationLayout(self._max_lead_time, len(BASIS), len(FEATURES))
+        return ObservationLayout(self.max_lead_time, len(BASIS), len(FEATURES))
 
     def num_tiles(self, split: Split) -> int:
         """Number of tiles of a split."""
@@ -116,21 +115,16 @@ class DatasetSource:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        scenario = self._build(split, self.raw(split, tile), tile)
+        _, scenario = self.open(split, tile)
         self._cache[key] = scenario
         while len(self._cache) > self.resident_tiles:
             self._cache.popitem(last=False)
         return scenario
 
-    def raw(self, split: Split, tile: int) -> RawTile:
-        """The tile as it lies on disk (ids and static columns for reports)."""
-        return self.panel.read(self._tiles[split][tile])
-
-    def stream(self, split: Split) -> Iterator[tuple[RawTile, Scenario]]:
-        """All tiles of a split, one at a time, uncached."""
-        for tile in range(self.num_tiles(split)):
-            raw = self.raw(split, tile)
-            yield raw, self._build(split, raw, tile)
+    def open(self, split: Split, tile: int) -> tuple[RawTile, Scenario]:
+        """A tile as it lies on disk (ids, static columns) and as a scenario; not kept."""
+        raw = self.panel.read(self._tiles[split][tile])
+        return raw, self._build(split, raw, tile)
 
     def _build(self, split: Split, raw: RawTile, tile: int) -> Scenario:
         start, stop = self.days(split)
@@ -143,7 +137,7 @@ class DatasetSource:
             raw.static,
             start,
             stop,
-            max_lead_time=self._max_lead_time,
+            max_lead_time=self.max_lead_time,
             backlog=manifest.backlog,
             order_multiple=manifest.order_multiple,
             seed=manifest.seed * 1_000_003 + self._tiles[split][tile].index,

@@ -33,10 +33,9 @@ EXPERIMENT = "deepstock"
 RUN_FILE = "mlflow_run.json"
 """File in the sweep folder that names the sweep's parent run."""
 
-TrialStatus = Literal["finished", "stopped", "failed"]
-"""``stopped``: ended early by the scheduler, with a result."""
+TrialStatus = Literal["finished", "diverged", "failed"]
+"""How a trial ended; MLflow knows the last two as FAILED."""
 
-_MLFLOW_STATUS = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 _TRIAL_TAG = "deepstock.trial"
 _DIGEST_TAG = "deepstock.digest"
 _CAUSE_TAG = "deepstock.cause"
@@ -256,7 +255,7 @@ class SweepRun:
         self._batch(run_id, metrics=points, params={k: str(v) for k, v in _flat(params)})
         # The digest comes last: a run without it was cut while being logged, and is replaced.
         self._client.set_tag(run_id, _DIGEST_TAG, digest)
-        self._client.set_terminated(run_id, _MLFLOW_STATUS[status])
+        self._client.set_terminated(run_id, "FINISHED" if status == "finished" else "FAILED")
         self._trials[key] = (run_id, digest)
         return run_id
 
@@ -265,10 +264,14 @@ class SweepRun:
     def _resume(self) -> str | None:
         """Id of this folder's run, made RUNNING again, or None if there is none in this store."""
         try:
-            noted = json.loads((self.folder / RUN_FILE).read_text())
-            run = self._client.get_run(noted["run_id"])
-        except (OSError, ValueError, KeyError, MlflowException):
+            run_id = json.loads((self.folder / RUN_FILE).read_text())["run_id"]
+            run = self._client.get_run(run_id)
+        except (OSError, ValueError, KeyError):  # a new folder
             return None
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # another store than then
+                return None
+            raise
         if run.info.lifecycle_stage != "active":
             return None
         self._client.update_run(run.info.run_id, status="RUNNING")
@@ -343,15 +346,12 @@ def _open_store(uri: str) -> tuple[MlflowClient, str]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep MLflow's and its migrations' progress messages off the terminal."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

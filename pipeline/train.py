@@ -1,10 +1,10 @@
 """One training run in a folder: trains, validates, keeps the best model, can be resumed.
 
-    config.yaml     what was asked for, resolved
-    history.jsonl   one line per validation
-    model/          the policy with the least validation cost so far
-    checkpoint/     RLlib's checkpoint, to resume from
-    result.json     written last: status, best validation, time
+config.yaml     what was asked for, resolved
+history.jsonl   one line per validation
+model/          the policy with the least validation cost so far
+checkpoint/     RLlib's checkpoint, to resume from
+result.json     written last: status, best validation, time
 """
 
 from __future__ import annotations

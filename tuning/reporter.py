@@ -38,9 +38,7 @@ class SweepReporter(tune.Callback):
         )
         self._say(f"running: {running}")
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Any], trial: Any, **info: Any
-    ) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """What the trial came to."""
         self._ended += 1
         result = RunResult.read(Path(trial.config["trial"]["directory"]))
@@ -49,7 +47,7 @@ class SweepReporter(tune.Callback):
             self._say(f"{trial.config['trial']['key']} did not finish: {cause}")
         else:
             self._say(
-                f"{trial.config['trial']['key']} cost {result.validation['cost']:.4g} on validation "
+                f"{trial.config['trial']['key']} validation cost {result.validation['cost']:.4g} "
                 f"({result.seconds:.0f} s)"
             )
 

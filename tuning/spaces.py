@@ -46,7 +46,9 @@ def value_at(field: str, dimension: Mapping[str, Any], share: float) -> Any:
     return math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
 
 
-def latin_hypercube(space: Mapping[str, Mapping[str, Any]], n: int, seed: int) -> list[dict[str, Any]]:
+def latin_hypercube(
+    space: Mapping[str, Mapping[str, Any]], n: int, seed: int
+) -> list[dict[str, Any]]:
     """n configurations that cover every dimension's range evenly (McKay et al. 1979).
 
     Args:
@@ -59,6 +61,9 @@ def latin_hypercube(space: Mapping[str, Mapping[str, Any]], n: int, seed: int) -
         return [{} for _ in range(n)]
     design = qmc.LatinHypercube(d=len(names), rng=np.random.default_rng(seed)).random(n)
     return [
-        {name: value_at(name, space[name], float(share)) for name, share in zip(names, row, strict=True)}
+        {
+            name: value_at(name, space[name], float(share))
+            for name, share in zip(names, row, strict=True)
+        }
         for row in design
     ]

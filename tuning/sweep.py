@@ -1,18 +1,12 @@
 """Trains every method's configurations with Ray Tune; the same call again resumes.
 
-    SWEEP/preset.yaml           what was asked for, resolved
-    SWEEP/forecast.json         the forecaster of all trials
-    SWEEP/trials/<key>/         one folder per trial (see pipeline.train)
-    SWEEP/tune/                 Tune's own files and TensorBoard's events
-    SWEEP/selection.json        per method: the chosen trial, how many were tried and failed
+The folder's layout is in :mod:`pipeline.sweep_folder`; Tune keeps its own files and
+TensorBoard's events in ``SWEEP/tune``.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +17,14 @@ from envs.errors import ConfigError
 from pipeline.config import RunConfig
 from pipeline.forecast import DayFactors
 from pipeline.sources import DatasetSource
+from pipeline.sweep_folder import (
+    FORECAST,
+    PRESET,
+    Selected,
+    Sweep,
+    read_sweep,
+    write_selection,
+)
 from pipeline.train import RunResult
 from tuning.preset import Preset, trial_key
 from tuning.reporter import SweepReporter
@@ -30,38 +32,6 @@ from tuning.trial import MethodTrial
 
 RETRIES = 2
 """Times that a trial is started again (from its checkpoint) when its process dies."""
-
-
-@dataclass(frozen=True)
-class Selected:
-    """What a method's sweep came to."""
-
-    trial: str | None
-    """Key of the trial whose model goes to test; None if no trial finished."""
-    validation_cost: float | None
-    """Mean over seeds of the chosen configuration."""
-    configurations: int
-    failed: int
-    """Trials that failed or diverged."""
-    seconds: float
-    """Training time of all trials."""
-    causes: dict[str, str]
-    """Failed trial -> cause."""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A finished sweep's folder."""
-
-    directory: Path
-    runs: Mapping[str, RunConfig]
-    """Trial key -> what was trained."""
-    selected: Mapping[str, Selected]
-    """Method -> choice."""
-
-    def trial(self, key: str) -> Path:
-        """A trial's folder."""
-        return self.directory / "trials" / key
 
 
 def run_sweep(preset: Preset, data: Path, directory: Path, *, retry_failed: bool = False) -> Sweep:
@@ -78,7 +48,7 @@ def run_sweep(preset: Preset, data: Path, directory: Path, *, retry_failed: bool
     """
     data, directory = data.resolve(), directory.resolve()
     _claim(preset, data, directory)
-    forecast = directory / "forecast.json"
+    forecast = directory / FORECAST
     if forecast.exists():
         source = DatasetSource(data, DayFactors.load(forecast))
     else:
@@ -90,37 +60,14 @@ def run_sweep(preset: Preset, data: Path, directory: Path, *, retry_failed: bool
     _train(further, source, directory, retry_failed)
     runs = {**first, **further}
     selected = _select(runs, directory)
-    partial = directory / "selection.json.partial"
-    partial.write_text(json.dumps({m: asdict(s) for m, s in selected.items()}, indent=1))
-    os.replace(partial, directory / "selection.json")
-    return Sweep(directory, runs, selected)
-
-
-def read_sweep(directory: Path) -> Sweep:
-    """A sweep that :func:`run_sweep` has finished.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    path = directory / "selection.json"
-    if not path.exists():
-        raise ConfigError(
-            "sweep", str(directory),
-            "Name a sweep's folder, and run `python -m tuning sweep` to its end first.",
-            "holds no finished sweep",
-        )  # fmt: skip
-    selected = {m: Selected(**s) for m, s in json.loads(path.read_text()).items()}
-    runs = {
-        config.parent.name: RunConfig(**yaml.safe_load(config.read_text()))
-        for config in sorted((directory / "trials").glob("*/config.yaml"))
-    }
-    return Sweep(directory, runs, selected)
+    write_selection(directory, selected)
+    return read_sweep(directory)
 
 
 def _claim(preset: Preset, data: Path, directory: Path) -> None:
     """Makes the folder, or checks that it belongs to the same plan and data."""
     plan = {"data_directory": str(data), **preset.model_dump(mode="json")}
-    path = directory / "preset.yaml"
+    path = directory / PRESET
     if path.exists():
         before = yaml.safe_load(path.read_text())
         changed = sorted(key for key in plan if plan[key] != before.get(key))

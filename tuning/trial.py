@@ -19,8 +19,8 @@ class MethodTrial(tune.Trainable):
 
     Built for Tune's ``reuse_actors``: the process, its imports and the tiles in its memory
     serve one trial after the other, which brings the overhead of a trial from some 18 s
-    to about 1 s. Its own folder holds checkpoints and results, so a trial that is retried or resumed goes
-    on from there, whatever became of Tune's state.
+    to about 1 s. Its own folder holds checkpoints and results, so a trial that is retried
+    or resumed goes on from there, whatever became of Tune's state.
     """
 
     def setup(self, config: dict[str, Any], source: ScenarioSource | None = None) -> None:
@@ -60,9 +60,9 @@ class MethodTrial(tune.Trainable):
         (self._directory / "error.txt").write_text(traceback.format_exc())
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         done = self._training.result if self._training else RunResult("failed")
-        RunResult(
-            "failed", iterations=done.iterations, seconds=done.seconds, cause=cause
-        ).write(self._directory)
+        RunResult("failed", iterations=done.iterations, seconds=done.seconds, cause=cause).write(
+            self._directory
+        )
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial into the same process."""

@@ -25,7 +25,7 @@ from pipeline.algorithms.modules import DDPGModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
 
-class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
+class DDPGConfig(ShardSettings, AlgorithmConfig):
     """Configuration of :class:`DDPG`; see :meth:`training`."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
@@ -104,7 +104,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
         return DDPGLearner
 
 
-class DDPGLearner(TorchLearner):  # type: ignore[misc]
+class DDPGLearner(TorchLearner):
     """Losses of actor and critic, target networks."""
 
     @override(TorchLearner)
@@ -162,7 +162,8 @@ class DDPGLearner(TorchLearner):  # type: ignore[misc]
             key=module_id,
             window=1,
         )
-        return critic_loss + actor_loss  # no parameter is shared between the two
+        loss: Tensor = critic_loss + actor_loss  # no parameter is shared between the two
+        return loss
 
     @override(TorchLearner)
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:

@@ -21,7 +21,7 @@ from pipeline.algorithms.modules import DSModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
 
-class DSConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
+class DSConfig(ShardSettings, AlgorithmConfig):
     """Configuration of :class:`DS`; see :meth:`training`."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
@@ -71,7 +71,7 @@ class DSConfig(ShardSettings, AlgorithmConfig):  # type: ignore[misc]
         return DSLearner
 
 
-class DSLearner(TorchLearner):  # type: ignore[misc]
+class DSLearner(TorchLearner):
     """The loss is the cost that the module's rollout came to."""
 
     @override(Learner)
@@ -85,7 +85,7 @@ class DSLearner(TorchLearner):  # type: ignore[misc]
     ) -> Tensor:
         size = batch["holding_cost"] * batch["scale"][:, 0]
         weight = size**config.weight_power
-        loss = (fwd_out["cost"] * weight).mean() / weight.mean()
+        loss: Tensor = (fwd_out["cost"] * weight).mean() / weight.mean()
         self.metrics.log_value((module_id, "simulated_cost"), loss.detach(), window=1)
         return loss
 

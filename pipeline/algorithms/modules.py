@@ -22,12 +22,19 @@ from torch.func import functional_call
 from envs.dynamics import DayOutcome
 from envs.objective import day_cost
 from envs.rollout import rollout
-from envs.state import InventoryState, Observation, ObservationLayout, Scenario
+from envs.state import (
+    PER_DAY,
+    PER_INVENTORY,
+    InventoryState,
+    Observation,
+    ObservationLayout,
+    Scenario,
+)
 from pipeline.action_models import ActionModel
 from pipeline.networks import Critic, PolicyNetwork, ValueNetwork
 
 
-class PolicyModule(TorchRLModule):  # type: ignore[misc]
+class PolicyModule(TorchRLModule):
     """Holds the policy network; deterministic when not exploring.
 
     ``model_config`` keys: ``layout`` (dict of :class:`ObservationLayout`), ``action_model``
@@ -168,32 +175,26 @@ class DSModule(PolicyModule):
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         scenario, state = scenario_from_columns(batch, self.layout.max_lead_time)
         played = rollout(scenario, self.policy.decide, state)
-        cost = day_cost(
-            DayOutcome(*played.outcome), scenario.shortage_cost, scenario.holding_cost
-        )
+        cost = day_cost(DayOutcome(*played.outcome), scenario.shortage_cost, scenario.holding_cost)
         assert scenario.counted is not None
         counted = scenario.counted.to(cost.dtype)
         unit = scenario.holding_cost * scenario.scale[0]
         return {"cost": (cost * counted).sum(0) / counted.sum(0).clamp(min=1.0) / unit}
 
 
-_PER_DAY = ("demand", "review", "scale", "basis", "features", "counted")
-_OPTIONAL_PER_DAY = ("order_lead_time", "fill")
-_PER_INVENTORY = ("lead_time", "review_period", "shortage_cost", "holding_cost")
 _SETTINGS = ("backlog", "order_multiple", "order_max")
 
 
 def scenario_columns(scenario: Scenario, state: InventoryState) -> dict[str, Tensor]:
     """A window of n inventories as columns of n rows, the form a training batch needs."""
-    columns = {name: getattr(scenario, name).transpose(0, 1) for name in _PER_DAY}
-    for name in _OPTIONAL_PER_DAY:
+    columns: dict[str, Tensor] = {"stock": state.stack()}
+    for name in PER_DAY:
         if getattr(scenario, name) is not None:
             columns[name] = getattr(scenario, name).transpose(0, 1)
-    columns.update({name: getattr(scenario, name) for name in _PER_INVENTORY})
-    columns["stock"] = state.stack()
-    n = scenario.num_inventories
+    for name in PER_INVENTORY:
+        columns[name] = getattr(scenario, name)
     for name in _SETTINGS:
-        columns[name] = torch.full((n,), float(getattr(scenario, name)))
+        columns[name] = torch.full((scenario.num_inventories,), float(getattr(scenario, name)))
     return {name: column.contiguous() for name, column in columns.items()}
 
 
@@ -201,15 +202,11 @@ def scenario_from_columns(
     columns: dict[str, Tensor], max_lead_time: int
 ) -> tuple[Scenario, InventoryState]:
     """Inverse of :func:`scenario_columns`."""
-    names = [*_PER_DAY, *(name for name in _OPTIONAL_PER_DAY if name in columns)]
-    per_day = {name: columns[name].transpose(0, 1).contiguous() for name in names}
-    settings = {name: float(columns[name][0]) for name in _SETTINGS}
-    scenario = Scenario(
-        **per_day,
-        **{name: columns[name] for name in _PER_INVENTORY},
-        max_lead_time=max_lead_time,
-        backlog=bool(settings["backlog"]),
-        order_multiple=settings["order_multiple"],
-        order_max=settings["order_max"],
-    )
+    fields: dict[str, Any] = {
+        name: columns[name].transpose(0, 1).contiguous() for name in PER_DAY if name in columns
+    }
+    fields |= {name: columns[name] for name in PER_INVENTORY}
+    fields |= {name: float(columns[name][0]) for name in _SETTINGS}
+    fields["backlog"] = bool(fields["backlog"])
+    scenario = Scenario(**fields, max_lead_time=max_lead_time)
     return scenario, InventoryState.unstack(columns["stock"])

@@ -22,7 +22,7 @@ from pipeline.algorithms.modules import PPOModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
 
-class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
+class PPOConfig(ShardSettings, RLlibPPOConfig):
     """Configuration of :class:`PPO`: RLlib's, and :meth:`training`'s additions."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
@@ -86,7 +86,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):  # type: ignore[misc]
         )
 
 
-class PPO(ShardAlgorithm, RLlibPPO):  # type: ignore[misc]
+class PPO(ShardAlgorithm, RLlibPPO):
     """Plays a fragment per shard, then updates on it for a few epochs."""
 
     @classmethod

@@ -85,7 +85,8 @@ class ReplayShard:
                 next_observations = torch.empty_like(observations)
             observations[where] = here
             next_observations[where] = there
-        assert observations is not None and next_observations is not None
+        assert observations is not None
+        assert next_observations is not None
         return {
             Columns.OBS: observations,
             Columns.NEXT_OBS: next_observations,

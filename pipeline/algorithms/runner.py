@@ -43,7 +43,7 @@ from pipeline.seeding import derive_seed
 from pipeline.sources import ScenarioSource
 
 
-class ShardRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
+class ShardRunner(EnvRunner, Checkpointable):
     """Plays fragments of its tiles: worker w of W owns the tiles w, w + W, w + 2W, ...
 
     In evaluation it plays the deterministic policy over every tile of the evaluation
@@ -53,7 +53,8 @@ class ShardRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def __init__(self, *, config: AlgorithmConfig, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         torch.set_num_threads(1)  # two threads on shared cores were 2-9 times slower
-        self.worker_index = self.worker_index or 0
+        self.worker_index: int = kwargs.get("worker_index") or 0
+        self.num_env_steps_sampled_lifetime: int = 0
         self._weights_seq_no = 0
         self._iteration = 0
         self.source: ScenarioSource = self.config.source
@@ -70,9 +71,7 @@ class ShardRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     @override(EnvRunner)
     def get_spaces(self) -> dict[str, Any]:
         spaces = (self.config.observation_space, self.config.action_space)
-        return dict.fromkeys(
-            (INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces
-        )
+        return dict.fromkeys((INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, DEFAULT_MODULE_ID), spaces)
 
     @override(EnvRunner)
     def assert_healthy(self) -> None:
@@ -92,13 +91,12 @@ class ShardRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         """
         if self.config.in_evaluation:
             return [self._evaluate()]
-        if iteration is None:
-            iteration = self._iteration
-        self._iteration = iteration + 1
+        number: int = self._iteration if iteration is None else iteration
+        self._iteration = number + 1
         start = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.config.seed or 0, self.worker_index, iteration))
-            columns = getattr(self, f"_sample_{self.config.rows}")(iteration)
+            torch.manual_seed(derive_seed(self.config.seed or 0, self.worker_index, number))
+            columns = getattr(self, f"_sample_{self.config.rows}")(number)
         self.metrics.log_value(SAMPLE_TIMER, time.perf_counter() - start, window=1)
         return [SampleBatch(columns)]
 

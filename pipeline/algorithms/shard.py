@@ -132,7 +132,7 @@ def _sample(runner: ShardRunner, iteration: int) -> tuple[int, dict[str, Tensor]
     return runner.worker_index, dict(batch), runner.get_metrics()
 
 
-class ShardAlgorithm(Algorithm):  # type: ignore[misc]
+class ShardAlgorithm(Algorithm):
     """Mixin of the three algorithms: sampling from shards with faults, and weight sync."""
 
     @override(Algorithm)

@@ -49,8 +49,8 @@ QUANTITIES: dict[str, Quantity] = {
     "on_sale": Quantity(
         np.uint8,
         "1: the item was on sale on this day; 0: it was not, or its demand is unknown, "
-        "and the stored demand says nothing",
-        False,
+        "and the stored demand says nothing (the assortment is planned ahead)",
+        True,
     ),
     "price": Quantity(np.float32, "price per unit on this day, promotions included", True),
     "promotion": Quantity(np.uint8, "1: a promotion runs on this day", True),

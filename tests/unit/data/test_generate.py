@@ -55,7 +55,6 @@ def test_the_same_seed_gives_the_same_files(generated: Path, tmp_path: Path) -> 
     assert other.files != again.files
 
 
-@pytest.mark.slow
 def test_processes_do_not_change_the_files(tmp_path: Path) -> None:
     # Tiles of 4 rows: enough of them for several parts.
     inventories = 4 * (TILES_PER_PART + 10)

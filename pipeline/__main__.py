@@ -1,0 +1,9 @@
+"""``python -m pipeline``."""
+
+from pipeline.environment import prepare
+
+prepare()  # before anything imports Ray
+
+from pipeline.cli import main  # noqa: E402
+
+main()

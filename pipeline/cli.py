@@ -1,0 +1,86 @@
+"""The commands of ``python -m pipeline``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from envs.errors import DeepStockError
+from pipeline.data.cli import data
+
+if TYPE_CHECKING:
+    from pipeline.sources import Split
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def commands() -> None:
+    """Data, training, evaluation, comparison and reports of replenishment policies."""
+
+
+commands.add_command(data)
+
+
+@commands.command()
+@click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
+@click.option("--algorithm", type=click.Choice(["ddpg", "ppo", "ds"]), required=True)
+@click.option("--action-model", type=click.Choice(["none", "base", "coeff", "both"]), required=True)
+@click.option("--config", "config_file", type=FILE, help="YAML with iterations, training, ...")
+@click.option("--seed", type=int, help="Default: the configuration's, or 0.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+def train(
+    directory: Path,
+    algorithm: str,
+    action_model: str,
+    config_file: Path | None,
+    seed: int | None,
+    out: Path,
+) -> None:
+    """Train one policy; the same command again resumes."""
+    from pipeline.session import train_run
+
+    train_run(directory, algorithm, action_model, config_file, seed, out)
+
+
+@commands.command()
+@click.option("--run", type=FOLDER, required=True, help="Folder of a training run.")
+@click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test")
+@click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
+def evaluate(run: Path, directory: Path, split: Split, out: Path) -> None:
+    """Play a trained policy on a split; one row per inventory."""
+    from pipeline.session import evaluate_run
+
+    evaluate_run(run, directory, split, out)
+
+
+@commands.command()
+@click.argument("sweep", type=FOLDER)
+def compare(sweep: Path) -> None:
+    """Evaluate a finished sweep on later days: comparison.{csv,md,html}."""
+    from pipeline.compare import compare as run
+
+    click.echo(run(sweep).to_string(index=False))
+
+
+@commands.command()
+@click.argument("sweep", type=FOLDER)
+def report(sweep: Path) -> None:
+    """Write one HTML with every table and plot of a compared sweep."""
+    from pipeline.report import write_report
+
+    click.echo(f"Report: {write_report(sweep)}")
+
+
+def main() -> None:
+    """Entry point: a user's error is one paragraph on stderr and exit status 2."""
+    try:
+        commands(prog_name="python -m pipeline")
+    except DeepStockError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)

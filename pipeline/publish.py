@@ -1,0 +1,99 @@
+"""What of a sweep goes to MLflow: trials, table, plots, report and the best models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from pipeline.evaluate import METRICS
+from pipeline.model_store import load_model
+from pipeline.sources import DatasetSource, evaluation_start
+from pipeline.sweep_folder import PRESET, Sweep
+from pipeline.tracking import SweepRun, TrialStatus
+from pipeline.train import RunResult
+
+EXAMPLE_ROWS = 4
+
+
+def publish(sweep: Sweep, table: pd.DataFrame) -> str:
+    """Logs a compared sweep; doing it again changes nothing that is logged already.
+
+    Args:
+        sweep: Finished and compared.
+        table: :func:`pipeline.compare.compare`'s.
+
+    Returns:
+        The parent run's page, relative to the MLflow server.
+    """
+    source = sweep.source()
+    with SweepRun(sweep.directory, name=_run_name(sweep, source)) as run:
+        run.log_params(
+            {
+                "preset": sweep.preset["name"],
+                "configurations": sweep.preset["configurations"],
+                "data": source.panel.manifest.name,
+                "inventories": source.panel.manifest.num_inventories,
+                "days": source.panel.manifest.num_days,
+            }
+        )
+        run.log_text((sweep.directory / PRESET).read_text(), "preset.yaml")
+        for key in sweep.trials():
+            _publish_trial(run, sweep.trial(key), key)
+        run.log_table(table, "comparison.json")
+        for name in ("comparison.csv", "comparison.md", "comparison.html", "report.html"):
+            run.log_artifact(sweep.directory / name)
+        for plot in sorted((sweep.directory / "plots").glob("*.png")):
+            run.log_artifact(plot, "plots")
+        for row in table.to_dict("records"):
+            if row["action_model"] == "-" or pd.isna(row["cost"]):
+                continue
+            method = f"{row['algorithm']}-{row['action_model']}"
+            run.log_metrics({f"test_cost/{method}": float(row["cost"])})
+            trial = sweep.selected[method].trial
+            assert trial is not None  # it has figures, so it has a model
+            model = load_model(sweep.trial(trial) / "model")
+            run.log_model(method, model.policy, example_inputs(source))
+        return run.page
+
+
+def example_inputs(source: DatasetSource) -> np.ndarray:
+    """[n, D] flat observations of the first review day of the first validation tile."""
+    scenario = source.load("validation", 0)
+    state = evaluation_start(scenario)
+    with torch.no_grad():
+        flat = scenario.observe(0, state).flatten()[:EXAMPLE_ROWS]
+    return np.ascontiguousarray(flat.numpy())
+
+
+def _run_name(sweep: Sweep, source: DatasetSource) -> str:
+    return f"{sweep.preset['name']} on {source.panel.manifest.name}"
+
+
+def _publish_trial(run: SweepRun, folder: Path, key: str) -> None:
+    result = RunResult.read(folder)
+    if result is None:
+        return
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    history: dict[str, list[tuple[int, float]]] = {}
+    path = folder / "history.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else ():
+        point = json.loads(line)
+        for metric in METRICS:
+            history.setdefault(f"validation_{metric}", []).append(
+                (point["iteration"], point[metric])
+            )
+    status: TrialStatus = "finished" if result.status == "finished" else "failed"
+    final = {f"best_validation_{metric}": value for metric, value in result.validation.items()}
+    run.log_trial(
+        key,
+        {"config": config, "status": result.status},
+        history,
+        {**final, "seconds": result.seconds},
+        status,
+        result.cause or None,
+    )

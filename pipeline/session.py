@@ -1,0 +1,151 @@
+"""What ``python -m pipeline train`` and ``evaluate`` do: one run, one process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pandas as pd
+import ray
+
+from envs.errors import ConfigError
+from pipeline.config import RunConfig, load_yaml, parse
+from pipeline.data.panel import validate_inventories
+from pipeline.evaluate import evaluate_dataset, play_policy, summarize
+from pipeline.model_store import load_model
+from pipeline.sources import DatasetSource, Split
+from pipeline.train import RunResult, TrainingRun
+
+
+@contextmanager
+def ray_session(num_cpus: int) -> Iterator[None]:
+    """Ray for one run: a running cluster (RAY_ADDRESS), or one of this process's own."""
+    if ray.is_initialized():
+        yield
+        return
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level="ERROR", log_to_driver=False)
+    else:
+        ray.init(
+            num_cpus=num_cpus, include_dashboard=False, logging_level="ERROR", log_to_driver=False
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def train_run(
+    data: Path,
+    algorithm: str,
+    action_model: str,
+    config_file: Path | None,
+    seed: int | None,
+    out: Path,
+) -> RunResult:
+    """Trains one configuration in ``out``, or resumes it.
+
+    Raises:
+        ConfigError: A key or value is wrong, or ``out`` holds another run.
+        DataError: The data set is missing or wrong.
+    """
+    content = load_yaml(config_file) if config_file else {}
+    content |= {"algorithm": algorithm, "action_model": action_model}
+    if seed is not None:
+        content["seed"] = seed
+    run = parse(RunConfig, content, config_file.name if config_file else "options")
+    source = DatasetSource(data)
+    validate_inventories(source.panel)
+    _claim(run, out)
+    result = RunResult.read(out)
+    if result is not None:
+        click.echo(f"{out} is trained already: {result.status}.")
+        return result
+    with ray_session(1 + run.num_env_runners + run.num_learners):
+        training = TrainingRun(run, source, out)
+        while not training.done:
+            figures = training.step()
+            if "cost" in figures:
+                click.echo(
+                    f"{run.method} {training.result.iterations}/{run.iterations} "
+                    f"validation cost {figures['cost']:.4g}, stockout rate "
+                    f"{figures['stockout_rate_pct']:.2f} %, turnover time "
+                    f"{figures['turnover_days']:.2f} days ({training.result.seconds:.0f} s)"
+                )
+        training.close()
+    if training.result.status != "finished":
+        raise ConfigError(
+            "training", run.method,
+            "Lower the learning rate, or compare more configurations in a sweep.",
+            training.result.cause,
+        )  # fmt: skip
+    click.echo(f"Model with the least validation cost: {out / 'model'}")
+    return training.result
+
+
+def evaluate_run(run: Path, data: Path, split: Split, out: Path) -> pd.DataFrame:
+    """Plays a run's model on a split of a data set and writes its per-inventory rows.
+
+    Raises:
+        DataError: There is no model, or the data set is wrong or of another layout.
+        ConfigError: ``out`` cannot be written.
+    """
+    model = load_model(run / "model")
+    source = DatasetSource(data, model.factors)
+    if source.layout.max_lead_time > model.policy.layout.max_lead_time:
+        raise ConfigError(
+            "data", str(data), "Train on data with lead times as long as these.",
+            f"has lead times up to {source.layout.max_lead_time} days, the model knows "
+            f"{model.policy.layout.max_lead_time}",
+        )  # fmt: skip
+    source.max_lead_time = model.policy.layout.max_lead_time
+    rows = pd.concat(
+        evaluate_dataset(source, split, play_policy(model.policy.decide)), ignore_index=True
+    )
+    rows["split"] = split
+    write_parquet(rows, out)
+    summary = summarize(rows)
+    click.echo(
+        f"{len(rows):,} inventories, {split}: cost {summary['cost']:.4g} per inventory and day, "
+        f"stockout rate {summary['stockout_rate_pct']:.2f} %, turnover time "
+        f"{summary['turnover_days']:.2f} days. Rows: {out}"
+    )
+    return rows
+
+
+def write_parquet(rows: pd.DataFrame, path: Path) -> None:
+    """Writes a table in one step: the file is whole or absent.
+
+    Raises:
+        ConfigError: The place cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(partial, index=False)
+        os.replace(partial, path)
+    except OSError as error:
+        raise ConfigError(
+            "out", str(path), "Name a file in a folder that can be written.",
+            f"cannot be written ({error.strerror})",
+        ) from None  # fmt: skip
+
+
+def _claim(run: RunConfig, out: Path) -> None:
+    """Refuses a folder that holds another run: resuming must not mix two."""
+    config = out / "config.yaml"
+    if config.exists() and parse(RunConfig, load_yaml(config), str(config)) != run:
+        raise ConfigError(
+            "out", str(out), "Choose another folder, or delete this one to start over.",
+            "holds a run with another configuration",
+        )  # fmt: skip
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            "out", str(out), "Name a folder that can be written.",
+            f"cannot be written ({error.strerror})",
+        ) from None  # fmt: skip

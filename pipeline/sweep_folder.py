@@ -1,0 +1,95 @@
+"""What a finished sweep's folder holds; written by ``tuning``, read by comparison and reports.
+
+SWEEP/preset.yaml           what was asked for, resolved, and ``data_directory``
+SWEEP/forecast.json         the forecaster of all trials
+SWEEP/trials/<key>/         one folder per trial (see pipeline.train)
+SWEEP/selection.json        per method: the chosen trial, how many were tried and failed
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from envs.errors import ConfigError
+from pipeline.config import RunConfig
+from pipeline.forecast import DayFactors
+from pipeline.sources import DatasetSource
+
+SELECTION, PRESET, FORECAST = "selection.json", "preset.yaml", "forecast.json"
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a method's trials came to."""
+
+    trial: str | None
+    """Key of the trial whose model goes to test; None if no trial finished."""
+    validation_cost: float | None
+    """Mean over seeds of the chosen configuration."""
+    configurations: int
+    failed: int
+    """Trials that failed or diverged."""
+    seconds: float
+    """Training time of all trials."""
+    causes: dict[str, str]
+    """Failed trial -> cause."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A finished sweep."""
+
+    directory: Path
+    preset: Mapping[str, Any]
+    """The resolved preset."""
+    selected: Mapping[str, Selected]
+    """Method (``ddpg-both``) -> choice."""
+
+    def trial(self, key: str) -> Path:
+        """A trial's folder."""
+        return self.directory / "trials" / key
+
+    def trials(self) -> dict[str, RunConfig]:
+        """Trial key -> what was trained."""
+        return {
+            path.parent.name: RunConfig(**yaml.safe_load(path.read_text()))
+            for path in sorted((self.directory / "trials").glob("*/config.yaml"))
+        }
+
+    def source(self) -> DatasetSource:
+        """The sweep's data, with the forecaster that its trials used."""
+        return DatasetSource(
+            self.preset["data_directory"], DayFactors.load(self.directory / FORECAST)
+        )
+
+
+def write_selection(directory: Path, selected: Mapping[str, Selected]) -> None:
+    """Marks a sweep as finished."""
+    partial = directory / (SELECTION + ".partial")
+    partial.write_text(json.dumps({m: asdict(s) for m, s in selected.items()}, indent=1))
+    os.replace(partial, directory / SELECTION)
+
+
+def read_sweep(directory: Path) -> Sweep:
+    """A sweep whose trials have all ended.
+
+    Raises:
+        ConfigError: There is none in that folder.
+    """
+    path = directory / SELECTION
+    if not path.exists():
+        raise ConfigError(
+            "sweep", str(directory),
+            "Name a sweep's folder, and run `python -m tuning sweep` to its end first.",
+            "holds no finished sweep",
+        )  # fmt: skip
+    selected = {m: Selected(**s) for m, s in json.loads(path.read_text()).items()}
+    preset = yaml.safe_load((directory / PRESET).read_text())
+    return Sweep(directory, preset, selected)

@@ -1,0 +1,9 @@
+"""``python -m tuning``."""
+
+from pipeline.environment import prepare
+
+prepare()  # before anything imports Ray
+
+from tuning.cli import main  # noqa: E402
+
+main()

@@ -1,0 +1,47 @@
+"""The commands of ``python -m tuning``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from envs.errors import DeepStockError
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def commands() -> None:
+    """Hyperparameter sweeps over all methods with Ray Tune."""
+
+
+@commands.command()
+@click.option("--preset", default="quick", show_default=True, help="smoke, quick, full, or a YAML.")
+@click.option("--data", type=FOLDER, required=True, help="Data set.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the sweep.")
+@click.option("--retry-failed", is_flag=True, help="Train failed trials of earlier sessions again.")
+def sweep(preset: str, data: Path, out: Path, retry_failed: bool) -> None:
+    """Train and select; the same command again resumes. Compare with `python -m pipeline`."""
+    from pipeline.session import ray_session
+    from tuning.preset import load_preset
+    from tuning.sweep import run_sweep
+
+    plan = load_preset(preset)
+    with ray_session(max(2, os.cpu_count() or 1)):
+        for method, choice in run_sweep(
+            plan, data, out, retry_failed=retry_failed
+        ).selected.items():
+            cost = "none" if choice.validation_cost is None else f"{choice.validation_cost:.4g}"
+            click.echo(f"{method}: validation cost {cost}, {choice.failed} failed, {choice.trial}")
+
+
+def main() -> None:
+    """Entry point: a user's error is one paragraph on stderr and exit status 2."""
+    try:
+        commands(prog_name="python -m tuning")
+    except DeepStockError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
