@@ -78,9 +78,7 @@ def join(address: str, *, timeout_s: float = 20.0) -> str | None:
         # Not inside `ray job submit`, which ships the code itself: give every node our packages.
         options["runtime_env"] = {"py_modules": [str(ROOT / name) for name in PACKAGES]}
     try:
-        context = ray.init(
-            address=address, log_to_driver=False, logging_level=logging.ERROR, **options
-        )
+        context = ray.init(address=address, **options)
     except Exception as error:  # Ray raises many kinds here; each means the same to the user
         ray.shutdown()
         raise ClusterError(

@@ -102,6 +102,11 @@ class LocalCluster:
     ) -> None:
         self._stop(keep_logs=False)
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the nodes; each leads a session of its own that holds its processes."""
+        return [node.pid for node in self._nodes]
+
     # -- start -----------------------------------------------------------------------------------
 
     def _start(self) -> None:

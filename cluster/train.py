@@ -27,24 +27,33 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
     Raises:
         ConfigError, DataError, ClusterError: Before anything long starts, where possible.
     """
-    # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for that.
-    from pipeline.compare import compare
-    from tuning.sweep import run_sweep
-
     preset = load_preset(preset_name)
     out = out.resolve()
     needs = job_needs(preset, generates=data is None)
     check_host(needs, out)
     with open_cluster(address) as cluster:
-        kind = "local cluster" if cluster.started_here else "cluster joined"
+        # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for it.
+        from pipeline.compare import compare
+        from pipeline.publish import publish_comparison, publish_trial
+        from pipeline.report import write_report
+        from pipeline.tracking import SweepRun
+        from tuning.sweep import run_sweep
+
+        kind = "local cluster" if cluster.started_here else "joined cluster"
         click.echo(f"Ray: {kind} at {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")
         if data is None:
             data = _generated(preset, out)
         check_cluster(needs, data)
-        sweep = run_sweep(preset, data, out)
-        table = compare(sweep.directory)
+        with SweepRun(out) as run:
+            sweep = run_sweep(preset, data, out, on_trial=lambda folder: publish_trial(run, folder))
+            table = compare(out)
+            report = write_report(out)
+            publish_comparison(run, sweep, table)
+            page = run.page
     click.echo(table.to_string(index=False))
-    click.echo(f"Comparison: {out}/comparison.csv (.md, .html). To look around: make ui")
+    click.echo(f"Comparison  {out / 'comparison.csv'} (.md, .html)")
+    click.echo(f"Report      {report}")
+    click.echo(f"MLflow      `make ui`, page {page}")
 
 
 def job_needs(preset: Preset, *, generates: bool) -> Needs:

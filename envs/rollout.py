@@ -21,9 +21,9 @@ class Decision(NamedTuple):
     """A policy's answer for one day."""
 
     order: Tensor
-    """[N] units asked for; ignored where the inventory is not reviewed."""
+    """[R] units asked for, of the R inventories that were observed."""
     columns: dict[str, Tensor] = {}  # noqa: RUF012 (read only; a NamedTuple has no factory)
-    """Further [N, ...] tensors worth keeping with the decision (action, log-probability)."""
+    """Further [R, ...] tensors worth keeping with the decision (action, log-probability)."""
 
 
 Policy = Callable[[Observation], Decision]
@@ -61,7 +61,8 @@ def rollout(
 
     Args:
         scenario: N inventories over T days.
-        policy: Maps an :class:`Observation` to a :class:`Decision`.
+        policy: Maps an :class:`Observation` of the inventories that are reviewed on a day
+            to a :class:`Decision`.
         state: Stock on the first morning; None starts empty.
         record: Keep the stock before each order and the policy's columns.
 
@@ -78,28 +79,19 @@ def rollout(
         if lead is None:
             shares = arrival_shares(scenario.lead_time, scenario.max_lead_time)
             lead = shares.to(scenario.demand.dtype)
-    reviewed = scenario.review.any(1).tolist()
-    everyone = scenario.review.all(1).tolist()
+    due = scenario.review.nonzero()[:, 1].split(scenario.review.sum(1).tolist())
     nothing = torch.zeros_like(scenario.demand[0])
     orders, sales, unmet, ends, stocks = [], [], [], [], []
     columns: list[dict[str, Tensor]] = []
     for day, demand in enumerate(scenario.demand.unbind(0)):
-        order = None
-        if reviewed[day]:
-            observation = scenario.observe(day, state)
-            decision = policy(observation)
-            order = admissible_order(
-                decision.order,
-                None if everyone[day] else scenario.review[day],
-                scenario.order_multiple,
-                scenario.order_max,
-            )
-            if record:
-                stocks.append(observation.stock)
-                columns.append(decision.columns)
-        elif record:
+        order: Tensor | None = None
+        kept: dict[str, Tensor] = {}
+        if record:
             stocks.append(state.stack())
-            columns.append({})
+        if len(due[day]):
+            order, kept = _decide(scenario, policy, state, day, due[day])
+        if record:
+            columns.append(kept)
         arrival = lead if lead is not None else _shares_of_day(scenario, day)
         state, outcome = step(state, order, demand, arrival, backlog=scenario.backlog)
         orders.append(nothing if order is None else order)
@@ -113,6 +105,31 @@ def rollout(
         stock=torch.stack(stocks) if record else None,
         columns=_stack_columns(columns) if record else {},
     )
+
+
+def _decide(
+    scenario: Scenario, policy: Policy, state: InventoryState, day: int, due: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The day's admissible orders and the policy's columns, [N, ...].
+
+    The policy is asked about the inventories that are reviewed (``due`` [R]) only: with
+    review periods of several days that is most of the work saved.
+    """
+    n = scenario.num_inventories
+    observation = scenario.observe(day, state)
+    if len(due) < n:
+        observation = Observation(*(part.index_select(0, due) for part in observation))
+    decision = policy(observation)
+    order = admissible_order(decision.order, None, scenario.order_multiple, scenario.order_max)
+    if len(due) == n:
+        return order, decision.columns
+    columns = {name: _spread(value, due, n) for name, value in decision.columns.items()}
+    return _spread(order, due, n), columns
+
+
+def _spread(values: Tensor, rows: Tensor, n: int) -> Tensor:
+    """[R, ...] values at ``rows`` of n, zeros elsewhere."""
+    return values.new_zeros((n, *values.shape[1:])).index_copy(0, rows, values)
 
 
 def _shares_of_day(scenario: Scenario, day: int) -> Tensor:

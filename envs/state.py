@@ -239,5 +239,20 @@ class Scenario:
         return replace(self, **changed)
 
     def observe(self, day: int, state: InventoryState) -> Observation:
-        """What a policy may see on ``day`` with that stock."""
+        """What a policy may see on ``day`` with that stock, all N inventories."""
         return Observation(state.stack(), self.scale[day], self.basis[day], self.features[day])
+
+    def look_up(self, day: Tensor, inventory: Tensor, stock: Tensor) -> Observation:
+        """Observations of R chosen days and inventories.
+
+        Args:
+            day: [R] int64.
+            inventory: [R] int64.
+            stock: [R, K+1] units, before the order.
+        """
+        return Observation(
+            stock,
+            self.scale[day, inventory],
+            self.basis[day, inventory],
+            self.features[day, inventory],
+        )

@@ -34,6 +34,11 @@ def order_up_to(level: Tensor, observation: Observation) -> Decision:
     return Decision((level - observation.stock.sum(-1)).clamp(min=0.0))
 
 
+def _order_up_to_given_level(observation: Observation) -> Decision:
+    """For scenarios whose only basis feature is the level itself."""
+    return order_up_to(observation.basis[..., 0], observation)
+
+
 def _best_candidates(
     source: ScenarioSource,
     split: Split,
@@ -129,8 +134,8 @@ class BaseStockPerClass:
     def policy_for(self, scenario: Scenario) -> tuple[Scenario, Policy]:
         """The levels of a tile, fixed on its first day."""
         factor = torch.tensor(self.factors)[self.class_of(scenario)]
-        level = factor * scenario.scale[0]
-        return scenario, lambda observation: order_up_to(level, observation)
+        level = (factor * scenario.scale[0]).expand_as(scenario.scale)
+        return replace(scenario, basis=level.unsqueeze(-1)), _order_up_to_given_level
 
 
 def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
@@ -161,4 +166,4 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         scale=torch.ones_like(scenario.scale),
         basis=level.unsqueeze(-1),
     )
-    return exchanged, lambda observation: order_up_to(observation.basis[..., 0], observation)
+    return exchanged, _order_up_to_given_level

@@ -62,10 +62,18 @@ def evaluate(run: Path, directory: Path, split: Split, out: Path) -> None:
 @commands.command()
 @click.argument("sweep", type=FOLDER)
 def compare(sweep: Path) -> None:
-    """Evaluate a finished sweep on later days: comparison.{csv,md,html}."""
+    """Evaluate a finished sweep on later days: comparison.{csv,md,html}, also in MLflow."""
     from pipeline.compare import compare as run
+    from pipeline.publish import publish_comparison
+    from pipeline.report import write_report
+    from pipeline.sweep_folder import read_sweep
+    from pipeline.tracking import SweepRun
 
-    click.echo(run(sweep).to_string(index=False))
+    table = run(sweep)
+    write_report(sweep)
+    with SweepRun(sweep) as tracked:
+        publish_comparison(tracked, read_sweep(sweep), table)
+    click.echo(table.to_string(index=False))
 
 
 @commands.command()
@@ -75,6 +83,14 @@ def report(sweep: Path) -> None:
     from pipeline.report import write_report
 
     click.echo(f"Report: {write_report(sweep)}")
+
+
+@commands.command()
+def bench() -> None:
+    """Rates and memory of rollouts through RLlib, beside RLlib's own runner."""
+    from pipeline.bench import run_benchmarks
+
+    run_benchmarks()
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 import yaml
 
+from pipeline.data.progress import Progress
 from pipeline.evaluate import METRICS
 from pipeline.model_store import load_model
 from pipeline.sources import DatasetSource, evaluation_start
@@ -20,45 +21,45 @@ from pipeline.train import RunResult
 EXAMPLE_ROWS = 4
 
 
-def publish(sweep: Sweep, table: pd.DataFrame) -> str:
-    """Logs a compared sweep; doing it again changes nothing that is logged already.
+def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None:
+    """Logs a compared sweep: table, report, plots, test costs and the best models.
+
+    Doing it again changes nothing that is logged already.
 
     Args:
-        sweep: Finished and compared.
+        run: Entered.
+        sweep: Compared, with its report written.
         table: :func:`pipeline.compare.compare`'s.
-
-    Returns:
-        The parent run's page, relative to the MLflow server.
     """
-    source = sweep.source()
-    with SweepRun(sweep.directory, name=_run_name(sweep, source)) as run:
-        run.log_params(
-            {
-                "preset": sweep.preset["name"],
-                "configurations": sweep.preset["configurations"],
-                "data": source.panel.manifest.name,
-                "inventories": source.panel.manifest.num_inventories,
-                "days": source.panel.manifest.num_days,
-            }
-        )
-        run.log_text((sweep.directory / PRESET).read_text(), "preset.yaml")
-        for key in sweep.trials():
-            _publish_trial(run, sweep.trial(key), key)
-        run.log_table(table, "comparison.json")
-        for name in ("comparison.csv", "comparison.md", "comparison.html", "report.html"):
+    manifest = sweep.source().panel.manifest
+    run.log_params(
+        {
+            "preset": sweep.preset["name"],
+            "data": manifest.name,
+            "inventories": manifest.num_inventories,
+            "days": manifest.num_days,
+        }
+    )
+    run.log_text((sweep.directory / PRESET).read_text(), "preset.yaml")
+    for key in sweep.trials():
+        publish_trial(run, sweep.trial(key))
+    run.log_table(table, "comparison.json")
+    for name in ("comparison.csv", "comparison.md", "comparison.html", "report.html"):
+        if (sweep.directory / name).exists():
             run.log_artifact(sweep.directory / name)
-        for plot in sorted((sweep.directory / "plots").glob("*.png")):
-            run.log_artifact(plot, "plots")
-        for row in table.to_dict("records"):
-            if row["action_model"] == "-" or pd.isna(row["cost"]):
-                continue
-            method = f"{row['algorithm']}-{row['action_model']}"
-            run.log_metrics({f"test_cost/{method}": float(row["cost"])})
-            trial = sweep.selected[method].trial
-            assert trial is not None  # it has figures, so it has a model
-            model = load_model(sweep.trial(trial) / "model")
-            run.log_model(method, model.policy, example_inputs(source))
-        return run.page
+    for plot in sorted((sweep.directory / "plots").glob("*.png")):
+        run.log_artifact(plot, "plots")
+    example = example_inputs(sweep.source())
+    progress = Progress("log models", len(sweep.selected), "models")
+    for row in table.to_dict("records"):
+        if row["action_model"] == "-" or pd.isna(row["cost"]):
+            continue
+        method = f"{row['algorithm']}-{row['action_model']}"
+        run.log_metrics({f"test_cost/{method}": float(row["cost"])})
+        trial = sweep.selected[method].trial
+        assert trial is not None  # it has figures, so it has a model
+        run.log_model(method, load_model(sweep.trial(trial) / "model").policy, example)
+        progress.add(1)
 
 
 def example_inputs(source: DatasetSource) -> np.ndarray:
@@ -70,11 +71,8 @@ def example_inputs(source: DatasetSource) -> np.ndarray:
     return np.ascontiguousarray(flat.numpy())
 
 
-def _run_name(sweep: Sweep, source: DatasetSource) -> str:
-    return f"{sweep.preset['name']} on {source.panel.manifest.name}"
-
-
-def _publish_trial(run: SweepRun, folder: Path, key: str) -> None:
+def publish_trial(run: SweepRun, folder: Path) -> None:
+    """Logs an ended trial's configuration, validation history and result."""
     result = RunResult.read(folder)
     if result is None:
         return
@@ -90,7 +88,7 @@ def _publish_trial(run: SweepRun, folder: Path, key: str) -> None:
     status: TrialStatus = "finished" if result.status == "finished" else "failed"
     final = {f"best_validation_{metric}": value for metric, value in result.validation.items()}
     run.log_trial(
-        key,
+        folder.name,
         {"config": config, "status": result.status},
         history,
         {**final, "seconds": result.seconds},

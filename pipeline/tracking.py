@@ -127,8 +127,10 @@ class SweepRun:
         self._batch(self.run_id, params=new)
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Log figures of the whole sweep, such as the best cost."""
-        self._batch(self.run_id, metrics={key: [(0, value)] for key, value in metrics.items()})
+        """Log figures of the whole sweep, such as the best cost; known values are not repeated."""
+        known = self._client.get_run(self.run_id).data.metrics
+        new = {key: value for key, value in metrics.items() if known.get(key) != value}
+        self._batch(self.run_id, metrics={key: [(0, value)] for key, value in new.items()})
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
         """Log a table (``name`` ends in .json) that MLflow shows and ``load_table`` reads.

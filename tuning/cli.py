@@ -30,7 +30,14 @@ def sweep(preset: str, data: Path, out: Path, retry_failed: bool) -> None:
     from tuning.sweep import run_sweep
 
     plan = load_preset(preset)
-    with ray_session(max(2, os.cpu_count() or 1)):
+    with ray_session(max(2, os.cpu_count() or 1)), SweepRun(out) as run:
+        swept = run_sweep(
+            plan,
+            data,
+            out,
+            retry_failed=retry_failed,
+            on_trial=lambda folder: publish_trial(run, folder),
+        )
         for method, choice in run_sweep(
             plan, data, out, retry_failed=retry_failed
         ).selected.items():

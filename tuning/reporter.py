@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ class SweepReporter(tune.Callback):
     Args:
         total: Trials of this round, those of earlier sessions included.
         done: Of them, finished before.
+        on_trial: Called with the folder of every trial that has ended.
     """
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, total: int, done: int, on_trial: Callable[[Path], None]) -> None:
         self._total, self._done = total, done
+        self._on_trial = on_trial
         self._start = self._said = time.monotonic()
         self._ended = 0
 
@@ -41,7 +44,9 @@ class SweepReporter(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """What the trial came to."""
         self._ended += 1
-        result = RunResult.read(Path(trial.config["trial"]["directory"]))
+        folder = Path(trial.config["trial"]["directory"])
+        result = RunResult.read(folder)
+        self._on_trial(folder)
         if result is None or result.status != "finished":
             cause = result.cause if result else "no result was written"
             self._say(f"{trial.config['trial']['key']} did not finish: {cause}")

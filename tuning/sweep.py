@@ -6,7 +6,7 @@ TensorBoard's events in ``SWEEP/tune``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,14 @@ RETRIES = 2
 """Times that a trial is started again (from its checkpoint) when its process dies."""
 
 
-def run_sweep(preset: Preset, data: Path, directory: Path, *, retry_failed: bool = False) -> Sweep:
+def run_sweep(
+    preset: Preset,
+    data: Path,
+    directory: Path,
+    *,
+    retry_failed: bool = False,
+    on_trial: Callable[[Path], None] = lambda folder: None,
+) -> Sweep:
     """Trains what is not trained yet, then chooses each method's model on validation.
 
     Args:
@@ -42,6 +49,7 @@ def run_sweep(preset: Preset, data: Path, directory: Path, *, retry_failed: bool
         data: Data-set folder.
         directory: The sweep's folder; made, or resumed.
         retry_failed: Forget failed and diverged trials of earlier sessions.
+        on_trial: Called with the folder of every trial that has ended.
 
     Raises:
         ConfigError: The folder holds a sweep of another plan or data set.
@@ -55,9 +63,9 @@ def run_sweep(preset: Preset, data: Path, directory: Path, *, retry_failed: bool
         source = DatasetSource(data)
         source.factors.save(forecast)
     first = preset.first_round()
-    _train(first, source, directory, retry_failed)
+    _train(first, source, directory, retry_failed, on_trial)
     further = _further_seeds(preset, first, directory)
-    _train(further, source, directory, retry_failed)
+    _train(further, source, directory, retry_failed, on_trial)
     runs = {**first, **further}
     selected = _select(runs, directory)
     write_selection(directory, selected)
@@ -89,7 +97,11 @@ def _claim(preset: Preset, data: Path, directory: Path) -> None:
 
 
 def _train(
-    runs: Mapping[str, RunConfig], source: DatasetSource, directory: Path, retry_failed: bool
+    runs: Mapping[str, RunConfig],
+    source: DatasetSource,
+    directory: Path,
+    retry_failed: bool,
+    on_trial: Callable[[Path], None],
 ) -> None:
     pending: list[dict[str, object]] = []
     for key, run in runs.items():
@@ -126,7 +138,7 @@ def _train(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[SweepReporter(len(runs), done)],
+            callbacks=[SweepReporter(len(runs), done, on_trial)],
         ),
     )
     for outcome in tuner.fit():
@@ -135,6 +147,7 @@ def _train(
             cause = str(outcome.error or "ended without a result").strip().splitlines()[-1]
             folder.mkdir(parents=True, exist_ok=True)
             RunResult("failed", cause=cause).write(folder)
+            on_trial(folder)
 
 
 def _further_seeds(

@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from envs.dynamics import DayOutcome
 from envs.objective import day_cost
-from envs.rollout import rollout
+from envs.rollout import Decision, rollout
 from envs.state import (
     PER_DAY,
     PER_INVENTORY,
@@ -55,15 +55,27 @@ class PolicyModule(TorchRLModule):
     def _observe(self, batch: dict[str, Any], column: str = Columns.OBS) -> Observation:
         return self.layout.unflatten(batch[column])
 
-    def _acts(self, action: Tensor, observation: Observation) -> dict[str, Tensor]:
+    def explore(self, observation: Observation) -> Decision:
+        """The order to try, and the columns to learn from; what the shard runner plays.
+
+        RLlib's ``forward_exploration`` does the same on flat observations.
+        """
+        action = self.policy.action(observation)
         order = self.policy.action_model(action, observation)
-        # gymnasium's action is a vector of one order quantity.
-        return {Columns.ACTIONS: action, Columns.ACTIONS_FOR_ENV: order.unsqueeze(-1)}
+        return Decision(order, {Columns.ACTIONS: action})
 
     @override(TorchRLModule)
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        observation = self._observe(batch)
-        return self._acts(self.policy.action(observation), observation)
+        return _as_rllib(PolicyModule.explore(self, self._observe(batch)))
+
+    @override(TorchRLModule)
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        return _as_rllib(self.explore(self._observe(batch)))
+
+
+def _as_rllib(decision: Decision) -> dict[str, Tensor]:
+    # gymnasium's action is a vector of one order quantity.
+    return {**decision.columns, Columns.ACTIONS_FOR_ENV: decision.order.unsqueeze(-1)}
 
 
 class DDPGModule(PolicyModule, TargetNetworkAPI):
@@ -81,12 +93,13 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
                 self.layout, self.policy.action_model, self.model_config["critic_hidden"]
             )
 
-    @override(TorchRLModule)
-    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        observation = self._observe(batch)
+    @override(PolicyModule)
+    def explore(self, observation: Observation) -> Decision:
         action = self.policy.action(observation)
         noise = self.model_config["exploration_noise"] * torch.randn_like(action)
-        return self._acts((action + noise).clamp(0.0, 1.0), observation)
+        action = (action + noise).clamp(0.0, 1.0)
+        order = self.policy.action_model(action, observation)
+        return Decision(order, {Columns.ACTIONS: action})
 
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
@@ -140,17 +153,17 @@ class PPOModule(PolicyModule, ValueFunctionAPI):
         mean = self.policy.action(observation)
         return torch.cat((mean, self.log_std.expand_as(mean)), -1)
 
-    @override(TorchRLModule)
-    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        observation = self._observe(batch)
+    @override(PolicyModule)
+    def explore(self, observation: Observation) -> Decision:
         inputs = self._distribution_inputs(observation)
         distribution = self.get_exploration_action_dist_cls().from_logits(inputs)
         action = distribution.sample()
-        return {
-            **self._acts(action, observation),
+        columns = {
+            Columns.ACTIONS: action,
             Columns.ACTION_LOGP: distribution.logp(action),
             Columns.ACTION_DIST_INPUTS: inputs,
         }
+        return Decision(self.policy.action_model(action, observation), columns)
 
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from ray.rllib.core.columns import Columns
 from torch import Tensor
 
 from envs.rollout import Trajectory
-from envs.state import Observation, Scenario
+from envs.state import Scenario
 from pipeline.algorithms.decisions import Decisions
 
 
@@ -76,9 +76,9 @@ class ReplayShard:
             scenario = load(tile)
             where = (picked["tile"] == tile).nonzero().squeeze(1)
             inventory = picked["inventory"][where]
-            here = _look_up(scenario, picked["day"][where], inventory, picked["stock"][where])
-            there = _look_up(
-                scenario, picked["next_day"][where], inventory, picked["next_stock"][where]
+            here, there = (
+                scenario.look_up(picked[day][where], inventory, picked[stock][where]).flatten()
+                for day, stock in (("day", "stock"), ("next_day", "next_stock"))
             )
             if observations is None or next_observations is None:
                 observations = here.new_empty((rows, here.shape[1]))
@@ -95,12 +95,3 @@ class ReplayShard:
             "discount": picked["discount"],
             "weight": picked["weight"],
         }
-
-
-def _look_up(scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor) -> Tensor:
-    return Observation(
-        stock,
-        scenario.scale[day, inventory],
-        scenario.basis[day, inventory],
-        scenario.features[day, inventory],
-    ).flatten()

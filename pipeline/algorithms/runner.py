@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import ray
 import torch
@@ -41,6 +41,9 @@ from pipeline.algorithms.replay import ReplayShard
 from pipeline.evaluate import summarize_source
 from pipeline.seeding import derive_seed
 from pipeline.sources import ScenarioSource
+
+VALUE_ROWS = 4096
+"""Rows of one pass of the value network: hidden layers stay in the cache."""
 
 
 class ShardRunner(EnvRunner, Checkpointable):
@@ -123,21 +126,32 @@ class ShardRunner(EnvRunner, Checkpointable):
         _, _, scenario, state = self._fragment(iteration)
         played = self._play(scenario, self._explore, state)
         decisions = self._decisions(scenario, played)
-        flat = played.columns[Columns.OBS]
-        values = self.module.compute_values({Columns.OBS: flat})
+        values = self._values(scenario, played)
         advantage = generalized_advantages(decisions, values, self.config.lambda_)
-        day, inventory = decisions.day, decisions.inventory
-        kept = (Columns.OBS, Columns.ACTIONS, Columns.ACTION_LOGP, Columns.ACTION_DIST_INPUTS)
-        columns = {name: played.columns[name][day, inventory] for name in kept}
-        columns[Postprocessing.ADVANTAGES] = advantage
-        columns[Postprocessing.VALUE_TARGETS] = advantage + values[day, inventory]
-        columns["weight"] = decisions.weight
+        # PPO learns from a stated subsample, not from every row it simulated.
         limit = self.config.total_train_batch_size // max(1, self.num_workers or 1)
-        if len(day) > limit:
-            # PPO learns from a stated subsample, not from every row it simulated.
-            keep = torch.randperm(len(day))[:limit]
-            columns = {name: column[keep] for name, column in columns.items()}
-        return columns
+        keep = torch.randperm(len(advantage))[:limit]
+        day, inventory = decisions.day[keep], decisions.inventory[keep]
+        assert played.stock is not None
+        observation = scenario.look_up(day, inventory, played.stock[day, inventory])
+        return {
+            Columns.OBS: observation.flatten(),
+            **{name: column[day, inventory] for name, column in played.columns.items()},
+            Postprocessing.ADVANTAGES: advantage[keep],
+            Postprocessing.VALUE_TARGETS: advantage[keep] + values[day, inventory],
+            "weight": decisions.weight[keep],
+        }
+
+    def _values(self, scenario: Scenario, played: Trajectory) -> Tensor:
+        """[T, N] V of every observation that a decision was made on; zeros elsewhere."""
+        assert played.stock is not None
+        values = torch.zeros_like(scenario.demand)
+        day, inventory = scenario.review.nonzero(as_tuple=True)
+        for rows in torch.arange(len(day)).split(VALUE_ROWS):
+            where = (day[rows], inventory[rows])
+            flat = scenario.look_up(*where, played.stock[where]).flatten()
+            values[where] = self.module.compute_values({Columns.OBS: flat})
+        return values
 
     def _sample_windows(self, iteration: int) -> dict[str, Tensor]:
         """DS: windows of inventories with random initial stock, one per row."""
@@ -184,12 +198,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         return tile, first, window, self.config.initial_stock(window, generator)
 
     def _explore(self, observation: Observation) -> Decision:
-        flat = observation.flatten()
-        out = self.module.forward_exploration({Columns.OBS: flat})
-        order = out.pop(Columns.ACTIONS_FOR_ENV).squeeze(-1)
-        if self.config.rows == "advantages":
-            out[Columns.OBS] = flat
-        return Decision(order, out)
+        return cast(Decision, self.module.explore(observation))
 
     def _play(self, scenario: Scenario, policy: Policy, state: InventoryState) -> Trajectory:
         played = rollout(scenario, policy, state, record=True)

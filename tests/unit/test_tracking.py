@@ -85,11 +85,13 @@ def test_resuming_continues_the_same_runs_and_adds_nothing(
     for _ in range(2):
         with SweepRun(tmp_path / "sweep", uri=uri) as sweep:
             sweep.log_params({"preset": "smoke"})
+            sweep.log_metrics({"best_cost": 2.5})
             trial = sweep.log_trial("ppo-base-c00-s0", PARAMS, HISTORY, FINAL, "finished")
             sweep.log_table(pd.DataFrame({"method": ["ppo"], "cost": [2.5]}), "comparison.json")
         ids.append((sweep.run_id, trial))
     assert ids[0] == ids[1]
     assert len(children(client, sweep)) == 1
+    assert len(client.get_metric_history(ids[0][0], "best_cost")) == 1
     assert len(client.get_metric_history(ids[0][1], "critic_loss")) == 2
     table = client.load_table(sweep.experiment_id, "comparison.json", [sweep.run_id])
     assert table.to_dict("records") == [{"method": "ppo", "cost": 2.5}]

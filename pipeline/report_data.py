@@ -1,0 +1,270 @@
+"""What plots and the report read of a compared sweep, and what its methods are called."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from envs.errors import ConfigError, DataError
+from pipeline.action_models import ActionModelKind
+from pipeline.config import RunConfig
+from pipeline.data.schema import SALES_CLASSES, Manifest
+from pipeline.sweep_folder import Sweep, read_sweep
+from pipeline.train import RunResult
+
+REFERENCE = "ddpg-both"
+FORECAST = "forecast_safety_stock"
+HINDSIGHT = "perfect_hindsight"
+BASELINE = "-"
+"""``action_model`` of a baseline's row."""
+BASELINE_NAMES = {
+    FORECAST: "Forecast + safety stock",
+    "base_stock_per_class": "Base stock per class",
+    HINDSIGHT: "Perfect hindsight",
+}
+MODELS = tuple(str(kind) for kind in ActionModelKind)
+ALL_CLASSES = "all"
+TRIAL = re.compile(r"(?P<method>.+)-c(?P<configuration>\d+)-s(?P<seed>\d+)")
+Z95 = 1.96
+"""Normal quantile of a two-sided 95 % interval."""
+
+
+def display_name(algorithm: str, action_model: str = BASELINE) -> str:
+    """``DDPG BOTH`` or ``Forecast + safety stock``."""
+    if action_model == BASELINE:
+        return BASELINE_NAMES.get(algorithm, algorithm.replace("_", " ").capitalize())
+    return f"{algorithm} {action_model}".upper()
+
+
+def row_names(table: pd.DataFrame) -> list[str]:
+    """Each row's name in ``evaluation/``: ``ddpg-both``, or the baseline's."""
+    return [
+        a if m == BASELINE else f"{a}-{m}"
+        for a, m in zip(table["algorithm"], table["action_model"], strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that has ended."""
+
+    key: str
+    method: str
+    configuration: int
+    seed: int
+    result: RunResult
+
+    @property
+    def cost(self) -> float:
+        """Least validation cost, money per inventory and day; NaN if the trial failed."""
+        if self.result.status != "finished":
+            return math.nan
+        return self.result.validation.get("cost", math.nan)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One method's mean cost relative to another's, in percent, on the same inventories."""
+
+    percent: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """The 95 % interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_difference(cost: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
+    """Relative difference of two mean costs with a 95 % interval.
+
+    The ratio of means is linearised (delta method): over thousands of inventories the
+    interval agrees with the bootstrap of the comparison, at no cost.
+
+    Args:
+        cost, other: [N] of the same inventories; a pair with a NaN is left out.
+    """
+    known = np.isfinite(cost) & np.isfinite(other)
+    cost, other = cost[known], other[known]
+    mean = float(other.mean()) if len(other) else 0.0
+    if len(cost) < 2 or mean == 0.0:
+        return Difference(math.nan, math.nan, math.nan)
+    ratio = float(cost.mean()) / mean
+    error = float((cost - ratio * other).std(ddof=1)) / (abs(mean) * math.sqrt(len(cost)))
+    return Difference(
+        100 * (ratio - 1), 100 * (ratio - Z95 * error - 1), 100 * (ratio + Z95 * error - 1)
+    )
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """A compared sweep."""
+
+    sweep: Sweep
+    runs: Mapping[str, RunConfig]
+    """Trial key -> what was trained."""
+    table: pd.DataFrame
+    """``comparison.csv``, with a column ``name``."""
+    trials: tuple[Trial, ...]
+    rows: pd.DataFrame
+    """One row per inventory and one column of costs per method and baseline; in front of
+    them ``sales_class``, ``lead_time`` and ``review_period``. Empty without evaluations."""
+    manifest: Manifest | None
+    """None if the data set is no longer where the sweep found it."""
+
+    @property
+    def methods(self) -> pd.DataFrame:
+        """The table's learned methods."""
+        return self.table[self.table["action_model"] != BASELINE]
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """The table's baselines that have figures."""
+        return self.table[(self.table["action_model"] == BASELINE) & self.table["cost"].notna()]
+
+    @property
+    def best(self) -> pd.Series | None:
+        """Row of the learned method with the least cost on test days; None if all failed."""
+        ranked = self.methods.dropna(subset=["cost"]).sort_values("cost", kind="stable")
+        return None if ranked.empty else ranked.iloc[0]
+
+    def baseline_cost(self, name: str) -> float:
+        """A baseline's cost; NaN if the table lacks it."""
+        found = self.table.loc[self.table["name"] == name, "cost"]
+        return math.nan if found.empty else float(found.iloc[0])
+
+    def difference(self, name: str, other: str) -> Difference | None:
+        """Cost of a method relative to another's; None without their evaluations."""
+        if name not in self.rows or other not in self.rows:
+            return None
+        return paired_difference(self.rows[name].to_numpy(), self.rows[other].to_numpy())
+
+    def history(self, key: str) -> pd.DataFrame:
+        """``iteration``, ``seconds`` and validation metrics of a trial, finite costs only.
+
+        A trial that was resumed has validated some iterations twice: the later one counts.
+        """
+        path = self.sweep.trial(key) / "history.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        history = pd.DataFrame(
+            [json.loads(line) for line in lines], columns=["iteration", "seconds", "cost"]
+        ).astype(float)
+        history = history.drop_duplicates("iteration", keep="last").sort_values("iteration")
+        return history[np.isfinite(history["cost"])].reset_index(drop=True)
+
+    def class_costs(self) -> pd.DataFrame:
+        """[methods and baselines x sales classes] mean cost; a last column over all classes."""
+        names = [name for name in self.table["name"] if name in self.rows]
+        if not names:
+            return pd.DataFrame()
+        costs = self.rows.groupby("sales_class")[names].mean().T
+        order = [c for c in SALES_CLASSES if c in costs] + [
+            c for c in costs if c not in SALES_CLASSES
+        ]
+        costs = costs[order]
+        costs[ALL_CLASSES] = self.rows[names].mean()
+        return costs
+
+    @classmethod
+    def read(cls, directory: Path) -> SweepResults:
+        """Reads a sweep's folder.
+
+        Raises:
+            ConfigError: The sweep is not finished, or not compared yet.
+        """
+        sweep = read_sweep(directory)
+        path = directory / "comparison.csv"
+        if not path.exists():
+            raise ConfigError(
+                "sweep", str(directory),
+                f"Run `python -m pipeline compare {directory}` first.",
+                "has not been compared (it holds no comparison.csv)",
+            )  # fmt: skip
+        table = pd.read_csv(path)
+        table["name"] = row_names(table)
+        return cls(
+            sweep,
+            sweep.trials(),
+            table,
+            tuple(_trials(sweep)),
+            _rows(directory, list(table["name"])),
+            _manifest(sweep),
+        )
+
+
+def _trials(sweep: Sweep) -> list[Trial]:
+    trials = []
+    for folder in sorted((sweep.directory / "trials").glob("*")):
+        named = TRIAL.fullmatch(folder.name)
+        result = RunResult.read(folder)
+        if named and result and named["method"] in sweep.selected:
+            trials.append(
+                Trial(
+                    folder.name,
+                    named["method"],
+                    int(named["configuration"]),
+                    int(named["seed"]),
+                    result,
+                )
+            )
+    return trials
+
+
+def _rows(directory: Path, names: list[str]) -> pd.DataFrame:
+    """Every evaluation has the same inventories in the same order."""
+    rows = pd.DataFrame()
+    for name in names:
+        path = directory / "evaluation" / f"{name}.parquet"
+        if not path.exists():
+            continue
+        if rows.empty:
+            rows = pd.read_parquet(path, columns=["sales_class", "lead_time", "review_period"])
+        rows[name] = pd.read_parquet(path, columns=["cost"])["cost"].astype(float)
+    return rows
+
+
+def _manifest(sweep: Sweep) -> Manifest | None:
+    try:
+        return Manifest.read(Path(sweep.preset["data_directory"]))
+    except DataError:
+        return None
+
+
+def searched(sweep: Sweep, algorithm: str) -> dict[str, str]:
+    """Hyperparameters that the sweep searched for an algorithm, with their ranges in words."""
+    plan = sweep.preset.get("algorithms", {}).get(algorithm, {})
+    ranges = {}
+    for name, dimension in plan.get("search", {}).items():
+        (shape, ends), *_ = dimension.items()
+        if shape == "choice":
+            ranges[name] = " or ".join(number(end) for end in ends)
+        else:
+            scale = ", log scale" if shape == "loguniform" else ""
+            ranges[name] = f"{number(ends[0])} to {number(ends[-1])}{scale}"
+    return ranges
+
+
+def rounded(value: float) -> str:
+    """Three significant digits, no exponent: 0.979, 3.30, 146, 1,234; a dash for NaN."""
+    if not math.isfinite(value):
+        return "–"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.2e}"
+
+
+def number(value: object) -> str:
+    """A hyperparameter's value in few characters."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
