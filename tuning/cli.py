@@ -25,7 +25,9 @@ def commands() -> None:
 @click.option("--retry-failed", is_flag=True, help="Train failed trials of earlier sessions again.")
 def sweep(preset: str, data: Path, out: Path, retry_failed: bool) -> None:
     """Train and select; the same command again resumes. Compare with `python -m pipeline`."""
+    from pipeline.publish import publish_trial
     from pipeline.session import ray_session
+    from pipeline.tracking import SweepRun
     from tuning.preset import load_preset
     from tuning.sweep import run_sweep
 
@@ -38,11 +40,9 @@ def sweep(preset: str, data: Path, out: Path, retry_failed: bool) -> None:
             retry_failed=retry_failed,
             on_trial=lambda folder: publish_trial(run, folder),
         )
-        for method, choice in run_sweep(
-            plan, data, out, retry_failed=retry_failed
-        ).selected.items():
-            cost = "none" if choice.validation_cost is None else f"{choice.validation_cost:.4g}"
-            click.echo(f"{method}: validation cost {cost}, {choice.failed} failed, {choice.trial}")
+    for method, choice in swept.selected.items():
+        cost = "none" if choice.validation_cost is None else f"{choice.validation_cost:.4g}"
+        click.echo(f"{method}: validation cost {cost}, {choice.failed} failed, {choice.trial}")
 
 
 def main() -> None:
