@@ -154,7 +154,9 @@ class LocalCluster:
             # Two nodes on one host: no fixed worker port range, the system picks.
             "--min-worker-port=0",
             "--max-worker-port=0",
-            f"--temp-dir={self.session_dir}",
+            # A folder per node: nodes that share one delete each other's runtime environments. A
+            # short name: the paths of Unix sockets in it have at most 107 characters.
+            f"--temp-dir={self.session_dir / name[0]}",
             "--include-log-monitor=false",
             "--disable-usage-stats",
         ]

@@ -89,7 +89,8 @@ def scale_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) ->
         return False
     axis = axes.yaxis if which == "y" else axes.xaxis
     (axes.set_yscale if which == "y" else axes.set_xscale)("log")
-    axis.set_label_text(f"{axis.get_label_text()} (log scale)")
+    name, *unit = axis.get_label_text().split("\n")
+    axis.set_label_text("\n".join([f"{name} (log scale)", *unit]))
     decades = math.log10(max(values) / min(values))
     subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
     if decades < 1.2:
@@ -117,8 +118,8 @@ def place_labels(
 ) -> list[Any]:
     """Labels points so that no label covers another label or a point.
 
-    Every label takes the nearest free place around its point (16 directions, growing
-    distance), points in crowds first; a label that had to go far is tied by a thin line.
+    Every label takes a free place around its point (16 directions, growing distance),
+    points in crowds first; a label that had to go far is tied by a thin line.
 
     Args:
         axes: In its final scale and limits; its figure's layout is frozen here.
@@ -131,7 +132,7 @@ def place_labels(
     assert isinstance(figure, Figure)
     freeze_layout(figure)
     renderer = cast(FigureCanvasAgg, figure.canvas).get_renderer()
-    pixels = [tuple(axes.transData.transform(point)) for point in points]
+    pixels = [(float(x), float(y)) for x, y in map(axes.transData.transform, points)]
     per_point = figure.dpi / 72.0
     margin = 6.5 * per_point
     taken = [Bbox.from_extents(x - margin, y - margin, x + margin, y + margin) for x, y in pixels]
@@ -150,14 +151,19 @@ def place_labels(
         )  # fmt: skip
         extent = label.get_window_extent(renderer)
         half = extent.width / 2, extent.height / 2
-        dx, dy, box = _free_place(pixels[index], half, taken, frame, per_point)
-        label.set_position((dx / per_point, dy / per_point))
-        if math.hypot(max(abs(dx) - half[0], 0), max(abs(dy) - half[1], 0)) > 12 * per_point:
+        box = _free_place(index, pixels, half, taken, frame, per_point)
+        x, y = pixels[index]
+        centre = (box.x0 + box.x1) / 2 - x, (box.y0 + box.y1) / 2 - y
+        label.set_position((centre[0] / per_point, centre[1] / per_point))
+        # The line ends at the label's nearest edge, so that it crosses no letters.
+        near = min(max(x, box.x0), box.x1) - x, min(max(y, box.y0), box.y1) - y
+        if math.hypot(*near) > 12 * per_point:
             axes.annotate(
-                "", points[index], (dx / per_point, dy / per_point), textcoords="offset points",
+                "", points[index], (near[0] / per_point, near[1] / per_point),
+                textcoords="offset points",
                 arrowprops={
-                    "arrowstyle": "-", "color": theme.muted, "linewidth": 0.6,
-                    "shrinkA": min(half) / per_point + 2, "shrinkB": 4,
+                    "arrowstyle": "-", "color": theme.muted, "linewidth": 0.7,
+                    "shrinkA": 1, "shrinkB": 4,
                 },
             )  # fmt: skip
         taken.append(box)
@@ -166,30 +172,41 @@ def place_labels(
 
 
 def _free_place(
-    centre: tuple[float, float],
+    own: int,
+    pixels: Sequence[tuple[float, float]],
     half: tuple[float, float],
     taken: Sequence[Bbox],
     frame: Bbox,
     per_point: float,
-) -> tuple[float, float, Bbox]:
-    """Offset in pixels, and the box, of the nearest place that covers least."""
-    best: tuple[float, float, float, Bbox] | None = None
+) -> Bbox:
+    """The nearest place that covers least; of equal ones, the farthest from other points."""
+    least, best = math.inf, None
     for ring in range(14):
         gap = (9 + 7 * ring) * per_point
+        found: list[tuple[float, float, Bbox]] = []
         for direction in range(16):
             angle = math.pi * direction / 8
-            dx = math.cos(angle) * (half[0] + gap)
-            dy = math.sin(angle) * (half[1] + gap)
-            x, y = centre[0] + dx, centre[1] + dy
+            x = pixels[own][0] + math.cos(angle) * (half[0] + gap)
+            y = pixels[own][1] + math.sin(angle) * (half[1] + gap)
             box = Bbox.from_extents(x - half[0], y - half[1], x + half[0], y + half[1])
             covered = sum(_overlap(box.padded(per_point), other) for other in taken)
             covered += box.width * box.height - _overlap(box, frame)
-            if best is None or covered < best[0] - 1e-6:
-                best = covered, dx, dy, box
-        if best is not None and best[0] <= 1e-6:
+            others = [_distance(box, point) for k, point in enumerate(pixels) if k != own]
+            # Beyond some distance nobody takes the label for another point's: then the right.
+            alone = min([25 * per_point, *others])
+            found.append((round(covered, 3), -round(alone, 1), box))
+        covered, _, box = min(found, key=lambda place: place[:2])
+        if covered < least:
+            least, best = covered, box
+        if least <= 0:
             break
     assert best is not None
-    return best[1:]
+    return best
+
+
+def _distance(box: Bbox, point: tuple[float, float]) -> float:
+    across = max(box.x0 - point[0], point[0] - box.x1, 0.0)
+    return math.hypot(across, max(box.y0 - point[1], point[1] - box.y1, 0.0))
 
 
 def _overlap(a: Bbox, b: Bbox) -> float:

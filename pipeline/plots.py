@@ -44,7 +44,7 @@ from pipeline.report_data import (
 )
 
 DPI = 180
-COST = "cost, money per inventory and day"
+COST = "cost\nmoney per inventory and day"
 BASELINE_LINES = {FORECAST: "--", "base_stock_per_class": ":", HINDSIGHT: "-."}
 MAP_LIMIT = 50.0
 """Percent from which on the heat map's colour no longer deepens."""
@@ -110,9 +110,16 @@ def cost_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
         axes.annotate(
             rounded(cost), (x, row["ci_high"] if reach[1] > 0 else cost), (0, 6),
             textcoords="offset points", ha="center", va="bottom", fontsize=SMALL, color=theme.ink,
+            bbox={"facecolor": theme.background, "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip
     axes.margins(y=0.12)
-    _mark_failed(axes, theme, [places[name] for name in methods.index.difference(done.index)])
+    failed = [places[name] for name in methods.index.difference(done.index)]
+    _mark_failed(axes, theme, failed)
+    for x in failed:
+        axes.annotate(
+            "failed", (x, 0.97), (0, -8), xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points", ha="center", va="top", fontsize=SMALL, color=theme.ink,
+        )  # fmt: skip
     labels = []
     for _, row in results.baselines.iterrows():
         own = row["name"] == FORECAST

@@ -1,9 +1,298 @@
+"""One self-contained HTML of a compared sweep: answer, table, plots, and what was run."""
+
 from __future__ import annotations
 
+import base64
+import os
+import platform
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-def comparison_html(t, c):
-    return ""
+import pandas as pd
+
+from pipeline.comparison_table import (
+    COLUMNS,
+    METRIC_COLUMNS,
+    comparison_html,
+    comparison_markdown,
+    duration,
+    shown_rows,
+)
+from pipeline.pages import page
+from pipeline.plot_style import DARK
+from pipeline.plots import FIGURES, render, write_plots
+from pipeline.report_data import (
+    FORECAST,
+    SweepResults,
+    display_name,
+    number,
+    rounded,
+    searched,
+)
+from pipeline.report_words import headline, tiles
+from pipeline.sweep_folder import SELECTION
+
+__all__ = ["comparison_html", "comparison_markdown", "write_report"]
+
+PACKAGES = ("torch", "ray", "numpy", "pandas")
 
 
-def comparison_markdown(t, c):
-    return ""
+@dataclass(frozen=True)
+class Picture:
+    """A plot in the page: the same figure for light and for dark surroundings."""
+
+    name: str
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The configuration that a method goes to test with."""
+
+    method: str
+    trial: str
+    validation: str
+    best_iteration: str
+    values: list[str]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """An algorithm's table of chosen configurations."""
+
+    algorithm: str
+    names: list[tuple[str, str]]
+    """Hyperparameter, and the range that was searched (empty: it was fixed)."""
+    choices: list[Choice]
+
+
+def write_report(sweep_dir: Path) -> Path:
+    """Writes ``SWEEP/report.html`` and ``SWEEP/plots/*.png``.
+
+    Args:
+        sweep_dir: A sweep that ``compare`` has been through.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ConfigError: The sweep is not finished, or not compared yet.
+    """
+    results = SweepResults.read(sweep_dir)
+    light, dark = render(results), render(results, DARK)
+    write_plots(light, sweep_dir / "plots")
+    html = page(
+        "report.html.j2",
+        title=_title(results),
+        date=_finished(sweep_dir),
+        headline=headline(results),
+        tiles=tiles(results),
+        columns=COLUMNS,
+        metric_columns=METRIC_COLUMNS,
+        rows=shown_rows(results.table, _causes(results)),
+        pictures={name: Picture(name, _inline(light[name]), _inline(dark[name])) for name in light},
+        undrawn=[name for name in FIGURES if name not in light],
+        run=_what_was_run(results),
+        data=_data_facts(results),
+        hyperparameters=_hyperparameters(results),
+        failures=_failures(results),
+        weight=results.manifest.weight_meaning if results.manifest else "the data set's weight",
+        commands=_commands(results),
+        versions=_versions(),
+    )
+    path = sweep_dir / "report.html"
+    partial = sweep_dir / "report.html.partial"
+    partial.write_text(html, encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def _inline(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _title(results: SweepResults) -> str:
+    data = results.manifest.name if results.manifest else results.sweep.preset["data_directory"]
+    return f"Replenishment policies compared: sweep {results.sweep.preset['name']} on {data}"
+
+
+def _finished(directory: Path) -> str:
+    """The day on which the last trial ended (UTC)."""
+    when = datetime.fromtimestamp((directory / SELECTION).stat().st_mtime, UTC)
+    return f"{when.day} {when:%B %Y}"
+
+
+def _causes(results: SweepResults) -> dict[str, str]:
+    """First cause of every method without a finished trial."""
+    return {
+        method: next(iter(selected.causes.values()), "")
+        for method, selected in results.sweep.selected.items()
+        if selected.trial is None
+    }
+
+
+def _failures(results: SweepResults) -> list[tuple[str, str, str]]:
+    """Trial, what became of it, and cause."""
+    status = {trial.key: trial.result.status for trial in results.trials}
+    return [
+        (key, status.get(key, "failed"), cause or "no cause was recorded")
+        for selected in results.sweep.selected.values()
+        for key, cause in selected.causes.items()
+    ]
+
+
+def _what_was_run(results: SweepResults) -> dict[str, str]:
+    """The sweep's plan in words."""
+    preset, selected = results.sweep.preset, results.sweep.selected.values()
+    finalists, seeds = preset.get("finalists", 1), preset.get("seeds", 1)
+    failed = sum(choice.failed for choice in selected)
+    if seeds > 1:
+        best = f"the best {finalists}" if finalists > 1 else "the best one"
+        seeding = (
+            f"Every configuration is trained with seed 0, {best} of each method "
+            f"again with {_span(seeds)}. The best mean over seeds on validation wins, "
+            "and the model of its median seed goes to test."
+        )
+    else:
+        seeding = (
+            "Every configuration is trained once, with seed 0, and the best on validation goes "
+            "to test. How much a method varies from seed to seed is not known from this sweep."
+        )
+    tried = preset.get("configurations", 1)
+    return {
+        "Preset": f"{preset['name']}. {preset.get('description', '')}".strip(),
+        "Methods": f"{len(selected)}, each tuned over {tried} "
+        f"hyperparameter configuration{'s' if tried != 1 else ''}",
+        "Trials": f"{len(results.trials)}, of which {failed} failed or diverged",
+        "Seeds": seeding,
+        "Design": f"Latin hypercube over the search ranges, design seed {preset['design_seed']}"
+        if "design_seed" in preset
+        else "as the preset says",
+        "Training time": f"{duration(sum(c.seconds for c in selected))} of wall-clock time, "
+        "summed over trials (validation included)",
+    }
+
+
+def _span(seeds: int) -> str:
+    return "seed 1" if seeds == 2 else f"seeds 1 to {seeds - 1}"
+
+
+def _data_facts(results: SweepResults) -> dict[str, str]:
+    """The data set in words, from its manifest and the evaluated inventories."""
+    manifest, facts = results.manifest, {}
+    if manifest is None:
+        facts["Data set"] = (
+            f"{results.sweep.preset['data_directory']} (no longer there, or no longer readable: "
+            "its manifest's facts are missing here)"
+        )
+    else:
+        train, test = manifest.train_days, manifest.test_days
+        multiple = manifest.order_multiple
+        facts = {
+            "Data set": f"{manifest.name} (seed {manifest.seed})",
+            "Source": manifest.source,
+            "Inventories": f"{manifest.num_inventories:,} (one inventory is one SKU in one "
+            "warehouse)",
+            "Days": f"{manifest.num_days}, from {manifest.first_day} to "
+            f"{manifest.day(manifest.num_days - 1)}; the first {manifest.history_days} only "
+            "feed features",
+            "Training and validation": f"{manifest.day(train.start)} to "
+            f"{manifest.day(train.stop - 1)} ({len(train)} days), on different inventories",
+            "Test": f"{manifest.day(test.start)} to {manifest.day(test.stop - 1)} "
+            f"({len(test)} days later than all of training), on all inventories",
+            "Unmet demand": "owed and served later (backlog)" if manifest.backlog else "lost",
+            "Orders": f"rounded to multiples of {multiple:g}" if multiple else "any quantity",
+            "Weights": f"Stockout rate and turnover time are averages over inventories weighted "
+            f"by {manifest.weight_meaning}; cost counts every inventory once",
+        }
+    rows = results.rows
+    if len(rows):
+        for title, column in (("Lead time", "lead_time"), ("Review period", "review_period")):
+            days = rows[column]
+            facts[title] = (
+                f"{days.min():g} to {days.max():g} days, median {days.median():g}, "
+                f"mean {days.mean():.1f}"
+            )
+    return facts
+
+
+def _hyperparameters(results: SweepResults) -> list[Hyperparameters]:
+    tables = []
+    for algorithm, rows in results.methods.groupby("algorithm", sort=False):
+        chosen = {
+            name: results.sweep.selected[name].trial
+            for name in rows["name"]
+            if results.sweep.selected[name].trial in results.runs
+        }
+        ranges = searched(results.sweep, str(algorithm))
+        given: dict[str, None] = dict.fromkeys(ranges)
+        for trial in chosen.values():
+            given |= dict.fromkeys(results.runs[str(trial)].training)
+        by_method = dict(zip(rows["name"], rows["action_model"], strict=True))
+        tables.append(
+            Hyperparameters(
+                str(algorithm).upper(),
+                [("iterations", ""), *((name, ranges.get(name, "")) for name in given)],
+                [
+                    _choice(results, display_name(str(algorithm), by_method[m]), m, str(t), given)
+                    for m, t in chosen.items()
+                ],
+            )
+        )
+    return [table for table in tables if table.choices]
+
+
+def _choice(
+    results: SweepResults, title: str, method: str, trial: str, given: Mapping[str, None]
+) -> Choice:
+    run = results.runs[trial]
+    own = next(t for t in results.trials if t.key == trial)
+    siblings = [
+        t.cost
+        for t in results.trials
+        if (t.method, t.configuration) == (own.method, own.configuration) and pd.notna(t.cost)
+    ]
+    validation = rounded(results.sweep.selected[method].validation_cost or own.cost)
+    if len(siblings) > 1:
+        validation += f" ({rounded(min(siblings))} to {rounded(max(siblings))})"
+    values: list[Any] = [run.iterations, *(run.training.get(name, "default") for name in given)]
+    return Choice(
+        title,
+        trial,
+        validation,
+        f"{own.result.best_iteration}",
+        [number(value) for value in values],
+    )
+
+
+def _commands(results: SweepResults) -> str:
+    """The commands that make this report again."""
+    preset, manifest = results.sweep.preset, results.manifest
+    plan = preset.get("data") or {}
+    lines = []
+    if manifest is not None and plan == {
+        "inventories": manifest.num_inventories,
+        "days": manifest.num_days,
+        "seed": manifest.seed,
+    }:
+        lines.append(
+            f"python -m pipeline data make --inventories {plan['inventories']} "
+            f"--days {plan['days']} --seed {plan['seed']} --out DATA"
+        )
+    else:
+        lines.append(f"# DATA: the data set of this sweep, {preset['data_directory']}")
+    lines.append(f"python -m tuning sweep --preset {preset['name']} --data DATA --out SWEEP")
+    lines += ["python -m pipeline compare SWEEP", "python -m pipeline report SWEEP"]
+    return textwrap.dedent("\n".join(lines))
+
+
+def _versions() -> str:
+    """Of the machine that writes the report."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"Python {platform.python_version()}, {packages}"

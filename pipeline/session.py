@@ -12,7 +12,7 @@ import pandas as pd
 import ray
 
 from envs.errors import ConfigError
-from pipeline.config import RunConfig, load_yaml, parse
+from pipeline.config import RunConfig, build_config, load_yaml, parse
 from pipeline.data.panel import validate_inventories
 from pipeline.evaluate import evaluate_dataset, play_policy, summarize
 from pipeline.model_store import load_model
@@ -59,6 +59,7 @@ def train_run(
     run = parse(RunConfig, content, config_file.name if config_file else "options")
     source = DatasetSource(data)
     validate_inventories(source.panel)
+    build_config(run, source)  # a wrong key must not leave a folder behind
     _claim(run, out)
     result = RunResult.read(out)
     if result is not None:

@@ -14,7 +14,8 @@ import yaml
 from ray import tune
 
 from envs.errors import ConfigError
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, build_config
+from pipeline.data.panel import validate_inventories
 from pipeline.forecast import DayFactors
 from pipeline.sources import DatasetSource
 from pipeline.sweep_folder import (
@@ -55,14 +56,15 @@ def run_sweep(
         ConfigError: The folder holds a sweep of another plan or data set.
     """
     data, directory = data.resolve(), directory.resolve()
-    _claim(preset, data, directory)
     forecast = directory / FORECAST
-    if forecast.exists():
-        source = DatasetSource(data, DayFactors.load(forecast))
-    else:
-        source = DatasetSource(data)
-        source.factors.save(forecast)
+    source = DatasetSource(data, DayFactors.load(forecast) if forecast.exists() else None)
+    validate_inventories(source.panel)
     first = preset.first_round()
+    for run in first.values():
+        build_config(run, source)  # a wrong key fails here, not trial by trial
+    _claim(preset, data, directory)
+    if not forecast.exists():
+        source.factors.save(forecast)
     _train(first, source, directory, retry_failed, on_trial)
     further = _further_seeds(preset, first, directory)
     _train(further, source, directory, retry_failed, on_trial)

@@ -214,6 +214,29 @@ def test_killing_or_interrupting_one_cluster_ends_that_one_only(tmp_path: Path) 
             process.wait()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_submitted_job_joins_the_cluster_that_runs_it(tmp_path: Path) -> None:
+    script = """
+import os, subprocess
+job = PRELUDE + JOIN.replace("sys.argv[2]", 'os.environ["RAY_ADDRESS"]')
+(folder / "job.py").write_text("import os" + job)
+from cluster.host import ray_command
+with cluster:
+    command = [ray_command(), "job", "submit", "--address", cluster.dashboard_url]
+    command += ["--working-dir", ".", "--", sys.executable, str(folder / "job.py"), str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    tell(returncode=ran.returncode, output=ran.stdout)
+"""
+    process = start(script, tmp_path)
+    facts = hear(process)
+    assert process.wait(60) == 0
+    assert facts["returncode"] == 0, facts["output"]
+    told = [json.loads(line) for line in facts["output"].splitlines() if line.startswith("{")]
+    assert [fact["started_here"] for fact in told if "nodes" in fact] == [False]
+    assert told[0]["nodes"] == 2
+
+
 def test_a_record_of_a_dead_process_counts_as_none(tmp_path: Path) -> None:
     path = tmp_path / "cluster.json"
     assert read_record(path) == {}

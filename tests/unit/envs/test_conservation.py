@@ -79,8 +79,9 @@ def test_equals_a_slow_reference_with_one_dictionary_entry_per_delivery(
                 if scenario.order_multiple:
                     order = round(order / scenario.order_multiple) * scenario.order_multiple
                 order = min(max(order, 0.0), scenario.order_max)
-            own = scenario.lead_time if scenario.order_lead_time is None else None
-            lead = int(own[i] if own is not None else scenario.order_lead_time[t, i])  # type: ignore[index]
+            lead = int(scenario.lead_time[i])
+            if scenario.order_lead_time is not None:
+                lead = int(scenario.order_lead_time[t, i])
             units = order * (1.0 if scenario.fill is None else float(scenario.fill[t, i]))
             if lead == 0:
                 on_hand += units

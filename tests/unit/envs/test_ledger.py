@@ -29,7 +29,7 @@ def ledger(request: pytest.FixtureRequest, shared: Path) -> tuple[pd.DataFrame, 
 
 def test_every_column_of_the_ledger(ledger: tuple[pd.DataFrame, Policy]) -> None:
     table, policy = ledger
-    demand = torch.tensor(table["demand"].to_numpy()).unsqueeze(1)
+    demand = torch.tensor(table["demand"].to_list(), dtype=torch.float64).unsqueeze(1)
     assert demand.dtype == torch.float64
     scenario = study_scenario(demand)
     played = rollout(scenario, policy, record=True)
@@ -38,7 +38,6 @@ def test_every_column_of_the_ledger(ledger: tuple[pd.DataFrame, Policy]) -> None
     cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
     mornings = torch.cat((played.stock[:, 0, 0], played.final.on_hand))
     columns = {
-        "review": scenario.review[:, 0],
         "counted": scenario.counted[:, 0],
         "start_net_inv": mornings[:-1],
         "pipeline_in_transit_before_order": played.stock[:, 0, 1:].sum(-1),
@@ -50,14 +49,18 @@ def test_every_column_of_the_ledger(ledger: tuple[pd.DataFrame, Policy]) -> None
         "cost": cost[:, 0],
         "next_start_net_inv": mornings[1:],
     }
-    assert {"day", "demand", "rl_reward_of_order", "obs_seen", *columns} == set(table.columns)
+    others = {"day", "demand", "review", "rl_reward_of_order", "obs_seen"}
+    assert others | set(columns) == set(table.columns)
     for name, values in columns.items():
         np.testing.assert_allclose(
             values.double().numpy(), table[name], rtol=0, atol=1e-9, err_msg=name
         )
 
-    # The ledger states an order's reward per governed day.
-    orders = table["rl_reward_of_order"].notna().to_numpy()
+    # The ledger marks day 30 as a review day, but no order is placed so late.
+    orders_are_placed = (table["review"] == 1) & (table["day"] <= 28)
+    assert scenario.review[:, 0].tolist() == orders_are_placed.tolist()
+    # It states an order's reward per governed day.
+    orders = table["rl_reward_of_order"].notna().to_numpy().copy()
     assert orders.tolist() == scenario.review[:, 0].tolist()
     reward, complete = decision_rewards(cost, scenario.lead_time, scenario.review_period)
     assert complete[orders].all()
@@ -72,7 +75,9 @@ def test_every_column_of_the_ledger(ledger: tuple[pd.DataFrame, Policy]) -> None
 
 def test_counted_days_are_the_governed_days(ledger: tuple[pd.DataFrame, Policy]) -> None:
     table, _ = ledger
-    scenario = study_scenario(torch.tensor(table["demand"].to_numpy()).unsqueeze(1))
+    scenario = study_scenario(
+        torch.tensor(table["demand"].to_list(), dtype=torch.float64).unsqueeze(1)
+    )
     after_warm_up, governed = governed_days(
         scenario.review, scenario.lead_time, scenario.review_period
     )

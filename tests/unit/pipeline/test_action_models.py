@@ -1,0 +1,92 @@
+"""The four formulas of design 3 on numbers made by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from envs.errors import ConfigError
+from envs.state import Observation
+from pipeline.action_models import SENSIBLE_START, ActionModel, ActionModelKind
+
+# Two inventories, K = 1, M = 3; the last basis feature is the constant, i.e. the scale.
+OBSERVATION = Observation(
+    stock=torch.tensor([[3.0, 2.0], [10.0, 0.0]]),
+    scale=torch.tensor([4.0, 8.0]),
+    basis=torch.tensor([[1.0, 2.0, 4.0], [3.0, 5.0, 8.0]]),
+    features=torch.zeros(2, 0),
+)
+ONE = torch.tensor([[0.5], [0.5]])
+COEFFICIENTS = torch.tensor([[0.5, 0.25, 1.0], [0.0, 1.0, 0.75]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "expected"),
+    [
+        # q = mu: 0.5 of the range 0..3 scales.
+        ("none", ONE, [6.0, 12.0]),
+        # q = max(mu - tot(I), 0): 6 - 5 and 12 - 10.
+        ("base", ONE, [1.0, 2.0]),
+        # q = c' feat(x): 0.5 + 0.5 + 4 and 0 + 5 + 6.
+        ("coeff", COEFFICIENTS, [5.0, 11.0]),
+        # q = max(c' feat(x) - tot(I), 0): 5 - 5 and 11 - 10.
+        ("both", COEFFICIENTS, [0.0, 1.0]),
+    ],
+)
+def test_order_quantities(kind: str, action: torch.Tensor, expected: list[float]) -> None:
+    model = ActionModel(kind, basis=3)
+    assert model.outputs == action.shape[1]
+    torch.testing.assert_close(model(action, OBSERVATION), torch.tensor(expected))
+
+
+@pytest.mark.parametrize("kind", ["base", "both"])
+def test_an_inventory_above_its_level_orders_nothing(kind: str) -> None:
+    model = ActionModel(kind, basis=3)
+    action = torch.full((2, model.outputs), 0.05)
+    assert model(action, OBSERVATION).tolist() == [0.0, 0.0]
+    # The level itself is not cut: a critic and an explanation still see it.
+    assert (model.target(action, OBSERVATION) > 0).all()
+
+
+@pytest.mark.parametrize("kind", list(ActionModelKind))
+def test_orders_are_never_negative(kind: ActionModelKind) -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = ActionModel(kind, basis=3, low=-2.0)
+    observation = Observation(
+        stock=40 * torch.rand(500, 2, generator=generator) - 20,
+        scale=1 + torch.rand(500, generator=generator),
+        basis=10 * torch.rand(500, 3, generator=generator),
+        features=torch.zeros(500, 0),
+    )
+    order = model(torch.rand(500, model.outputs, generator=generator), observation)
+    assert (order >= 0).all()
+    assert (order == 0).any()
+    assert (order > 0).any()
+
+
+@pytest.mark.parametrize("kind", list(ActionModelKind))
+def test_the_range_of_an_action(kind: ActionModelKind) -> None:
+    model = ActionModel(kind, basis=3, low=0.5, high=2.0, coefficient_high=1.5)
+    high = 1.5 if kind.uses_features else 2.0
+    ends = torch.tensor([[0.0], [1.0], [-3.0], [7.0]]).expand(4, model.outputs)
+    expected = torch.tensor([[0.5], [high], [0.5], [high]]).expand(4, model.outputs)
+    torch.testing.assert_close(model.coefficients(ends), expected)
+
+
+def test_a_start_is_named_for_every_action_model() -> None:
+    assert set(SENSIBLE_START) == set(ActionModelKind)
+    assert all(0 < start < 1 for start in SENSIBLE_START.values())
+
+
+def test_an_unknown_action_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="none, base, coeff, both"):
+        ActionModel("bose", basis=3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"),
+    [("base", {"low": 3.0}), ("none", {"high": 0.0}), ("both", {"coefficient_high": -1.0})],
+)
+def test_an_empty_range_is_refused(kind: str, ends: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        ActionModel(kind, basis=3, **ends)

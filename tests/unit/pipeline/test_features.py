@@ -1,0 +1,258 @@
+"""Features against a slow reference, and what they must not depend on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.features import (
+    BASIS,
+    FEATURES,
+    FORECAST,
+    LONGER,
+    RECENT,
+    FeatureTile,
+    build_features,
+    log_price_ratio,
+)
+
+WARM = 56
+"""Days after which every inventory of the test history has sold."""
+
+
+def basis(tile: FeatureTile, name: str) -> np.ndarray:
+    return tile.basis[..., BASIS.index(name)].numpy()
+
+
+def feature(tile: FeatureTile, name: str) -> np.ndarray:
+    return tile.features[..., FEATURES.index(name)].numpy()
+
+
+def past_mean(top: np.ndarray, bottom: np.ndarray, half_life: float) -> np.ndarray:
+    """Weighted sum(top) / weighted sum(bottom) over earlier days, [T, n], one day at a time."""
+    days = top.shape[0]
+    result = np.full(top.shape, np.nan)
+    for t in range(1, days):
+        weight = 0.5 ** ((t - 1 - np.arange(t)) / half_life)
+        below = weight @ bottom[:t]
+        result[t] = np.divide(
+            weight @ top[:t], below, out=np.full_like(below, np.nan), where=below > 0
+        )
+    return result
+
+
+def expected_factors(history: Any) -> np.ndarray:
+    """[T, n] day factors, written out."""
+    d = history.dynamic
+    price = d["price"].astype(float)
+    days = history.days
+    rows = []
+    for t in range(days):
+        mean = price[:, max(0, t - 55) : t + 1].mean(1)
+        ratio = np.log(price[:, t] / mean)
+        log_factor = []
+        for i, category in enumerate(history.static["category"]):
+            effects = history.factors.coefficients
+            c = effects.get(category, effects["*"])
+            log_factor.append(
+                c[(t + history.first_weekday) % 7]
+                + c[7] * ratio[i]
+                + c[8] * d["promotion"][i, t]
+                + c[9] * d["event"][i, t]
+                + c[10] * d["snap"][i, t]
+            )
+        rows.append(np.exp(log_factor) * d["on_sale"][:, t])
+    return np.array(rows)
+
+
+def test_demand_features_equal_a_slow_reference(history: Any) -> None:
+    tile = history.build()
+    demand = history.dynamic["demand"].T.astype(float)
+    on_sale = history.dynamic["on_sale"].T.astype(float)
+    lead, period = history.static["lead_time"], history.static["review_period"]
+    span = lead + period
+    factor = expected_factors(history)
+    level = past_mean(demand, factor, FORECAST)
+    days = history.days - 2 * int(span.max())  # later windows reach beyond the panel
+
+    def ahead(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        return np.array(
+            [
+                [factor[t + a : t + b, i].sum() for i, (a, b) in enumerate(zip(first, last))]
+                for t in range(days)
+            ]
+        )
+
+    near, far = level[:days] * ahead(0 * span, span), level[:days] * ahead(span, 2 * span)
+    expected = {
+        "recent_demand": past_mean(demand, on_sale, RECENT)[:days] * span,
+        "longer_demand": past_mean(demand, on_sale, LONGER)[:days] * span,
+        "near_forecast": near,
+        "far_forecast": far,
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(
+            basis(tile, name)[WARM:days], values[WARM:], rtol=2e-4, err_msg=name
+        )
+        scaled = (values / tile.scale[:days].numpy())[WARM:]
+        np.testing.assert_allclose(
+            feature(tile, name)[WARM:days], scaled.clip(-10, 10), rtol=2e-4, err_msg=name
+        )
+    lead_time_forecast = (level[:days] * ahead(0 * lead, lead) / tile.scale[:days].numpy())[WARM:]
+    np.testing.assert_allclose(
+        feature(tile, "lead_time_forecast")[WARM:days], lead_time_forecast, rtol=2e-4
+    )
+
+
+def test_the_scale_is_demand_plus_its_forecast_error_over_the_protection_period(
+    history: Any,
+) -> None:
+    """The error is made of forecasts that rest on demand of the inventory's own."""
+    tile = history.build()
+    demand = history.dynamic["demand"].T.astype(float)
+    near = basis(tile, "near_forecast").astype(float)
+    span = history.static["lead_time"] + history.static["review_period"]
+    for i, width in enumerate(span):
+        sold = np.flatnonzero(demand[:, i])
+        for t in (WARM + 20, history.days - 1):
+            made = np.arange(max(sold[0] + 1, 0), t - width + 1)
+            happened = np.array([demand[s : s + width, i].sum() for s in made])
+            weight = 0.5 ** ((t - width - made) / LONGER)
+            error = np.sqrt(weight @ (happened - near[made, i]) ** 2 / weight.sum())
+            scale = basis(tile, "longer_demand")[t, i] + error
+            assert tile.scale[t, i].item() == pytest.approx(scale, rel=1e-3)
+    assert torch.equal(tile.scale, tile.basis[..., -1])
+
+
+def test_known_ahead_covariates_are_shares_of_the_protection_period(history: Any) -> None:
+    tile = history.build()
+    span = history.static["lead_time"] + history.static["review_period"]
+    for name in ("promotion", "event", "snap", "on_sale"):
+        values = history.dynamic[name]
+        share = feature(tile, f"{name}_share")
+        for t in (0, 60, 100):
+            expected = [values[i, t : t + h].mean() for i, h in enumerate(span)]
+            np.testing.assert_allclose(share[t], expected, rtol=1e-5, err_msg=name)
+
+
+def test_static_and_calendar_features(history: Any) -> None:
+    tile = history.build()
+    static = history.static
+    ratio = static["shortage_cost"] / static["holding_cost"]
+    expected = {
+        "lead_time": static["lead_time"] / 14,
+        "review_period": static["review_period"] / 7,
+        "log_protection": np.log(static["lead_time"] + static["review_period"]) / 3,
+        "critical_ratio": ratio / (1 + ratio),
+        "log_cost_ratio": np.log(ratio) / 4,
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(feature(tile, name)[33], values, rtol=1e-5, err_msg=name)
+    weekday = (history.first_weekday + 33) % 7
+    angle = 2 * np.pi * weekday / 7
+    np.testing.assert_allclose(feature(tile, "weekday_sin")[33], np.sin(angle), atol=1e-6)
+    np.testing.assert_allclose(feature(tile, "weekday_cos")[33], np.cos(angle), atol=1e-6)
+
+
+def test_the_price_ratio_compares_with_the_last_56_days() -> None:
+    price = torch.full((80, 1), 10.0)
+    price[70:] = 5.0
+    ratio = log_price_ratio(price)[:, 0]
+    assert ratio[69].item() == pytest.approx(0.0, abs=1e-6)
+    assert ratio[70].item() == pytest.approx(np.log(5 / ((55 * 10 + 5) / 56)), rel=1e-5)
+
+
+@pytest.mark.parametrize("day", [60, 97])
+def test_the_demand_of_a_day_and_after_changes_nothing_before(history: Any, day: int) -> None:
+    rng = np.random.default_rng(9)
+    demand = history.dynamic["demand"].copy()
+    demand[:, day:] = rng.integers(0, 500, demand[:, day:].shape) * history.dynamic["on_sale"][:, day:]
+    before, after = history.build(), history.but(demand=demand).build()
+    for name in ("scale", "basis", "features"):
+        one, other = getattr(before, name), getattr(after, name)
+        assert torch.equal(one[: day + 1], other[: day + 1]), name
+        assert not torch.equal(one[day + 1], other[day + 1]), name
+
+
+def test_off_sale_days_are_not_days_without_demand(history: Any) -> None:
+    """What an inventory is expected to sell does not fall while it cannot sell."""
+    rng = np.random.default_rng(4)
+    n, days = history.dynamic["demand"].shape
+    demand = rng.poisson(30, (n, days)).astype(np.float32)
+    on_sale = np.ones((n, days), dtype=np.uint8)
+    on_sale[:, 100:120] = 0
+    tile = history.but(demand=demand * on_sale, on_sale=on_sale).build()
+    for name in ("recent_demand", "longer_demand"):
+        values = basis(tile, name)
+        # Nothing is learned on days off sale.
+        np.testing.assert_allclose(values[101:121], np.broadcast_to(values[100], (20, n)), rtol=1e-4)
+    # Back on sale, the forecast stands where it stood (up to the days' own factors).
+    level = basis(tile, "near_forecast")[121] / basis(tile, "near_forecast")[107 - 14]
+    assert (level > 0.5).all()
+    zeros = feature(tile, "zero_share")
+    np.testing.assert_allclose(zeros[101:121], np.broadcast_to(zeros[100], (20, n)), rtol=1e-4)
+    # Yesterday was off sale: its stored 0 is not a day without demand.
+    assert (feature(tile, "yesterday_demand")[110] > 0).all()
+
+
+def test_the_share_of_days_without_demand(history: Any) -> None:
+    n, days = history.dynamic["demand"].shape
+    on_sale = np.ones((n, days), dtype=np.uint8)
+    always = history.but(demand=np.full((n, days), 5.0, dtype=np.float32), on_sale=on_sale)
+    assert (feature(always.build(), "zero_share")[WARM:] == 0).all()
+    every_other = np.tile(np.array([3.0, 0.0], dtype=np.float32), (n, days // 2))
+    seen = feature(history.but(demand=every_other, on_sale=on_sale).build(), "zero_share")
+    np.testing.assert_allclose(seen[WARM:], 0.5, atol=0.03)
+    never = history.but(demand=np.zeros((n, days), dtype=np.float32), on_sale=on_sale)
+    assert (feature(never.build(), "zero_share")[WARM:] == 1).all()
+
+
+@pytest.mark.parametrize("factor", [0.25, 3.0, 1000.0])
+def test_multiplying_a_history_multiplies_units_and_nothing_else(
+    history: Any, factor: float
+) -> None:
+    small = history.build()
+    large = history.but(demand=history.dynamic["demand"] * np.float32(factor)).build()
+    # Before its first sale an inventory has no size of its own.
+    torch.testing.assert_close(large.scale[WARM:], factor * small.scale[WARM:], rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        large.basis[WARM:], factor * small.basis[WARM:], rtol=1e-4, atol=1e-5
+    )
+    torch.testing.assert_close(large.features[WARM:], small.features[WARM:], rtol=1e-4, atol=1e-4)
+
+
+def test_an_inventory_without_sales_gets_its_categorys_rate(history: Any) -> None:
+    n, days = history.dynamic["demand"].shape
+    tile = history.but(
+        demand=np.zeros((n, days), dtype=np.float32), on_sale=np.ones((n, days), dtype=np.uint8)
+    ).build()
+    span = history.static["lead_time"] + history.static["review_period"]
+    rate = np.where(history.static["category"] == "food", 2.0, 1.5)
+    np.testing.assert_allclose(basis(tile, "longer_demand")[80], rate * span, rtol=1e-5)
+    assert (tile.scale > 0).all()
+
+
+def test_everything_is_finite_and_bounded(history: Any) -> None:
+    tile = history.build()
+    assert torch.isfinite(tile.basis).all()
+    assert (tile.scale > 0).all()
+    assert tile.features.abs().max() <= 10.0
+    assert tile.features.shape[-1] == len(FEATURES) == 20
+    assert build_features.__doc__
+
+
+def test_the_forecast_error_of_a_perfect_forecast_is_small(history: Any) -> None:
+    n, days = history.dynamic["demand"].shape
+    factors = type(history.factors)({"*": [0.0] * 11}, {"*": 5.0})
+    flat = {name: np.zeros((n, days), np.uint8) for name in ("promotion", "event", "snap")}
+    constant = history.but(
+        demand=np.full((n, days), 5.0, dtype=np.float32),
+        on_sale=np.ones((n, days), dtype=np.uint8),
+        price=np.full((n, days), 5.0, dtype=np.float32),
+        **flat,
+    )
+    tile = type(constant)(constant.static, constant.dynamic, factors).build()
+    assert (feature(tile, "forecast_error")[WARM:] < 0.01).all()

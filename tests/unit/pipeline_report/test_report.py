@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import report
+from pipeline.report import comparison_html, comparison_markdown, write_report
+from pipeline.report_data import SweepResults
+from pipeline.report_words import headline, tiles
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects what the tests look at."""
+
+    VOID = ("meta", "link", "img", "br", "source")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.text: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.loaded += [v for k in ("src", "srcset") if (v := values.get(k))]
+        if tag == "link":
+            self.loaded.append(values["href"] or "")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.text)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.fixture(scope="module")
+def html(sweep_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    sweep = tmp_path_factory.mktemp("report") / "sweep"
+    shutil.copytree(sweep_dir, sweep)
+    path = write_report(sweep)
+    assert path == sweep / "report.html"
+    assert not list(sweep.rglob("*.partial"))
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def table(sweep_dir: Path) -> pd.DataFrame:
+    return pd.read_csv(sweep_dir / "comparison.csv")
+
+
+def test_report_is_one_file_that_loads_nothing(html: str) -> None:
+    page = Page(html)
+    assert len([source for source in page.loaded if source.startswith("data:image/png")]) == 10
+    assert all(source.startswith("data:") for source in page.loaded)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_report_answers_in_a_sentence(html: str) -> None:
+    words = Page(html).words
+    assert "PPO BOTH has the least cost of 11 methods: its cost is" in words
+    assert "below forecast + safety stock (95 % interval" in words
+    assert "PPO COEFF has no finished trial" in words
+
+
+def test_report_says_what_was_run(html: str) -> None:
+    words = Page(html).words
+    assert "toy-plan. For a test." in words
+    assert "12, each tuned over 3 hyperparameter configurations" in words
+    assert "weighted by mean demand per day" in words
+    assert "2024-06-29 to 2024-08-27 (60 days later than all of training)" in words
+    assert "python -m pipeline data make --inventories 300 --days 240 --seed 7" in words
+    assert "python -m tuning sweep --preset toy-plan" in words
+
+
+def test_report_lists_failed_trials_with_their_cause(html: str) -> None:
+    words = Page(html).words
+    assert "No finished trial: validation cost is nan in iteration 3" in words
+    for seed in (0, 1):
+        assert f"ppo-coeff-c00-s{seed} diverged validation cost is nan" in words
+
+
+def test_report_shows_chosen_hyperparameters_and_ranges(html: str) -> None:
+    words = Page(html).words
+    assert "0.0001 to 0.01, log scale" in words
+    assert "[64, 64]" in words
+    assert "ds-both-c00-s0" in words
+
+
+def test_report_escapes_causes(build_sweep) -> None:
+    sweep = build_sweep(algorithms=("ds",), failing=("ds-none",))
+    for name in ("selection.json", "preset.yaml"):
+        path = sweep / name
+        text = path.read_text().replace("validation cost is nan", "<b>bad</b> value")
+        path.write_text(text.replace("For a test.", "<script>x</script>"))
+    text = write_report(sweep).read_text()
+    assert "&lt;b&gt;bad&lt;/b&gt; value" in text
+    assert "<b>bad</b>" not in text
+    assert "<script>x" not in text
+
+
+def test_report_without_evaluations_data_or_reference(build_sweep) -> None:
+    sweep = build_sweep(algorithms=("ds",))
+    shutil.rmtree(sweep / "evaluation")
+    shutil.rmtree(sweep.parent / "toy")
+    words = Page(write_report(sweep).read_text()).words
+    assert "no longer there" in words
+    assert "Not drawn, because the per-inventory evaluations are missing: classes" in words
+    assert "below forecast + safety stock" in words
+
+
+def test_report_of_nothing_but_failures(build_sweep) -> None:
+    methods = tuple(f"ds-{model}" for model in ("none", "base", "coeff", "both"))
+    sweep = build_sweep(algorithms=("ds",), failing=methods)
+    words = Page(write_report(sweep).read_text()).words
+    assert "No method finished a trial" in words
+    assert tiles(SweepResults.read(sweep)) == []
+
+
+def test_headline_admits_that_the_baseline_is_cheaper(build_sweep) -> None:
+    found = headline(SweepResults.read(build_sweep(algorithms=("ds",), forecast=2.0)))
+    assert "above forecast + safety stock" in found.answer
+    assert not any("closes" in sentence for sentence in found.further)
+
+
+def test_headline_admits_a_draw(build_sweep) -> None:
+    sweep = build_sweep(algorithms=("ds",), forecast=1.02 * 2.45, inventories=60)
+    found = headline(SweepResults.read(sweep))
+    assert "cannot be told apart from forecast + safety stock" in found.answer
+
+
+def test_headline_names_the_share_of_the_gap_that_is_closed(sweep_dir: Path) -> None:
+    results = SweepResults.read(sweep_dir)
+    assert results.best is not None
+    forecast, bound = (
+        results.baseline_cost(name) for name in ("forecast_safety_stock", "perfect_hindsight")
+    )
+    share = 100 * (forecast - results.best["cost"]) / (forecast - bound)
+    further = " ".join(headline(results).further).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"closes {share:.0f} % of the way" in further
+
+
+def test_comparison_html_is_a_page_with_every_row(table: pd.DataFrame) -> None:
+    page = Page(comparison_html(table, "Days 180 to 239 & later."))
+    assert "Days 180 to 239 & later." in page.words
+    for name in ("DDPG NONE", "PPO COEFF", "DS BOTH", "Base stock per class"):
+        assert name in page.words
+    assert all(source.startswith("data:") for source in page.loaded)
+
+
+def test_comparison_bolds_the_best_but_not_hindsight(table: pd.DataFrame) -> None:
+    markdown = comparison_markdown(table, "Caption.")
+    lines = {line.split("|")[1].strip(): line for line in markdown.splitlines() if "|" in line}
+    best = table.set_index(["algorithm", "action_model"]).loc[("ppo", "both"), "cost"]
+    assert f"| **{best:.3f}** (" in lines["**PPO BOTH**"]
+    assert "**" not in lines["Perfect hindsight"]
+    assert lines["PPO COEFF"].split("|")[2].strip() == "failed"
+
+
+def test_comparison_markdown_is_rectangular(table: pd.DataFrame) -> None:
+    lines = [x for x in comparison_markdown(table, "A | caption.").splitlines() if x[:1] == "|"]
+    assert len(lines) == 2 + len(table)
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_figures_have_proper_signs(table: pd.DataFrame) -> None:
+    markdown = comparison_markdown(table, "")
+    own = next(line for line in markdown.splitlines() if line.startswith("| DDPG BOTH"))
+    assert own.count("| 0.0 |") == 1  # against itself: no sign, no interval
+    assert "−" in markdown
+    assert " -" not in markdown.split("|---|")[1].replace("---:", "")
+
+
+def test_tables_of_failures_only_are_shown(table: pd.DataFrame) -> None:
+    failed = table.iloc[:1].copy()
+    metrics = [c for c in table.columns if c not in ("algorithm", "action_model", "n_configs",
+                                                     "n_failed", "seconds")]  # fmt: skip
+    failed[metrics] = float("nan")
+    assert "failed" in comparison_markdown(failed, "")
+    assert "No finished trial" in comparison_html(failed, "")
+
+
+def test_report_exports_what_compare_uses() -> None:
+    assert set(report.__all__) == {"comparison_html", "comparison_markdown", "write_report"}
