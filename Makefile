@@ -5,7 +5,7 @@ VENV         ?= .venv
 PRESET       ?= quick
 DATA         ?=
 RAY_ADDRESS  ?=
-OUT          ?= runs/$(PRESET)
+OUT          ?= runs/$(basename $(notdir $(PRESET)))
 # make data
 INVENTORIES  ?= 2000
 DAYS         ?= 400

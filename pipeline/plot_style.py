@@ -21,7 +21,7 @@ SMALL = 9.0
 # Okabe and Ito's colour-blind-safe palette: warm without, blue with demand features.
 MODEL_COLOURS = {"none": "#D55E00", "base": "#E69F00", "coeff": "#56B4E9", "both": "#0072B2"}
 ALGORITHM_MARKERS = {"ddpg": "o", "ppo": "s", "ds": "^"}
-LOG_FROM = 5.0
+LOG_FROM = 3.0
 """Largest over smallest value from which on an axis is logarithmic."""
 
 
@@ -91,10 +91,11 @@ def scale_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) ->
     (axes.set_yscale if which == "y" else axes.set_xscale)("log")
     name, *unit = axis.get_label_text().split("\n")
     axis.set_label_text("\n".join([f"{name} (log scale)", *unit]))
-    decades = math.log10(max(values) / min(values))
-    subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
+    finite = [value for value in values if math.isfinite(value)]
+    decades = math.log10(max(finite) / min(finite))
+    subs = [1.0, 2.0, 5.0] if decades < 2.5 else [1.0]
     if decades < 1.2:
-        subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+        subs = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0]
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_locator(NullLocator())
@@ -131,7 +132,7 @@ def place_labels(
     figure = axes.figure
     assert isinstance(figure, Figure)
     freeze_layout(figure)
-    renderer = cast(FigureCanvasAgg, figure.canvas).get_renderer()
+    renderer = cast(Any, figure.canvas).get_renderer()
     pixels = [(float(x), float(y)) for x, y in map(axes.transData.transform, points)]
     per_point = figure.dpi / 72.0
     margin = 6.5 * per_point
@@ -205,14 +206,14 @@ def _free_place(
 
 
 def _distance(box: Bbox, point: tuple[float, float]) -> float:
-    across = max(box.x0 - point[0], point[0] - box.x1, 0.0)
-    return math.hypot(across, max(box.y0 - point[1], point[1] - box.y1, 0.0))
+    across = float(max(box.x0 - point[0], point[0] - box.x1, 0.0))
+    return math.hypot(across, float(max(box.y0 - point[1], point[1] - box.y1, 0.0)))
 
 
 def _overlap(a: Bbox, b: Bbox) -> float:
     width = min(a.x1, b.x1) - max(a.x0, b.x0)
     height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    return max(width, 0.0) * max(height, 0.0)
+    return float(max(width, 0.0) * max(height, 0.0))
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:

@@ -27,7 +27,6 @@ from pipeline.pages import page
 from pipeline.plot_style import DARK
 from pipeline.plots import FIGURES, render, write_plots
 from pipeline.report_data import (
-    FORECAST,
     SweepResults,
     display_name,
     number,
@@ -205,7 +204,7 @@ def _data_facts(results: SweepResults) -> dict[str, str]:
             "Training and validation": f"{manifest.day(train.start)} to "
             f"{manifest.day(train.stop - 1)} ({len(train)} days), on different inventories",
             "Test": f"{manifest.day(test.start)} to {manifest.day(test.stop - 1)} "
-            f"({len(test)} days later than all of training), on all inventories",
+            f"({len(test)} days, later than all of training), on all inventories",
             "Unmet demand": "owed and served later (backlog)" if manifest.backlog else "lost",
             "Orders": f"rounded to multiples of {multiple:g}" if multiple else "any quantity",
             "Weights": f"Stockout rate and turnover time are averages over inventories weighted "

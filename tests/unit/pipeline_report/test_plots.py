@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def test_cost_figure_shows_every_method_and_baseline(results) -> None:
     assert axes.get_yscale() == "log"  # NONE costs several times as much as BOTH
 
 
+def test_baselines_far_off_do_not_squeeze_the_methods(build_sweep) -> None:
+    results = SweepResults.read(build_sweep(algorithms=("ds",), failing=("ds-none", "ds-coeff")))
+    figure = plots.cost_figure(results)
+    low, high = figure.axes[0].get_ylim()
+    assert low > results.baseline_cost("perfect_hindsight")
+    assert low < results.methods["ci_low"].min()
+    assert high > results.methods["ci_high"].max()
+    assert low < results.baseline_cost("forecast_safety_stock") < high
+    assert any(text.startswith("↓ Perfect hindsight") for text in _texts(figure))
+
+
 def test_cost_intervals_are_the_tables(results) -> None:
     axes = plots.cost_figure(results).axes[0]
     row = results.methods.set_index("name").loc["ddpg-none"]
@@ -82,11 +94,22 @@ def test_labels_of_points_on_one_spot_do_not_overlap() -> None:
 
 def test_learning_figure_has_a_panel_per_algorithm_and_a_line_per_model(results) -> None:
     figure = plots.learning_figure(results)
+    assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["DDPG", "PPO", "DS"]
     curves = [[line for line in axes.lines if len(line.get_xdata()) > 1] for axes in figure.axes]
     assert [len(lines) for lines in curves] == [4, 3, 4]  # PPO COEFF has no selected trial
     history = results.history("ddpg-none-c00-s0")
     assert curves[0][0].get_ydata().tolist() == history["cost"].tolist()
+
+
+def test_a_curve_that_starts_far_up_runs_in_from_above(build_sweep) -> None:
+    sweep = build_sweep(algorithms=("ds",), failing=("ds-none", "ds-coeff"))
+    path = sweep / "trials" / "ds-base-c00-s0" / "history.jsonl"
+    first = {"iteration": 1, "seconds": 1.0, "cost": 5000.0}
+    path.write_text(json.dumps(first) + "\n" + path.read_text())
+    figure = plots.learning_figure(SweepResults.read(sweep))
+    assert figure is not None
+    assert figure.axes[0].get_ylim()[1] < 20
 
 
 def test_configurations_figure_has_a_mark_per_trial(results) -> None:
@@ -123,7 +146,7 @@ def test_without_evaluations_there_is_no_class_figure(build_sweep) -> None:
 def test_every_method_failing_still_draws(build_sweep) -> None:
     methods = tuple(f"ds-{model}" for model in ("none", "base", "coeff", "both"))
     results = SweepResults.read(build_sweep(algorithms=("ds",), failing=methods))
-    assert set(plots.render(results)) == set(plots.FIGURES)
+    assert set(plots.render(results)) == set(plots.FIGURES) - {"learning"}
 
 
 def test_save_plots_writes_pngs_and_leaves_no_state(build_sweep) -> None:
@@ -144,7 +167,7 @@ def test_spread_keeps_order_and_distance() -> None:
 
 
 def test_log_axis_only_where_values_span_much() -> None:
-    assert wants_log([1, 6])
-    assert not wants_log([1, 4])
+    assert wants_log([1, 4])
+    assert not wants_log([1, 2.5])
     assert not wants_log([0, 100])
     assert not wants_log([float("nan")])

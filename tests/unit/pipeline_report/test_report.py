@@ -17,7 +17,7 @@ from pipeline.report_words import headline, tiles
 class Page(HTMLParser):
     """Checks nesting and collects what the tests look at."""
 
-    VOID = ("meta", "link", "img", "br", "source")
+    VOID = ("meta", "link", "img", "br", "wbr", "source")
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def test_report_says_what_was_run(html: str) -> None:
     assert "toy-plan. For a test." in words
     assert "12, each tuned over 3 hyperparameter configurations" in words
     assert "weighted by mean demand per day" in words
-    assert "2024-06-29 to 2024-08-27 (60 days later than all of training)" in words
+    assert "2024-06-29 to 2024-08-27 (60 days, later than all of training)" in words
     assert "python -m pipeline data make --inventories 300 --days 240 --seed 7" in words
     assert "python -m tuning sweep --preset toy-plan" in words
 
@@ -119,7 +119,7 @@ def test_report_without_evaluations_data_or_reference(build_sweep) -> None:
     shutil.rmtree(sweep.parent / "toy")
     words = Page(write_report(sweep).read_text()).words
     assert "no longer there" in words
-    assert "Not drawn, because the per-inventory evaluations are missing: classes" in words
+    assert "Not drawn, because the sweep holds no data for it: classes" in words
     assert "below forecast + safety stock" in words
 
 

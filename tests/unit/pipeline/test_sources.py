@@ -1,0 +1,177 @@
+"""Tiles of a data set: which days, what is known on them, and with which stock they start."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from envs.errors import DataError
+from pipeline.data.generate import make
+from pipeline.data.panel import RawTile
+from pipeline.data.terms import SupplyTerms
+from pipeline.features import BASIS, FEATURES
+from pipeline.forecast import DayFactors
+from pipeline.seeding import derive_seed
+from pipeline.sources import DatasetSource, evaluation_start, training_start
+
+
+def perturbed(raw: RawTile, day: int) -> RawTile:
+    """The same tile with another demand from ``day`` on."""
+    demand = raw.dynamic["demand"].copy()
+    demand[:, day:] = (3 * demand[:, day:] + 5) * raw.dynamic["on_sale"][:, day:]
+    return RawTile(raw.inventory_id, raw.static, {**raw.dynamic, "demand": demand})
+
+
+def test_splits_are_other_inventories_and_other_days(source: DatasetSource) -> None:
+    assert source.days("train") == source.days("validation") == (56, 130)
+    assert source.days("test") == (130, 180)
+    ids = {
+        split: [i for t in range(source.num_tiles(split)) for i in source.open(split, t)[0].inventory_id]
+        for split in ("train", "validation", "test")
+    }  # fmt: skip
+    assert len(ids["train"]) == 540
+    assert len(ids["validation"]) == 60
+    assert set(ids["train"]).isdisjoint(ids["validation"])
+    assert sorted(ids["test"]) == sorted(ids["train"] + ids["validation"])
+
+
+def test_a_scenario_is_the_panels_window(source: DatasetSource) -> None:
+    raw, scenario = source.open("test", 2)
+    scenario.validate()
+    np.testing.assert_array_equal(scenario.demand.T, raw.dynamic["demand"][:, 130:180])
+    np.testing.assert_array_equal(scenario.counted.T, raw.dynamic["on_sale"][:, 130:180] > 0)
+    offset, period = raw.static["review_offset"], raw.static["review_period"]
+    for day in range(50):
+        expected = (130 + day - offset) % period == 0
+        np.testing.assert_array_equal(scenario.review[day], expected)
+    assert source.layout == scenario.layout
+    assert (source.layout.basis, source.layout.features) == (len(BASIS), len(FEATURES))
+
+
+@pytest.mark.parametrize(("split", "day"), [("train", 100), ("test", 150)])
+def test_what_happens_from_a_day_on_is_unknown_until_then(
+    source: DatasetSource, split: str, day: int
+) -> None:
+    raw, scenario = source.open(split, 0)  # type: ignore[arg-type]
+    other = source._build(split, perturbed(raw, day), 0)  # type: ignore[arg-type]
+    known = day - source.days(split)[0] + 1  # type: ignore[arg-type]
+    for name in ("scale", "basis", "features"):
+        one, two = getattr(scenario, name), getattr(other, name)
+        assert torch.equal(one[:known], two[:known]), name
+        assert not torch.equal(one[known:], two[known:]), name
+
+
+def test_training_knows_nothing_of_the_test_days(source: DatasetSource) -> None:
+    raw, scenario = source.open("train", 0)
+    dynamic = {
+        name: np.concatenate((values[:, :130], values[:, 130:][:, ::-1]), axis=1)
+        for name, values in raw.dynamic.items()
+    }
+    other = source._build("train", RawTile(raw.inventory_id, raw.static, dynamic), 0)
+    for name in ("demand", "scale", "basis", "features", "counted"):
+        assert torch.equal(getattr(scenario, name), getattr(other, name)), name
+
+
+def test_the_forecaster_is_fitted_on_training_days(source: DatasetSource) -> None:
+    history = source._history(source.panel.read(source.panel.tiles("train")[0]), 130)
+    assert history.demand.shape == (128, 130)
+    assert len(source.factors.coefficients) >= 1
+    assert all(np.isfinite(c).all() for c in source.factors.coefficients.values())
+
+
+def test_the_last_tiles_stay_in_memory(dataset: Path, source: DatasetSource) -> None:
+    small = DatasetSource(dataset, source.factors, resident_tiles=2)
+    first = small.load("train", 0)
+    assert small.load("train", 0) is first
+    small.load("train", 1)
+    assert small.load("train", 0) is first
+    small.load("train", 2)  # drops tile 1, the one not used for longest
+    assert small.load("train", 0) is first
+    small.load("train", 3)
+    small.load("train", 4)
+    again = small.load("train", 0)
+    assert again is not first
+    assert torch.equal(again.features, first.features)
+
+
+def test_a_source_is_cheap_to_send_and_the_same_on_arrival(source: DatasetSource) -> None:
+    source.load("train", 0)
+    sent = pickle.dumps(source)
+    assert len(sent) < 100_000
+    arrived: DatasetSource = pickle.loads(sent)
+    assert arrived.factors == source.factors
+    one, two = source.load("validation", 0), arrived.load("validation", 0)
+    assert torch.equal(one.features, two.features)
+
+
+def test_random_lead_times_and_fills_are_the_same_for_everyone(
+    tmp_path: Path, source: DatasetSource
+) -> None:
+    make(
+        200, 180, 3, tmp_path / "random", tile_rows=64,
+        terms=SupplyTerms(lead_time_jitter=2, fill_min=0.6),
+    )  # fmt: skip
+    one, two = (DatasetSource(tmp_path / "random", source.factors) for _ in range(2))
+    scenario, same, next_tile = one.load("test", 0), two.load("test", 0), one.load("test", 1)
+    scenario.validate()
+    assert scenario.order_lead_time is not None
+    assert scenario.fill is not None
+    assert same.order_lead_time is not None
+    assert same.fill is not None
+    assert torch.equal(scenario.order_lead_time, same.order_lead_time)
+    assert torch.equal(scenario.fill, same.fill)
+    assert next_tile.fill is not None
+    assert not torch.equal(scenario.fill, next_tile.fill)
+    difference = scenario.order_lead_time - scenario.lead_time
+    assert set(difference.unique().tolist()) == {-2, -1, 0, 1, 2}
+    assert scenario.fill.min() >= 0.6
+    assert scenario.fill.mean().item() == pytest.approx(0.8, abs=0.02)
+    assert one.max_lead_time == int(one.panel.read_inventories(["lead_time"])[0].to_numpy().max()) + 2
+
+
+def test_a_data_set_without_validation_inventories_is_refused(tmp_path: Path) -> None:
+    make(50, 180, 3, tmp_path / "few", tile_rows=64, validation_share=0.0)
+    with pytest.raises(DataError, match="validation has no inventories"):
+        DatasetSource(tmp_path / "few", DayFactors({"*": [0.0] * 11}, {"*": 1.0}))
+
+
+def test_everyone_is_evaluated_from_one_scale_on_hand(source: DatasetSource) -> None:
+    scenario = source.load("test", 1)
+    start = evaluation_start(scenario)
+    assert torch.equal(start.on_hand, scenario.scale[0])
+    assert not torch.stack(start.pipeline).any()
+
+
+def test_training_starts_cover_positions_of_zero_to_two_scales(source: DatasetSource) -> None:
+    scenario = source.load("train", 0)
+    lead, scale = scenario.lead_time, scenario.scale[0]
+    generator = torch.Generator().manual_seed(5)
+    starts = [training_start(scenario, generator) for _ in range(60)]
+    shares = torch.stack([start.position() / scale for start in starts])
+    assert shares.min() < 0.05
+    assert shares.max() > 1.95
+    assert shares.mean().item() == pytest.approx(1.0, abs=0.05)
+    arriving = torch.stack([torch.stack(start.pipeline) for start in starts])
+    assert (arriving >= 0).all()
+    assert all((start.on_hand >= 0).all() for start in starts)
+    for days_ahead in range(1, scenario.max_lead_time + 1):
+        # At most what was ordered before this morning: due in 1..L-1 days.
+        due = arriving[:, days_ahead - 1].any(0)
+        assert not due[lead <= days_ahead].any()
+        if (lead > days_ahead).any():
+            assert due[lead > days_ahead].float().mean() > 0.9
+    again = training_start(scenario, torch.Generator().manual_seed(5))
+    assert torch.equal(again.stack(), starts[0].stack())
+
+
+def test_seeds_follow_from_what_is_done() -> None:
+    assert derive_seed("fragment", 1, 23) == derive_seed("fragment", 1, 23)
+    assert derive_seed(1, 23) != derive_seed(12, 3)
+    assert derive_seed("a", 1) == 1972781138  # the same on every machine and in every process
+    seeds = {derive_seed(worker, iteration) for worker in range(50) for iteration in range(50)}
+    assert len(seeds) == 2500
+    assert all(0 <= seed < 2**31 for seed in seeds)
