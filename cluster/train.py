@@ -34,6 +34,7 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
     with open_cluster(address) as cluster:
         # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for it.
         from pipeline.compare import compare
+        from pipeline.comparison_table import comparison_text
         from pipeline.publish import publish_comparison, publish_trial
         from pipeline.report import write_report
         from pipeline.tracking import SweepRun
@@ -50,7 +51,7 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
             report = write_report(out)
             publish_comparison(run, sweep, table)
             page = run.page
-    click.echo(table.to_string(index=False))
+    click.echo(comparison_text(table))
     click.echo(f"Comparison  {out / 'comparison.csv'} (.md, .html)")
     click.echo(f"Report      {report}")
     click.echo(f"MLflow      `make ui`, page {page}")

@@ -107,11 +107,11 @@ class BaseStockPerClass:
     @staticmethod
     def class_of(scenario: Scenario) -> Tensor:
         """[N] class of each inventory, as of the first day."""
-        first = scenario.features[0]
+        first = scenario.features[0].T.contiguous()
         ratio = torch.bucketize(
-            first[:, FEATURES.index("critical_ratio")], torch.tensor([0.87, 0.93, 0.96])
+            first[FEATURES.index("critical_ratio")], torch.tensor([0.87, 0.93, 0.96])
         )
-        zeros = torch.bucketize(first[:, FEATURES.index("zero_share")], torch.tensor([0.2, 0.6]))
+        zeros = torch.bucketize(first[FEATURES.index("zero_share")], torch.tensor([0.2, 0.6]))
         span = torch.bucketize(
             (scenario.lead_time + scenario.review_period).float(), torch.tensor([6.0, 12.0])
         )

@@ -64,6 +64,7 @@ def evaluate(run: Path, directory: Path, split: Split, out: Path) -> None:
 def compare(sweep: Path) -> None:
     """Evaluate a finished sweep on later days: comparison.{csv,md,html}, also in MLflow."""
     from pipeline.compare import compare as run
+    from pipeline.comparison_table import comparison_text
     from pipeline.publish import publish_comparison
     from pipeline.report import write_report
     from pipeline.sweep_folder import read_sweep
@@ -73,7 +74,7 @@ def compare(sweep: Path) -> None:
     write_report(sweep)
     with SweepRun(sweep) as tracked:
         publish_comparison(tracked, read_sweep(sweep), table)
-    click.echo(table.to_string(index=False))
+    click.echo(comparison_text(table))
 
 
 @commands.command()

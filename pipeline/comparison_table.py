@@ -198,3 +198,12 @@ def comparison_markdown(table: pd.DataFrame, caption: str) -> str:
 def _markdown(cell: Cell) -> str:
     text = f"**{cell.text}**" if cell.best else cell.text
     return f"{text} ({cell.note})" if cell.note else text
+
+
+def comparison_text(table: pd.DataFrame) -> str:
+    """The columns that fit a terminal, rounded."""
+    shown = table[
+        ["algorithm", "action_model", "stockout_rate_pct", "turnover_days", "cost", "ci_low",
+         "ci_high", "cost_pct_vs_ddpg_both", "n_configs", "n_failed", "seconds"]
+    ]  # fmt: skip
+    return str(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -154,6 +155,8 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
     # Imported here: RLlib takes seconds to load, and reading a YAML must not.
     from pipeline.algorithms.registry import CONFIGS
 
+    # RLlib says in every process that its new API stack is the default.
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     config = CONFIGS[run.algorithm]()
     known = training_keys(type(config))
     for key in run.training:

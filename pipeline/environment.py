@@ -21,6 +21,8 @@ DEFAULTS = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # Ray reads this once, when it is imported. With a token, only its holders can use the cluster.
     "RAY_AUTH_MODE": "token",
+    # Tune's own progress output; tuning.reporter says it in one line a trial.
+    "RAY_AIR_NEW_OUTPUT": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Ray runs one process per core: more threads than that only get in each other's way.
     "OMP_NUM_THREADS": "1",

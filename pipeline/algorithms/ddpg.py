@@ -24,7 +24,6 @@ from torch.nn import functional
 from pipeline.algorithms.modules import DDPGModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
-
 HUBER_DELTA = 3.0
 """Error, in cost scales, beyond which the critic's loss grows linearly. At 1 the rare costly
 stockouts that a mean cost is made of were discounted and the policy held too little; a
