@@ -20,7 +20,7 @@ def commands() -> None:
 @commands.command()
 @click.option("--preset", default="quick", show_default=True, help="smoke, quick, full, or a YAML.")
 @click.option("--data", type=_FOLDER, help="Data set. Default: generate the preset's.")
-@click.option("--out", type=_FOLDER, help="Folder of the sweep. Default: runs/PRESET.")
+@click.option("--out", type=_FOLDER, help="Folder of the sweep. Default: runs/PRESET[-DATA].")
 @click.option(
     "--address",
     envvar="RAY_ADDRESS",
@@ -30,7 +30,8 @@ def train(preset: str, data: Path | None, out: Path | None, address: str | None)
     """Train, tune and compare all methods; the same command again resumes."""
     from cluster.train import train as run
 
-    run(preset, data, out or Path("runs") / Path(preset).stem, address)
+    name = Path(preset).stem + (f"-{data.resolve().name}" if data else "")
+    run(preset, data, out or Path("runs") / name, address)
 
 
 @commands.command()

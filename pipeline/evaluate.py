@@ -14,7 +14,7 @@ import torch
 
 from envs.objective import governed_days, horizon_metrics
 from envs.rollout import Policy, rollout
-from envs.state import Scenario
+from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
 from pipeline.sources import DatasetSource, ScenarioSource, Split, evaluation_start
 
@@ -29,8 +29,15 @@ def play_policy(policy: Policy) -> PolicyFor:
 
 
 @torch.no_grad()
-def evaluate_scenario(scenario: Scenario, policy_for: PolicyFor) -> pd.DataFrame:
-    """Plays one tile from the standard start.
+def evaluate_scenario(
+    scenario: Scenario, policy_for: PolicyFor, start: InventoryState | None = None
+) -> pd.DataFrame:
+    """Plays one tile.
+
+    Args:
+        scenario: The tile.
+        policy_for: Builds the policy.
+        start: Stock on the first morning; None for :func:`evaluation_start`.
 
     Returns:
         One row per inventory: ``counted_days``, ``mean_demand``, ``mean_sales``,
@@ -39,7 +46,7 @@ def evaluate_scenario(scenario: Scenario, policy_for: PolicyFor) -> pd.DataFrame
     """
     after_warm_up, _ = governed_days(scenario.review, scenario.lead_time, scenario.review_period)
     counted = after_warm_up if scenario.counted is None else after_warm_up & scenario.counted
-    start = evaluation_start(scenario)
+    start = evaluation_start(scenario) if start is None else start
     played_scenario, policy = policy_for(scenario)
     played = rollout(played_scenario, policy, start)
     metrics = horizon_metrics(
@@ -125,7 +132,8 @@ def summarize_source(
     frames, steps = [], 0
     for tile in range(first_tile, source.num_tiles(split), every):
         scenario = source.load(split, tile)
-        frames.append(evaluate_scenario(scenario, play_policy(policy)))
+        start = source.evaluation_start(scenario)
+        frames.append(evaluate_scenario(scenario, play_policy(policy), start))
         steps += scenario.num_days * scenario.num_inventories
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     return (summarize(rows) if frames else {}), steps, len(rows)

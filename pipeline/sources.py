@@ -8,6 +8,8 @@ ask a source for tiles; nobody holds a whole data set.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -39,6 +41,9 @@ class ScenarioSource(Protocol):
 
     def load(self, split: Split, tile: int) -> Scenario:
         """One tile over the days of the split."""
+
+    def evaluation_start(self, scenario: Scenario) -> InventoryState:
+        """Stock on the first morning when a policy is evaluated."""
 
 
 class DatasetSource:
@@ -121,6 +126,10 @@ class DatasetSource:
             self._cache.popitem(last=False)
         return scenario
 
+    def evaluation_start(self, scenario: Scenario) -> InventoryState:
+        """See the function of that name."""
+        return evaluation_start(scenario)
+
     def open(self, split: Split, tile: int) -> tuple[RawTile, Scenario]:
         """A tile as it lies on disk (ids, static columns) and as a scenario; not kept."""
         raw = self.panel.read(self._tiles[split][tile])
@@ -167,16 +176,48 @@ class DatasetSource:
         )
 
 
+@dataclass(frozen=True)
+class GivenScenarios:
+    """Scenarios that are held in memory: textbook problems, the study's trajectories.
+
+    Every evaluation starts empty.
+    """
+
+    scenarios: Mapping[Split, Sequence[Scenario]]
+    """Split -> tiles; all of one layout."""
+
+    @property
+    def layout(self) -> ObservationLayout:
+        """Layout of the first training tile."""
+        return self.scenarios["train"][0].layout
+
+    def num_tiles(self, split: Split) -> int:
+        """Number of tiles of a split."""
+        return len(self.scenarios[split])
+
+    def load(self, split: Split, tile: int) -> Scenario:
+        """One tile."""
+        return self.scenarios[split][tile]
+
+    def evaluation_start(self, scenario: Scenario) -> InventoryState:
+        """No stock, nothing on its way."""
+        return empty_start(scenario)
+
+
+def empty_start(scenario: Scenario, generator: torch.Generator | None = None) -> InventoryState:
+    """No stock, nothing on its way (also as a training start: nothing is drawn)."""
+    return InventoryState.empty(
+        scenario.num_inventories, scenario.max_lead_time, like=scenario.demand
+    )
+
+
 def evaluation_start(scenario: Scenario) -> InventoryState:
     """Stock that every evaluated policy starts with: one scale on hand, nothing in the pipeline.
 
     The scale is the mean demand over the protection period plus its forecast error,
     known on the first morning; no method chooses it.
     """
-    empty = InventoryState.empty(
-        scenario.num_inventories, scenario.max_lead_time, like=scenario.demand
-    )
-    return InventoryState(scenario.scale[0].clone(), empty.pipeline)
+    return InventoryState(scenario.scale[0].clone(), empty_start(scenario).pipeline)
 
 
 def training_start(scenario: Scenario, generator: torch.Generator) -> InventoryState:

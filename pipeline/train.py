@@ -87,12 +87,20 @@ class TrainingRun:
     def _resume(self) -> None:
         checkpoint = self.directory / "checkpoint"
         progress = checkpoint / "progress.json"
-        if not progress.exists():
-            return
-        self.algorithm.restore_from_path(str(checkpoint / "rllib"))
-        state = json.loads(progress.read_text())
-        self.result = RunResult(**state["result"])
-        self._best = state["best"]
+        if progress.exists():
+            self.algorithm.restore_from_path(str(checkpoint / "rllib"))
+            state = json.loads(progress.read_text())
+            self.result = RunResult(**state["result"])
+            self._best = state["best"]
+        self._forget_after(self.result.iterations)
+
+    def _forget_after(self, iteration: int) -> None:
+        """What was recorded after the checkpoint happens again."""
+        history = self.directory / "history.jsonl"
+        if history.exists():
+            lines = history.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
+            history.write_text("".join(kept))
 
     @property
     def done(self) -> bool:

@@ -33,7 +33,7 @@ class Decisions:
     reward: Tensor
     """[R] minus the cost of the governed days, in cost scales."""
     discount: Tensor
-    """[R] gamma, times the change of the cost scale until the next decision."""
+    """[R] gamma, times the change of the cost scale until the next decision; 0 if there is none."""
     weight: Tensor
     """[R] cost scale ** power: what an error of this decision costs, relative to others."""
 
@@ -62,7 +62,9 @@ def extract_decisions(
         inventory=inventory,
         next_day=next_day,
         reward=reward[day, inventory] / here,
-        discount=(gamma * there / here).clamp(max=MAX_DISCOUNT),
+        # Where the schedule of reviews ends before the horizon does, so do the decisions.
+        discount=(gamma * there / here).clamp(max=MAX_DISCOUNT)
+        * scenario.review[next_day, inventory],
         weight=here**weight_power,
     )
 

@@ -24,7 +24,7 @@ from pipeline.baselines import (
 )
 from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy
 from pipeline.features import BASIS, FEATURES
-from pipeline.sources import DatasetSource, Split
+from pipeline.sources import DatasetSource, Split, evaluation_start
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
 
@@ -148,6 +148,9 @@ class OneTile:
     def load(self, split: Split, tile: int) -> Scenario:
         self.asked_for.add(split)
         return self.scenario
+
+    def evaluation_start(self, scenario: Scenario) -> InventoryState:
+        return evaluation_start(scenario)
 
 
 @pytest.fixture(scope="module")

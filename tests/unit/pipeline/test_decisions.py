@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from envs.demand import study_setting1
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Scenario
@@ -63,6 +64,17 @@ def test_decisions_by_hand() -> None:
     gentle = extract_decisions(scenario, played, gamma=0.1, weight_power=0.0)
     torch.testing.assert_close(gentle.discount, torch.tensor([0.2, 0.2, 0.4]))
     assert gentle.weight.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_where_reviews_end_no_value_follows() -> None:
+    """Setting 1 of the study reviews on days 2..28; day 30 would be next."""
+    scenario = study_setting1(3, seed=1)
+    played = rollout(scenario, lambda o: Decision(torch.full_like(o.scale, 12.0)))
+    found = extract_decisions(scenario, played, gamma=0.9, weight_power=0.5)
+    assert found.day.unique().tolist() == list(range(2, 29, 2))
+    last = found.day == 28
+    assert (found.discount[last] == 0.0).all()
+    torch.testing.assert_close(found.discount[~last], torch.full((39,), 0.9))
 
 
 def test_days_that_nobody_counts_cost_nothing() -> None:

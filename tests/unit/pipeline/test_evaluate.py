@@ -122,9 +122,7 @@ def test_a_data_sets_rows_carry_ids_and_weights(source: DatasetSource) -> None:
 
 def test_shares_of_the_tiles_add_up_to_the_split(source: DatasetSource) -> None:
     whole, steps, inventories = summarize_source(source, "train", base_stock)
-    parts = [
-        summarize_source(source, "train", base_stock, first_tile=w, every=2) for w in range(2)
-    ]
+    parts = [summarize_source(source, "train", base_stock, first_tile=w, every=2) for w in range(2)]
     assert steps == sum(part[1] for part in parts) == 74 * inventories
     assert inventories == sum(part[2] for part in parts) == 540
     scenarios = [source.load("train", tile) for tile in range(5)]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.data.schema import QUANTITIES
 from pipeline.features import (
     BASIS,
     FEATURES,
@@ -15,7 +16,6 @@ from pipeline.features import (
     LONGER,
     RECENT,
     FeatureTile,
-    build_features,
     log_price_ratio,
 )
 
@@ -81,7 +81,10 @@ def test_demand_features_equal_a_slow_reference(history: Any) -> None:
     def ahead(first: np.ndarray, last: np.ndarray) -> np.ndarray:
         return np.array(
             [
-                [factor[t + a : t + b, i].sum() for i, (a, b) in enumerate(zip(first, last))]
+                [
+                    factor[t + a : t + b, i].sum()
+                    for i, (a, b) in enumerate(zip(first, last, strict=True))
+                ]
                 for t in range(days)
             ]
         )
@@ -169,12 +172,22 @@ def test_the_price_ratio_compares_with_the_last_56_days() -> None:
 def test_the_demand_of_a_day_and_after_changes_nothing_before(history: Any, day: int) -> None:
     rng = np.random.default_rng(9)
     demand = history.dynamic["demand"].copy()
-    demand[:, day:] = rng.integers(0, 500, demand[:, day:].shape) * history.dynamic["on_sale"][:, day:]
+    demand[:, day:] = (
+        rng.integers(0, 500, demand[:, day:].shape) * history.dynamic["on_sale"][:, day:]
+    )
     before, after = history.build(), history.but(demand=demand).build()
     for name in ("scale", "basis", "features"):
         one, other = getattr(before, name), getattr(after, name)
         assert torch.equal(one[: day + 1], other[: day + 1]), name
         assert not torch.equal(one[day + 1], other[day + 1]), name
+
+
+@pytest.mark.parametrize("name", [name for name, q in QUANTITIES.items() if not q.known_ahead])
+def test_nothing_looks_ahead_at_what_the_schema_calls_unknown(history: Any, name: str) -> None:
+    values = history.dynamic[name].copy()
+    values[:, 80:] = 1 - (values[:, 80:] > 0)
+    before, after = history.build(), history.but(**{name: values}).build()
+    assert torch.equal(before.features[:81], after.features[:81])
 
 
 def test_off_sale_days_are_not_days_without_demand(history: Any) -> None:
@@ -188,10 +201,19 @@ def test_off_sale_days_are_not_days_without_demand(history: Any) -> None:
     for name in ("recent_demand", "longer_demand"):
         values = basis(tile, name)
         # Nothing is learned on days off sale.
-        np.testing.assert_allclose(values[101:121], np.broadcast_to(values[100], (20, n)), rtol=1e-4)
-    # Back on sale, the forecast stands where it stood (up to the days' own factors).
-    level = basis(tile, "near_forecast")[121] / basis(tile, "near_forecast")[107 - 14]
-    assert (level > 0.5).all()
+        np.testing.assert_allclose(
+            values[101:121], np.broadcast_to(values[100], (20, n)), rtol=1e-4
+        )
+    # The forecast's level does not fall either: the first day back on sale looks like before.
+    one_day = type(history)(
+        {**history.static, "lead_time": np.zeros(n, int), "review_period": np.ones(n, int)},
+        {**history.dynamic, "demand": demand * on_sale, "on_sale": on_sale},
+        history.factors,
+    )
+    forecast = (
+        basis(one_day.build(), "near_forecast")[[98, 120]] / expected_factors(one_day)[[98, 120]]
+    )
+    np.testing.assert_allclose(forecast[1], forecast[0], rtol=0.05)
     zeros = feature(tile, "zero_share")
     np.testing.assert_allclose(zeros[101:121], np.broadcast_to(zeros[100], (20, n)), rtol=1e-4)
     # Yesterday was off sale: its stored 0 is not a day without demand.
@@ -241,7 +263,6 @@ def test_everything_is_finite_and_bounded(history: Any) -> None:
     assert (tile.scale > 0).all()
     assert tile.features.abs().max() <= 10.0
     assert tile.features.shape[-1] == len(FEATURES) == 20
-    assert build_features.__doc__
 
 
 def test_the_forecast_error_of_a_perfect_forecast_is_small(history: Any) -> None:

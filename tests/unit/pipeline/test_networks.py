@@ -75,7 +75,10 @@ def test_orders_do_not_depend_on_the_future(history: Any, kind: ActionModelKind)
     demand[:, day:] = demand[:, day:] * 3 + 11 * history.dynamic["on_sale"][:, day:]
     policy = make_policy(kind)
     first = 60
-    scenario, other = scenario_from(history, first), scenario_from(history.but(demand=demand), first)
+    scenario, other = (
+        scenario_from(history, first),
+        scenario_from(history.but(demand=demand), first),
+    )
     start = evaluation_start(scenario)
     orders, other_orders = (play(policy, s, start).order for s in (scenario, other))
     until = day - first + 1  # the order of the day itself is placed before its demand is seen

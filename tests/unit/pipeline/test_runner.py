@@ -19,9 +19,9 @@ from pipeline.evaluate import METRICS, summarize_source
 from pipeline.sources import DatasetSource, training_start
 
 SMALL: dict[str, dict[str, Any]] = {
-    "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40,
+    "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "exploration_noise": 0.1,
              "updates_per_iteration": 3, "train_batch_size_per_learner": 50},
-    "ppo": {"hidden": [8], "value_hidden": [8], "fragment_days": 40,
+    "ppo": {"hidden": [8], "value_hidden": [8], "fragment_days": 40, "initial_std": 0.1,
             "train_batch_size_per_learner": 400, "minibatch_size": 100},
     "ds": {"hidden": [8], "fragment_days": 40, "updates_per_iteration": 2,
            "train_batch_size_per_learner": 30},
@@ -36,9 +36,7 @@ def make_runner(
         num_env_runners=workers,
     )  # fmt: skip
     torch.manual_seed(0)  # networks start alike, as after a weight sync
-    return ShardRunner(
-        config=build_config(run, source), worker_index=worker, num_workers=workers
-    )
+    return ShardRunner(config=build_config(run, source), worker_index=worker, num_workers=workers)
 
 
 def sample(runner: ShardRunner, iteration: int | None = None) -> dict[str, torch.Tensor]:

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from envs.demand import study_setting1
 from envs.errors import DataError
+from envs.rollout import Decision
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
 from pipeline.data.terms import SupplyTerms
+from pipeline.evaluate import summarize_source
 from pipeline.features import BASIS, FEATURES
 from pipeline.forecast import DayFactors
 from pipeline.seeding import derive_seed
-from pipeline.sources import DatasetSource, evaluation_start, training_start
+from pipeline.sources import DatasetSource, GivenScenarios, evaluation_start, training_start
 
 
 def perturbed(raw: RawTile, day: int) -> RawTile:
@@ -29,10 +32,10 @@ def perturbed(raw: RawTile, day: int) -> RawTile:
 def test_splits_are_other_inventories_and_other_days(source: DatasetSource) -> None:
     assert source.days("train") == source.days("validation") == (56, 130)
     assert source.days("test") == (130, 180)
-    ids = {
-        split: [i for t in range(source.num_tiles(split)) for i in source.open(split, t)[0].inventory_id]
-        for split in ("train", "validation", "test")
-    }  # fmt: skip
+    ids: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for split, found in ids.items():
+        for tile in range(source.num_tiles(split)):  # type: ignore[arg-type]
+            found += list(source.open(split, tile)[0].inventory_id)  # type: ignore[arg-type]
     assert len(ids["train"]) == 540
     assert len(ids["validation"]) == 60
     assert set(ids["train"]).isdisjoint(ids["validation"])
@@ -130,7 +133,9 @@ def test_random_lead_times_and_fills_are_the_same_for_everyone(
     assert set(difference.unique().tolist()) == {-2, -1, 0, 1, 2}
     assert scenario.fill.min() >= 0.6
     assert scenario.fill.mean().item() == pytest.approx(0.8, abs=0.02)
-    assert one.max_lead_time == int(one.panel.read_inventories(["lead_time"])[0].to_numpy().max()) + 2
+    assert (
+        one.max_lead_time == int(one.panel.read_inventories(["lead_time"])[0].to_numpy().max()) + 2
+    )
 
 
 def test_a_data_set_without_validation_inventories_is_refused(tmp_path: Path) -> None:
@@ -166,6 +171,22 @@ def test_training_starts_cover_positions_of_zero_to_two_scales(source: DatasetSo
             assert due[lead > days_ahead].float().mean() > 0.9
     again = training_start(scenario, torch.Generator().manual_seed(5))
     assert torch.equal(again.stack(), starts[0].stack())
+
+
+def test_scenarios_held_in_memory_start_empty() -> None:
+    train, validation = study_setting1(10, seed=1), study_setting1(4, seed=2)
+    source = GivenScenarios({"train": [train], "validation": [validation, validation]})
+    assert source.layout == train.layout
+    assert (source.num_tiles("train"), source.num_tiles("validation")) == (1, 2)
+    assert source.load("validation", 1) is validation
+    assert not source.evaluation_start(validation).stack().any()
+    # Ordering nothing, all demand is owed: the cost of a day is b times what is owed by then.
+    summary, steps, inventories = summarize_source(
+        source, "validation", lambda o: Decision(torch.zeros_like(o.scale))
+    )
+    owed = validation.demand.cumsum(0)[3:]
+    assert summary["cost"] == pytest.approx(0.9 * owed.mean().item(), rel=1e-5)
+    assert (steps, inventories) == (2 * 31 * 4, 8)
 
 
 def test_seeds_follow_from_what_is_done() -> None:

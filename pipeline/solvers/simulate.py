@@ -1,0 +1,79 @@
+"""Long-run average cost of a policy by simulation, with its standard error."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from envs.classical import ClassicalProblem, scenario
+from envs.errors import ScenarioError
+from envs.objective import day_cost
+from envs.rollout import Policy, rollout
+from pipeline.sources import evaluation_start
+
+TILE_ROWS = 4096
+"""Inventories played at once."""
+COUNTED_DAYS = 504
+"""Days of each of them that count; a multiple of the usual review periods."""
+WARM_UP_DAYS = 210
+"""Days before these, until the start is forgotten."""
+
+
+class Estimate(NamedTuple):
+    """Mean cost over independent inventories."""
+
+    cost: float
+    """Money per day."""
+    standard_error: float
+    """Of ``cost``, from the spread between inventories."""
+    periods: int
+    """Counted inventory-days."""
+
+
+@torch.no_grad()
+def simulate(
+    problem: ClassicalProblem,
+    policy: Policy,
+    *,
+    periods: int,
+    seed: int,
+    warm_up_days: int = WARM_UP_DAYS,
+) -> Estimate:
+    """Plays a policy on independent inventories, tile by tile.
+
+    Every inventory starts as every evaluated policy does
+    (:func:`~pipeline.sources.evaluation_start`); its first ``warm_up_days`` do not count.
+    Problems with a horizon are played over exactly that, all days count.
+
+    Args:
+        problem: Any.
+        policy: Plays its scenarios.
+        periods: Inventory-days that count, at least; rounded up to whole tiles.
+        seed: Policies simulated with the same seed see the same demand.
+        warm_up_days: A multiple of the review period.
+
+    Raises:
+        ScenarioError: ``warm_up_days`` is not a multiple of the review period.
+    """
+    if problem.horizon is not None:
+        warm_up_days, counted = 0, problem.horizon
+    else:
+        counted = COUNTED_DAYS - COUNTED_DAYS % problem.review_period
+    if warm_up_days % problem.review_period:
+        raise ScenarioError(
+            "warm_up_days", warm_up_days,
+            f"Use a multiple of the review period, {problem.review_period} days.",
+        )  # fmt: skip
+    rows = TILE_ROWS if problem.horizon is None else TILE_ROWS * max(1, COUNTED_DAYS // counted)
+    tiles = -(-periods // (rows * counted))
+    costs = []
+    for tile in range(tiles):
+        played = scenario(problem, rows, warm_up_days + counted, seed * 1_000_003 + tile)
+        outcome = rollout(played, policy, evaluation_start(played)).outcome
+        cost = day_cost(outcome, played.shortage_cost, played.holding_cost)
+        costs.append(cost[warm_up_days:].double().mean(0))
+    mean = torch.cat(costs)
+    return Estimate(
+        float(mean.mean()), float(mean.std() / len(mean) ** 0.5), rows * counted * tiles
+    )

@@ -1,0 +1,106 @@
+"""The main job, end to end on a local cluster: all methods, resume, failures, MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESET = """
+extends: smoke
+data: {inventories: 600, days: 180, seed: 2}
+algorithms:
+  ppo: {training: {minibatch_size: 256}}
+"""
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("job")
+    (folder / "tiny.yaml").write_text(PRESET)
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    return folder, {**os.environ, "MLFLOW_TRACKING_URI": store}
+
+
+def train(job: tuple[Path, dict[str, str]]) -> str:
+    folder, environment = job
+    command = [sys.executable, "-m", "cluster", "train", "--preset", str(folder / "tiny.yaml"),
+               "--out", str(folder / "sweep")]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def output(job: tuple[Path, dict[str, str]]) -> str:
+    return train(job)
+
+
+def test_twelve_methods_and_the_baselines_are_compared(
+    job: tuple[Path, dict[str, str]], output: str
+) -> None:
+    sweep = job[0] / "sweep"
+    table = pd.read_csv(sweep / "comparison.csv")
+    methods = table[table["action_model"] != "-"]
+    assert len(methods) == 12
+    assert methods["cost"].notna().all()
+    assert (table["ci_low"] <= table["cost"]).all()
+    assert (table["cost"] <= table["ci_high"]).all()
+    bound = table.loc[table["algorithm"] == "perfect_hindsight", "cost"].item()
+    assert (table["cost"] >= bound).all()
+    # Every method met the same inventories, row by row.
+    ids = [pd.read_parquet(p)["inventory_id"].tolist() for p in (sweep / "evaluation").iterdir()]
+    assert len(ids) == 15
+    assert all(other == ids[0] for other in ids)
+    for name in ("comparison.md", "comparison.html", "report.html"):
+        assert "DDPG" in (sweep / name).read_text()
+
+
+def test_mlflow_holds_the_sweep(job: tuple[Path, dict[str, str]], output: str) -> None:
+    client = mlflow.MlflowClient(job[1]["MLFLOW_TRACKING_URI"])
+    (experiment,) = client.search_experiments(filter_string="name = 'deepstock'")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert len(parents) == 1
+    assert len(children) == 12
+    assert {r.info.status for r in runs} == {"FINISHED"}
+    artifacts = {a.path for a in client.list_artifacts(parents[0].info.run_id)}
+    assert {"comparison.json", "comparison.csv", "report.html", "plots"} <= artifacts
+    models = client.search_logged_models([experiment.experiment_id])
+    assert {m.name for m in models} == {
+        f"{a}-{m}" for a in ("ddpg", "ppo", "ds") for m in ("none", "base", "coeff", "both")
+    }
+
+
+def test_the_same_command_resumes_and_trains_only_what_is_missing(
+    job: tuple[Path, dict[str, str]], output: str
+) -> None:
+    trials = job[0] / "sweep" / "trials"
+    before = {p: p.stat().st_mtime_ns for p in trials.glob("*/result.json")}
+    table = (job[0] / "sweep" / "comparison.csv").read_text()
+    lost = trials / "ds-base-c00-s0" / "result.json"
+    kept = json.loads(lost.read_text())
+    lost.unlink()
+    train(job)
+    again = json.loads(lost.read_text())
+    # Deterministic: the trial that was trained again came to the same figures.
+    assert again["validation"] == kept["validation"]
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items() if p != lost)
+    kept_columns = [c for c in pd.read_csv(job[0] / "sweep" / "comparison.csv") if c != "seconds"]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(job[0] / "sweep" / "comparison.csv")[kept_columns],
+        pd.read_csv(StringIO(table))[kept_columns],
+    )

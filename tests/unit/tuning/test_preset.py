@@ -1,0 +1,54 @@
+"""Presets: inheritance, the trials they mean, errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envs.errors import ConfigError
+from tuning.preset import load_preset
+
+
+@pytest.mark.parametrize("name", ["smoke", "quick", "full"])
+def test_a_shipped_preset_means_twelve_methods(name: str) -> None:
+    preset = load_preset(name)
+    runs = preset.first_round()
+    assert len({run.method for run in runs.values()}) == 12
+    assert len(runs) == 12 * preset.configurations
+    assert all(key.startswith(run.method) for key, run in runs.items())
+
+
+def test_configurations_differ_and_are_the_same_every_time() -> None:
+    first, second = load_preset("quick").first_round(), load_preset("quick").first_round()
+    assert first == second
+    rates = {run.training["lr"] for key, run in first.items() if key.startswith("ddpg-both")}
+    assert len(rates) == load_preset("quick").configurations
+
+
+def test_a_child_preset_overrides_level_by_level(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "extends: quick\n"
+        "action_models: [base]\n"
+        "algorithms: {ds: {iterations: 7, search: {lr: {choice: [0.5]}}}}\n"
+    )
+    preset, quick = load_preset(str(path)), load_preset("quick")
+    assert preset.algorithms["ds"].iterations == 7
+    assert preset.algorithms["ds"].validate_every == quick.algorithms["ds"].validate_every
+    # A dimension is replaced whole: {loguniform: ...} must not linger beside {choice: ...}.
+    assert preset.algorithms["ds"].search["lr"] == {"choice": [0.5]}
+    assert preset.algorithms["ppo"] == quick.algorithms["ppo"]
+    assert {run.action_model for run in preset.first_round().values()} == {"base"}
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"quick.*smoke"):
+        load_preset("medium")
+
+
+def test_a_typo_deep_inside_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: quick\ndata: {inventory: 5}\n")
+    with pytest.raises(ConfigError, match="Did you mean inventories"):
+        load_preset(str(path))
