@@ -5,7 +5,7 @@ VENV         ?= .venv
 PRESET       ?= quick
 DATA         ?=
 RAY_ADDRESS  ?=
-OUT          ?= runs/$(basename $(notdir $(PRESET)))
+OUT          ?= runs/$(basename $(notdir $(PRESET)))$(if $(DATA),-$(notdir $(abspath $(DATA))))
 # make data
 INVENTORIES  ?= 2000
 DAYS         ?= 400
