@@ -38,15 +38,17 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
         from pipeline.publish import publish_comparison, publish_trial
         from pipeline.report import write_report
         from pipeline.tracking import SweepRun
-        from tuning.sweep import run_sweep
+        from tuning.sweep import plan_sweep, run_sweep
 
         kind = "local cluster" if cluster.started_here else "joined cluster"
         click.echo(f"Ray: {kind} at {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")
         if data is None:
             data = _generated(preset, out)
         check_cluster(needs, data)
+        # Checked before MLflow hears of it: a refused command must not touch a finished run.
+        plan = plan_sweep(preset, data, out)
         with SweepRun(out) as run:
-            sweep = run_sweep(preset, data, out, on_trial=lambda folder: publish_trial(run, folder))
+            sweep = run_sweep(plan, on_trial=lambda folder: publish_trial(run, folder))
             table = compare(out)
             report = write_report(out)
             publish_comparison(run, sweep, table)

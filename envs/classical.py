@@ -121,6 +121,23 @@ class ClassicalProblem:
     """Costs per day of ``optimal``, ``base_stock`` and ``capped_base_stock`` (the best of their
     kind), and ``base_stock_level`` in units; what is not published is not there."""
 
+    def __post_init__(self) -> None:
+        smallest = {"lead_time": 0.0, "review_period": 1.0}
+        for name, least in smallest.items():
+            if getattr(self, name) < least:
+                raise ScenarioError(
+                    name, getattr(self, name), f"Use {least:.0f} or more.", "is out of range"
+                )
+        positive = {
+            "demand.mean": self.demand.mean, "shortage_cost": self.shortage_cost,
+            "holding_cost": self.holding_cost,
+        }  # fmt: skip
+        if isinstance(self.demand, Normal):
+            positive["demand.std"] = self.demand.std
+        for name, value in positive.items():
+            if not 0 < value < math.inf:
+                raise ScenarioError(name, value, "Use a finite number above 0.", "is out of range")
+
     @property
     def whole_units(self) -> bool:
         """Demand, and so every sensible order, is a whole number."""

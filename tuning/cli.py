@@ -29,14 +29,12 @@ def sweep(preset: str, data: Path, out: Path, retry_failed: bool) -> None:
     from pipeline.session import ray_session
     from pipeline.tracking import SweepRun
     from tuning.preset import load_preset
-    from tuning.sweep import run_sweep
+    from tuning.sweep import plan_sweep, run_sweep
 
-    plan = load_preset(preset)
+    plan = plan_sweep(load_preset(preset), data, out)
     with ray_session(max(2, os.cpu_count() or 1)), SweepRun(out) as run:
         swept = run_sweep(
             plan,
-            data,
-            out,
             retry_failed=retry_failed,
             on_trial=lambda folder: publish_trial(run, folder),
         )

@@ -7,6 +7,7 @@ TensorBoard's events in ``SWEEP/tune``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,25 +36,28 @@ RETRIES = 2
 """Times that a trial is started again (from its checkpoint) when its process dies."""
 
 
-def run_sweep(
-    preset: Preset,
-    data: Path,
-    directory: Path,
-    *,
-    retry_failed: bool = False,
-    on_trial: Callable[[Path], None] = lambda folder: None,
-) -> Sweep:
-    """Trains what is not trained yet, then chooses each method's model on validation.
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep that has been checked and may start; see :func:`plan_sweep`."""
+
+    preset: Preset
+    source: DatasetSource
+    directory: Path
+    first: Mapping[str, RunConfig]
+    """Trial key -> the trials with seed 0."""
+
+
+def plan_sweep(preset: Preset, data: Path, directory: Path) -> SweepPlan:
+    """Checks everything that can be wrong with a sweep, then makes (or finds) its folder.
 
     Args:
-        preset: The plan.
+        preset: What is to be trained.
         data: Data-set folder.
-        directory: The sweep's folder; made, or resumed.
-        retry_failed: Forget failed and diverged trials of earlier sessions.
-        on_trial: Called with the folder of every trial that has ended.
+        directory: The sweep's folder.
 
     Raises:
-        ConfigError: The folder holds a sweep of another plan or data set.
+        ConfigError: A key or value of the preset is wrong, or the folder holds another sweep.
+        DataError: The data set is wrong.
     """
     data, directory = data.resolve(), directory.resolve()
     forecast = directory / FORECAST
@@ -65,12 +69,27 @@ def run_sweep(
     _claim(preset, data, directory)
     if not forecast.exists():
         source.factors.save(forecast)
-    _train(first, source, directory, retry_failed, on_trial)
-    further = _further_seeds(preset, first, directory)
-    _train(further, source, directory, retry_failed, on_trial)
-    runs = {**first, **further}
-    selected = _select(runs, directory)
-    write_selection(directory, selected)
+    return SweepPlan(preset, source, directory, first)
+
+
+def run_sweep(
+    plan: SweepPlan,
+    *,
+    retry_failed: bool = False,
+    on_trial: Callable[[Path], None] = lambda folder: None,
+) -> Sweep:
+    """Trains what is not trained yet, then chooses each method's model on validation.
+
+    Args:
+        plan: From :func:`plan_sweep`.
+        retry_failed: Forget failed and diverged trials of earlier sessions.
+        on_trial: Called with the folder of every trial that has ended.
+    """
+    directory = plan.directory
+    _train(plan.first, plan.source, directory, retry_failed, on_trial)
+    further = _further_seeds(plan.preset, plan.first, directory)
+    _train(further, plan.source, directory, retry_failed, on_trial)
+    write_selection(directory, _select({**plan.first, **further}, directory))
     return read_sweep(directory)
 
 

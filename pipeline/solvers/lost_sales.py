@@ -42,9 +42,8 @@ def best_base_stock(problem: ClassicalProblem) -> Solution:
         ScenarioError: See :func:`optimal`.
     """
     _check(problem)
-    start = int(total_demand(problem.demand, problem.lead_time + 1).ppf(problem.critical_ratio))
     (level,), (cost, error) = lowest_neighbour(
-        lambda levels: base_stock_cost(problem, levels[0]), (start,), (0,)
+        lambda levels: base_stock_cost(problem, levels[0]), (_backlog_level(problem),), (0,)
     )
     return Solution(BaseStock(level), cost, error, {"level": level})
 
@@ -52,18 +51,19 @@ def best_base_stock(problem: ClassicalProblem) -> Solution:
 def best_capped_base_stock(problem: ClassicalProblem) -> Solution:
     """The base-stock level S and the largest order r with the least cost (Xin 2021).
 
-    A descent over whole (S, r) that looks at all eight neighbours, from the base stock's level
-    and a cap somewhat above mean demand.
+    A descent over whole (S, r) that looks at all eight neighbours, from the backlog problem's
+    level and a cap somewhat above mean demand.
 
     Raises:
         ScenarioError: See :func:`optimal`.
     """
-    start = (int(best_base_stock(problem).parameters["level"]), int(1.2 * problem.demand.mean) + 1)
+    _check(problem)
+    start = (_backlog_level(problem), int(1.2 * problem.demand.mean) + 1)
 
     def cost(parameters: tuple[int, ...]) -> tuple[float, float]:
         return table_cost(problem, capped_base_stock_table(problem, *parameters))
 
-    (level, cap), (best, error) = lowest_neighbour(cost, start, (1, 1))
+    (level, cap), (best, error) = lowest_neighbour(cost, start, (1, 1), step=2)
     return Solution(CappedBaseStock(level, cap), best, error, {"level": level, "cap": cap})
 
 
@@ -213,6 +213,12 @@ class _TableChain:
         expected = rows @ self._morning.reshape(self.on_hand, -1)
         shape = (self.sizes,) * (self.lead - 2) + (self.sizes, self.on_hand)
         return np.moveaxis(expected.reshape(shape), -2, 0)
+
+
+def _backlog_level(problem: ClassicalProblem) -> int:
+    """Where searches start: never far above the best level with lost sales."""
+    demand = total_demand(problem.demand, problem.lead_time + 1)
+    return int(demand.ppf(problem.critical_ratio))
 
 
 def _one_day(problem: ClassicalProblem, most_on_hand: int) -> tuple[Array, Array]:

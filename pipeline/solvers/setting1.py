@@ -13,6 +13,7 @@ order-up-to level per day). The limit of 100 units on an order never binds near 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,19 +21,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.demand import SETTING1_LOW, SETTING1_SPREAD
+from envs.demand import SETTING1_LOW, SETTING1_SPREAD, study_scenario
 from envs.rollout import Decision
 from envs.state import Observation
 from pipeline.baselines import order_up_to
-from pipeline.solvers.solution import Solution, as_levels
+from pipeline.solvers.solution import Solution
 
 Array = NDArray[np.float64]
 
-SHORTAGE_COST, HOLDING_COST = 0.9, 0.1
-ORDER_DAYS = range(2, 29, 2)
-COUNTED_DAYS = 28
+_PROBLEM = study_scenario(torch.zeros(len(SETTING1_LOW), 1, dtype=torch.float64))
+"""The problem without its demand: costs, review days and counted days."""
+ORDER_DAYS: list[int] = _PROBLEM.review[:, 0].nonzero()[:, 0].tolist()
 GRID = np.arange(-100, 101)
-"""Net inventories that the recursion covers, units."""
+"""Net inventories that the recursions cover, units."""
 
 
 @dataclass(frozen=True)
@@ -82,58 +83,75 @@ def solve_setting1(law: Array | None = None) -> Solution:
         as ``level_2``, ..., ``level_28``.
     """
     levels = _best_levels(known_law() if law is None else law)
-    cost = expected_cost(levels)
-    policy = LevelPerReview(as_levels({day // 2: level for day, level in levels.items()}, 16))
-    return Solution(policy, cost, parameters={f"level_{d}": v for d, v in levels.items()})
+    by_review = torch.full((len(SETTING1_LOW) // 2 + 1,), -torch.inf)
+    for day, level in levels.items():
+        by_review[day // 2] = level
+    return Solution(
+        LevelPerReview(by_review),
+        expected_cost(levels),
+        parameters={f"level_{day}": level for day, level in levels.items()},
+    )
 
 
-def expected_cost(levels: dict[int, int]) -> float:
-    """Expected cost per counted day of order-up-to levels, under the true law.
+def expected_cost(levels: Mapping[int, int]) -> float:
+    """Expected cost per counted day of order-up-to levels by day, under the true law.
 
     Follows the distribution of the net inventory from day to day.
     """
-    law = known_law()
+    law, counted = known_law(), _counted_days()
     stock = np.zeros(len(GRID))
-    stock[-GRID[0]] = 1.0
-    total, arriving = 0.0, {}
-    for day in range(len(law)):
-        if day - 1 in arriving:
-            # Yesterday's order lifted the position then; today it lifts the stock.
-            stock = arriving.pop(day - 1)
+    stock[_at(0)] = 1.0
+    total = 0.0
+    ordered: Array | None = None
+    for day, demand in enumerate(law):
+        if ordered is not None:
+            stock, ordered = ordered, None  # yesterday's order has arrived
         if day in levels:
-            lifted = np.where(GRID < levels[day], stock, 0.0)
-            after = stock - lifted
-            after[levels[day] - GRID[0]] += lifted.sum()
-            arriving[day] = _after_demand(after, law[day])
-        stock = _after_demand(stock, law[day])
-        if day > ORDER_DAYS[0]:
+            # No order is on its way on a review day: stock and position are the same.
+            short = GRID < levels[day]
+            ordered = np.where(short, 0.0, stock)
+            ordered[_at(levels[day])] += stock[short].sum()
+            ordered = _after_demand(ordered, demand)
+        stock = _after_demand(stock, demand)
+        if counted[day]:
             total += float(_day_cost() @ stock)
-    return total / COUNTED_DAYS
+    return total / float(counted.sum())
 
 
 def _best_levels(law: Array) -> dict[int, int]:
     levels: dict[int, int] = {}
     to_go = np.zeros(len(GRID))
     for day in reversed(ORDER_DAYS):
-        third = _expected(_day_cost(), law[day + 2])
-        governed = _day_cost() + third + to_go
-        value = _expected(_expected(governed, law[day + 1]), law[day])
-        best = int(value[-GRID[0] :].argmin())
+        second_day = _expected(_day_cost(), law[day + 2])
+        value = _expected(_expected(_day_cost() + second_day + to_go, law[day + 1]), law[day])
+        best = int(GRID[value.argmin()])
         levels[day] = best
-        # Below the level everyone orders up to it; above, nothing.
-        to_go = np.where(GRID < best, value[best - GRID[0]], value)
+        # Below the level everyone orders up to it; above it nobody orders.
+        to_go = np.where(GRID < best, value[_at(best)], value)
     return dict(sorted(levels.items()))
 
 
+def _at(stock: int) -> int:
+    """Place of a net inventory on the grid."""
+    return stock - int(GRID[0])
+
+
+def _counted_days() -> NDArray[np.bool_]:
+    assert _PROBLEM.counted is not None
+    counted: NDArray[np.bool_] = _PROBLEM.counted[:, 0].numpy()
+    return counted
+
+
 def _day_cost() -> Array:
-    """[len(GRID)] cost of a day that ends with each net inventory."""
-    return np.where(GRID < 0, -SHORTAGE_COST * GRID, HOLDING_COST * GRID)
+    """Cost of a day that ends with each net inventory of the grid."""
+    shortage, holding = float(_PROBLEM.shortage_cost[0]), float(_PROBLEM.holding_cost[0])
+    return np.where(GRID < 0, -shortage * GRID, holding * GRID)
 
 
 def _expected(value: Array, demand: Array) -> Array:
     """E[value(x - d)] for every x of the grid; beyond its lower end the line goes on."""
-    low = np.arange(-len(demand), 0)
-    extended = np.concatenate((value[0] + (value[1] - value[0]) * low, value))
+    below = value[0] + (value[1] - value[0]) * np.arange(-len(demand), 0)
+    extended = np.concatenate((below, value))
     return np.convolve(extended, demand)[len(demand) : len(demand) + len(value)]
 
 

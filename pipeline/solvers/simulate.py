@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 
 from envs.classical import ClassicalProblem, scenario
-from envs.errors import ScenarioError
 from envs.objective import day_cost
 from envs.rollout import Policy, rollout
 from pipeline.sources import evaluation_start
@@ -51,21 +50,15 @@ def simulate(
         policy: Plays its scenarios.
         periods: Inventory-days that count, at least; rounded up to whole tiles.
         seed: Policies simulated with the same seed see the same demand.
-        warm_up_days: A multiple of the review period.
-
-    Raises:
-        ScenarioError: ``warm_up_days`` is not a multiple of the review period.
+        warm_up_days: Rounded up to whole review periods.
     """
-    if problem.horizon is not None:
-        warm_up_days, counted = 0, problem.horizon
-    else:
+    rows = TILE_ROWS
+    if problem.horizon is None:
+        warm_up_days += -warm_up_days % problem.review_period
         counted = COUNTED_DAYS - COUNTED_DAYS % problem.review_period
-    if warm_up_days % problem.review_period:
-        raise ScenarioError(
-            "warm_up_days", warm_up_days,
-            f"Use a multiple of the review period, {problem.review_period} days.",
-        )  # fmt: skip
-    rows = TILE_ROWS if problem.horizon is None else TILE_ROWS * max(1, COUNTED_DAYS // counted)
+    else:
+        warm_up_days, counted = 0, problem.horizon
+        rows *= max(1, COUNTED_DAYS // counted)
     tiles = -(-periods // (rows * counted))
     costs = []
     for tile in range(tiles):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from envs.rollout import Decision, Policy
 from envs.state import Observation
@@ -81,11 +80,3 @@ class Solution:
     """The true value lies within ``cost`` ± ``error`` (floating point aside)."""
     parameters: Mapping[str, float] = field(default_factory=dict)
     """What the policy is made of (level, cap), units."""
-
-
-def as_levels(levels: Mapping[int, float], size: int) -> Tensor:
-    """[size] levels by index; minus infinity (never order) where there is none."""
-    table = torch.full((size,), -torch.inf)
-    for index, level in levels.items():
-        table[index] = level
-    return table
