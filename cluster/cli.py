@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from envs.errors import DeepStockError
+from pipeline.terminal import run_commands
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -48,9 +47,5 @@ def ui(runs: Path, mlflow_port: int, tensorboard_port: int) -> None:
 
 
 def main() -> None:
-    """Entry point: a user's error is one line on stderr and exit status 2."""
-    try:
-        commands(prog_name="python -m cluster")
-    except DeepStockError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+    """Entry point of ``python -m cluster``."""
+    run_commands(commands, "python -m cluster")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from envs.errors import DeepStockError
 from pipeline.data.cli import data
+from pipeline.terminal import run_commands
 
 if TYPE_CHECKING:
     from pipeline.sources import Split
@@ -95,9 +94,5 @@ def bench() -> None:
 
 
 def main() -> None:
-    """Entry point: a user's error is one paragraph on stderr and exit status 2."""
-    try:
-        commands(prog_name="python -m pipeline")
-    except DeepStockError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+    """Entry point of ``python -m pipeline``."""
+    run_commands(commands, "python -m pipeline")

@@ -22,16 +22,17 @@ from pipeline.train import RunResult, TrainingRun
 
 @contextmanager
 def ray_session(num_cpus: int) -> Iterator[None]:
-    """Ray for one run: a running cluster (RAY_ADDRESS), or one of this process's own."""
+    """A Ray of this process's own, unless one is connected; joining one is ``cluster``'s job."""
     if ray.is_initialized():
         yield
         return
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level="ERROR", log_to_driver=False)
-    else:
-        ray.init(
-            num_cpus=num_cpus, include_dashboard=False, logging_level="ERROR", log_to_driver=False
-        )
+    ray.init(
+        address="local",  # without it Ray would follow RAY_ADDRESS, and wait minutes for a dead one
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+    )
     try:
         yield
     finally:

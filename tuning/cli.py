@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from envs.errors import DeepStockError
+from pipeline.terminal import run_commands
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -44,9 +43,5 @@ def sweep(preset: str, data: Path, out: Path, retry_failed: bool) -> None:
 
 
 def main() -> None:
-    """Entry point: a user's error is one paragraph on stderr and exit status 2."""
-    try:
-        commands(prog_name="python -m tuning")
-    except DeepStockError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+    """Entry point of ``python -m tuning``."""
+    run_commands(commands, "python -m tuning")

@@ -60,13 +60,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         fragments_per_iteration: int = NotProvided,
         exploration_noise: float = NotProvided,
         critic_warm_up: int = NotProvided,
-        hidden: Any = NotProvided,
         critic_hidden: Any = NotProvided,
-        initial_action: float | None = NotProvided,
-        fragment_days: int = NotProvided,
-        weight_power: float = NotProvided,
-        action_high: float = NotProvided,
-        coefficient_high: float = NotProvided,
         **kwargs: Any,
     ) -> DDPGConfig:
         """Hyperparameters; ``lr`` (RLlib's) is the actor's.
@@ -80,14 +74,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
             fragments_per_iteration: Fragments played per iteration and runner.
             exploration_noise: Standard deviation on the action, share of its range.
             critic_warm_up: Updates before the actor starts to follow the critic.
-            hidden, critic_hidden: Widths of the hidden layers.
-            initial_action: Output of the untrained policy, share of its range; None for
-                the action model's sensible start.
-            fragment_days: Days of a fragment.
-            weight_power: A decision weighs cost scale ** power in both losses: 0 treats all
-                inventories alike, 1 counts money.
-            action_high: Upper end of a level's or order's range, in demand scales.
-            coefficient_high: Upper end of the coefficients' range.
+            critic_hidden: Widths of its hidden layers.
         """
         super().training(**kwargs)
         set_given(self, locals())

@@ -38,25 +38,12 @@ class DSConfig(ShardSettings, AlgorithmConfig):
         self,
         *,
         updates_per_iteration: int = NotProvided,
-        hidden: Any = NotProvided,
-        initial_action: float | None = NotProvided,
-        fragment_days: int = NotProvided,
-        weight_power: float = NotProvided,
-        action_high: float = NotProvided,
-        coefficient_high: float = NotProvided,
         **kwargs: Any,
     ) -> DSConfig:
         """Hyperparameters; ``train_batch_size_per_learner`` counts inventory windows.
 
         Args:
             updates_per_iteration: Minibatches per iteration.
-            hidden: Widths of the hidden layers.
-            initial_action: Output of the untrained policy, share of its range; None for
-                the action model's sensible start.
-            fragment_days: Days of a window.
-            weight_power: An inventory's cost weighs cost scale ** power.
-            action_high: Upper end of a level's or order's range, in demand scales.
-            coefficient_high: Upper end of the coefficients' range.
         """
         super().training(**kwargs)
         set_given(self, locals())

@@ -48,27 +48,15 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
     def training(
         self,
         *,
-        hidden: Any = NotProvided,
         value_hidden: Any = NotProvided,
-        initial_action: float | None = NotProvided,
         initial_std: float = NotProvided,
-        fragment_days: int = NotProvided,
-        weight_power: float = NotProvided,
-        action_high: float = NotProvided,
-        coefficient_high: float = NotProvided,
         **kwargs: Any,
     ) -> PPOConfig:
         """Hyperparameters beyond RLlib's PPO (lr, clip_param, num_epochs, ...).
 
         Args:
-            hidden, value_hidden: Widths of the hidden layers.
-            initial_action: Mean action of the untrained policy, share of its range; None for
-                the action model's sensible start.
+            value_hidden: Widths of its hidden layers.
             initial_std: Its standard deviation, share of the range.
-            fragment_days: Days of a fragment.
-            weight_power: A decision's advantage weighs cost scale ** power.
-            action_high: Upper end of a level's or order's range, in demand scales.
-            coefficient_high: Upper end of the coefficients' range.
         """
         super().training(**kwargs)
         set_given(self, locals())

@@ -36,6 +36,13 @@ from pipeline.sources import ScenarioSource, Split, training_start
 Rows = Literal["replayed", "advantages", "windows"]
 
 
+def set_given(config: AlgorithmConfig, arguments: dict[str, Any]) -> None:
+    """Sets every keyword argument that was given, as RLlib's own configs do one by one."""
+    for name, value in arguments.items():
+        if name not in ("self", "kwargs", "__class__") and value is not NotProvided:
+            setattr(config, name, value)
+
+
 class ShardSettings:
     """Mixin of the three configs: where inventories come from and how they are played."""
 
@@ -70,6 +77,34 @@ class ShardSettings:
         self.normalize_actions = False
         self.clip_actions = False
         self.framework_str = "torch"
+
+    def training(
+        self: Any,
+        *,
+        hidden: Sequence[int] = NotProvided,
+        initial_action: float | None = NotProvided,
+        fragment_days: int = NotProvided,
+        weight_power: float = NotProvided,
+        action_high: float = NotProvided,
+        coefficient_high: float = NotProvided,
+        **kwargs: Any,
+    ) -> Any:
+        """Hyperparameters that the three algorithms share, beyond RLlib's own.
+
+        Args:
+            hidden: Widths of the policy's hidden layers.
+            initial_action: Output of the untrained policy, share of its range; None for the
+                action model's sensible start.
+            fragment_days: Days of a fragment or window.
+            weight_power: A decision (in DS: an inventory) weighs its cost scale ** power in
+                the losses: 0 treats all inventories alike, 1 counts money.
+            action_high: Upper end of a level's or order's range, in demand scales.
+            coefficient_high: Upper end of the coefficients' range.
+            **kwargs: The algorithm's and RLlib's own.
+        """
+        super().training(**kwargs)  # type: ignore[misc]  # of the config it is mixed into
+        set_given(self, locals())
+        return self
 
     def inventories(
         self: Any,
@@ -118,13 +153,6 @@ class ShardSettings:
                 else self.initial_action
             ),
         }
-
-
-def set_given(config: AlgorithmConfig, arguments: dict[str, Any]) -> None:
-    """Sets every keyword argument that was given, as RLlib's own configs do one by one."""
-    for name, value in arguments.items():
-        if name not in ("self", "kwargs", "__class__") and value is not NotProvided:
-            setattr(config, name, value)
 
 
 def _sample(runner: ShardRunner, iteration: int) -> tuple[int, dict[str, Tensor], Any]:

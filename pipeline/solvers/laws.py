@@ -42,7 +42,8 @@ def daily_probabilities(law: DemandLaw) -> NDArray[np.float64]:
         )  # fmt: skip
     day = total_demand(law, 1)
     probabilities: NDArray[np.float64] = day.pmf(np.arange(int(day.isf(NEGLIGIBLE)) + 2))
-    return probabilities / probabilities.sum()
+    probabilities /= probabilities.sum()
+    return probabilities
 
 
 def expected_leftover(law: DemandLaw, days: int, level: float) -> float:

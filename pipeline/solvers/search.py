@@ -16,7 +16,12 @@ CostOf = Callable[[Parameters], tuple[float, float]]
 
 
 def lowest_neighbour(
-    cost_of: CostOf, start: Parameters, smallest: Sequence[int], step: int = 1
+    cost_of: CostOf,
+    start: Parameters,
+    smallest: Sequence[int],
+    *,
+    step: int = 1,
+    reach: int = 1,
 ) -> tuple[Parameters, tuple[float, float]]:
     """Walks to the best neighbour until there is none better; then halves the step, down to 1.
 
@@ -25,9 +30,10 @@ def lowest_neighbour(
         start: Where to begin.
         smallest: Least value of each parameter.
         step: First step of the walk.
+        reach: How many steps away, in every parameter at once, a neighbour may be.
 
     Returns:
-        Parameters that no choice next to them (diagonals included) beats; their cost and error.
+        Parameters that no choice within ``reach`` of them beats; their cost and error.
     """
     known: dict[Parameters, tuple[float, float]] = {}
 
@@ -41,7 +47,7 @@ def lowest_neighbour(
         around = [
             tuple(max(p + step * move, low) for p, move, low in zip(best, moves, smallest,
                                                                      strict=True))
-            for moves in product((-1, 0, 1), repeat=len(best))
+            for moves in product(range(-reach, reach + 1), repeat=len(best))
         ]  # fmt: skip
         candidate = min(around, key=cost)
         if cost(candidate) < cost(best):
@@ -84,7 +90,7 @@ def search_by_simulation(
         return estimate.cost, 2 * estimate.standard_error
 
     best, _ = lowest_neighbour(
-        cost_of, start, [0] * len(start), step=max(1, round(problem.demand.mean / 2))
+        cost_of, start, [0] * len(start), step=max(1, round(problem.demand.mean / 2)), reach=2
     )
     fresh = simulate(problem, policy_of(*best), periods=periods, seed=seed + 1)
     parameters = {name: float(value) for name, value in zip(names, best, strict=False)}

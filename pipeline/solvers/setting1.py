@@ -108,7 +108,7 @@ def expected_cost(levels: Mapping[int, int]) -> float:
             stock, ordered = ordered, None  # yesterday's order has arrived
         if day in levels:
             # No order is on its way on a review day: stock and position are the same.
-            short = GRID < levels[day]
+            short = levels[day] > GRID
             ordered = np.where(short, 0.0, stock)
             ordered[_at(levels[day])] += stock[short].sum()
             ordered = _after_demand(ordered, demand)
@@ -127,7 +127,7 @@ def _best_levels(law: Array) -> dict[int, int]:
         best = int(GRID[value.argmin()])
         levels[day] = best
         # Below the level everyone orders up to it; above it nobody orders.
-        to_go = np.where(GRID < best, value[_at(best)], value)
+        to_go = np.where(best > GRID, value[_at(best)], value)
     return dict(sorted(levels.items()))
 
 
