@@ -11,10 +11,10 @@ from envs.objective import day_cost
 from envs.rollout import Policy, rollout
 from pipeline.sources import evaluation_start
 
-TILE_ROWS = 4096
-"""Inventories played at once."""
+TILE_SIZE = 2_000_000
+"""Counted inventory-days played at once."""
 COUNTED_DAYS = 504
-"""Days of each of them that count; a multiple of the usual review periods."""
+"""Days of each inventory that count; a multiple of the usual review periods."""
 WARM_UP_DAYS = 210
 """Days before these, until the start is forgotten."""
 
@@ -48,17 +48,16 @@ def simulate(
     Args:
         problem: Any.
         policy: Plays its scenarios.
-        periods: Inventory-days that count, at least; rounded up to whole tiles.
+        periods: Inventory-days that count, at least; rounded up.
         seed: Policies simulated with the same seed see the same demand.
         warm_up_days: Rounded up to whole review periods.
     """
-    rows = TILE_ROWS
     if problem.horizon is None:
         warm_up_days += -warm_up_days % problem.review_period
         counted = COUNTED_DAYS - COUNTED_DAYS % problem.review_period
     else:
         warm_up_days, counted = 0, problem.horizon
-        rows *= max(1, COUNTED_DAYS // counted)
+    rows = min(TILE_SIZE, periods + counted) // counted
     tiles = -(-periods // (rows * counted))
     costs = []
     for tile in range(tiles):

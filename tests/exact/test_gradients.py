@@ -45,7 +45,7 @@ def test_every_order_has_its_derivative(random_problem: Problem, seed: int, back
 
     def cost(orders: Tensor) -> Tensor:
         fixed = replace(given, basis=orders.unsqueeze(-1))
-        # No clamp at 0 here: orders of nothing sit on that kink.
+        # Some of the random orders are 0, which is a kink: no order is negative.
         return mean_cost(fixed, lambda seen: Decision(seen.basis[:, 0] + 1.0), start)
 
     assert torch.autograd.gradcheck(cost, (orders,), eps=1e-6, atol=1e-7, rtol=1e-5)
