@@ -65,6 +65,8 @@ def admissible_order(
     if order_multiple > 0:
         rounded = torch.round(order / order_multiple) * order_multiple
         order = order + (rounded - order).detach()
+        if order_max != float("inf"):
+            order_max = order_max // order_multiple * order_multiple
     order = order.clamp(min=0.0, max=None if order_max == float("inf") else order_max)
     return order if review is None else torch.where(review, order, 0.0)
 

@@ -207,8 +207,12 @@ class Scenario:
                 "review_period", int(self.review_period.min()), "Use at least 1 day.",
                 "is out of range",
             )  # fmt: skip
-        if self.fill is not None and bool(((self.fill < 0) | (self.fill > 1)).any()):
+        if self.fill is not None and not bool(((self.fill >= 0) & (self.fill <= 1)).all()):
             raise ScenarioError("fill", float(self.fill.max()), "Use shares between 0 and 1.")
+        if not bool(((self.scale > 0) & torch.isfinite(self.scale)).all()):
+            raise ScenarioError(
+                "scale", float(self.scale.min()), "Use finite numbers above 0.", "is out of range"
+            )
         return self
 
     def days(self, start: int, stop: int) -> Scenario:

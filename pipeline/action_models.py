@@ -91,11 +91,11 @@ class ActionModel(nn.Module):
                 "action_model", str(kind), f"Use one of {', '.join(ActionModelKind)}.",
                 "is not an action model",
             ) from None  # fmt: skip
-        if not low < high:
-            raise ConfigError("low", low, f"Keep it below high = {high}.")
+        end = coefficient_high if self.kind.uses_features else high
+        if not low < end:
+            raise ConfigError("low", low, f"Keep it below the range's upper end {end}.")
         self.outputs = basis if self.kind.uses_features else 1
         self.register_buffer("low", torch.full((self.outputs,), low))
-        end = coefficient_high if self.kind.uses_features else high
         self.register_buffer("high", torch.full((self.outputs,), end))
 
     def coefficients(self, action: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
-from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy
+from pipeline.evaluate import PolicyFor, counted_days, evaluate_scenario, play_policy
 from pipeline.features import BASIS, FEATURES
 from pipeline.sources import ScenarioSource, Split
 
@@ -142,27 +142,42 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
     """Least cost of anyone who knows all demand: a lower bound, not a policy.
 
     An order matters only from its arrival on, so it is decided then: the scenario is
-    exchanged for one without lead times whose orders are placed on arrival days. Between
-    two arrivals a unit demanded s days after the first is worth stocking while
-    h * s <= b; the order fills up to the demand that is.
+    exchanged for one without lead times (nor multiples or a largest order) whose orders are
+    placed on arrival days. A unit demanded on day d is worth stocking on the last arrival
+    day a <= d while holding it until then, h per counted day, costs no more than not having
+    it: b once where sales are lost, b per counted day until the next arrival where demand
+    is owed.
     """
-    lead, period = scenario.lead_time, scenario.review_period
     days, n = scenario.demand.shape
     day = torch.arange(days).unsqueeze(1)
-    source = day - lead
-    arrival = torch.where(source >= 0, scenario.review.gather(0, source.clamp(min=0)), False)
-    worth = torch.floor(scenario.shortage_cost / scenario.holding_cost.clamp(min=1e-12)) + 1
+    lead = scenario.lead_time if scenario.order_lead_time is None else scenario.order_lead_time
+    due = (day + lead).clamp(max=days)
+    arrivals = torch.zeros(days + 1, n, dtype=torch.long)
+    arrival = arrivals.scatter_add_(0, due, scenario.review.long())[:days] > 0
+    # First arrival after each day; the horizon's end where none follows.
+    later = torch.where(arrival, day, days).flip(0).cummin(0).values.flip(0)
+    following = torch.cat((later[1:], torch.full((1, n), days)))
+
+    counted = counted_days(scenario).to(torch.float64)
+    passed = torch.cat((counted.new_zeros(1, n), counted.cumsum(0)))
+    b, h = scenario.shortage_cost.double(), scenario.holding_cost.double().clamp(min=1e-12)
     if scenario.backlog:
-        worth = torch.full_like(worth, float(days))  # owed demand is never too late to serve
-    span = torch.minimum(period.to(worth.dtype), worth).long()
+        most = (h * passed[:days] + b * passed.gather(0, following)) / (b + h)
+    else:
+        most = passed[:days] + b / h
+    worth = torch.searchsorted(
+        passed.T.contiguous(), (most + 1e-9).T.contiguous(), right=True
+    ).T.clamp(max=days)
     running = torch.cat((scenario.demand.new_zeros(1, n), scenario.demand.cumsum(0)))
-    level = running.gather(0, (day + span).clamp(max=days)) - running[:days]
+    level = running.gather(0, torch.minimum(worth, following)) - running[:days]
     exchanged = replace(
         scenario,
-        lead_time=torch.zeros_like(lead),
+        lead_time=torch.zeros_like(scenario.lead_time),
         review=arrival,
         order_lead_time=None,
         fill=None,
+        order_multiple=0.0,
+        order_max=float("inf"),
         scale=torch.ones_like(scenario.scale),
         basis=level.unsqueeze(-1),
     )

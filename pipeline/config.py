@@ -141,6 +141,24 @@ def training_keys(config_class: type) -> set[str]:
     return names
 
 
+def _check_type(key: str, value: Any, default: Any) -> None:
+    """RLlib takes any value and fails while training: compare types with the default."""
+    numbers = (int, float)
+    if value is None and key == "grad_clip":
+        return
+    if isinstance(default, (tuple, list)) and key.endswith("hidden"):
+        good = isinstance(value, (tuple, list)) and all(isinstance(v, int) for v in value)
+        wanted = "Write a list of whole numbers, [64, 64]."
+    elif isinstance(default, numbers) and not isinstance(default, bool):
+        schedule = isinstance(value, list) and key in ("lr", "critic_lr", "entropy_coeff")
+        good = schedule or (isinstance(value, numbers) and not isinstance(value, bool))
+        wanted = "Write a number (1.0e-3: YAML reads 1e-3 as text)."
+    else:
+        return
+    if not good:
+        raise ConfigError(f"training: {key}", value, wanted, "has the wrong type")
+
+
 def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
     """The RLlib configuration of a run.
 
@@ -162,6 +180,7 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
     for key in run.training:
         if key not in known:
             raise unknown_key("training", key, known)
+        _check_type(key, run.training[key], getattr(config, key.removesuffix("_final")))
     training = dict(run.training)
     for rate in ("lr", "critic_lr"):
         final = training.pop(f"{rate}_final", None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from envs.objective import governed_days, horizon_metrics
 from envs.rollout import Policy, rollout
@@ -26,6 +27,12 @@ PolicyFor = Callable[[Scenario], tuple[Scenario, Policy]]
 def play_policy(policy: Policy) -> PolicyFor:
     """A policy that needs nothing of the tile but its observations."""
     return lambda scenario: (scenario, policy)
+
+
+def counted_days(scenario: Scenario) -> Tensor:
+    """[T, N] days that enter the metrics: after the warm-up, and counted by the scenario."""
+    after_warm_up, _ = governed_days(scenario.review, scenario.lead_time, scenario.review_period)
+    return after_warm_up if scenario.counted is None else after_warm_up & scenario.counted
 
 
 @torch.no_grad()
@@ -44,8 +51,7 @@ def evaluate_scenario(
         ``mean_inventory`` (units), ``cost`` (money per day), ``stockout_rate_pct``,
         ``turnover_days``; NaN where no day was counted (or nothing was sold).
     """
-    after_warm_up, _ = governed_days(scenario.review, scenario.lead_time, scenario.review_period)
-    counted = after_warm_up if scenario.counted is None else after_warm_up & scenario.counted
+    counted = counted_days(scenario)
     start = evaluation_start(scenario) if start is None else start
     played_scenario, policy = policy_for(scenario)
     played = rollout(played_scenario, policy, start)

@@ -50,9 +50,6 @@ BASIS: tuple[str, ...] = (
 )  # fmt: skip
 """feat(x) of design 3, in units over the protection period: M = 5. The constant is the scale."""
 
-LOOK_AHEAD = 64
-"""Days of known-ahead covariates kept beyond the last day of a window (>= 2 H)."""
-
 RECENT, FORECAST, LONGER = 7.0, 28.0, 56.0
 """Half-lives, days, of the exponentially weighted means."""
 
@@ -93,12 +90,13 @@ def build_features(
     days, n = demand.shape
     lead, review = _column(static, "lead_time").long(), _column(static, "review_period").long()
     protection = lead + review
+    beyond = 2 * int(protection.max())  # the far forecast of the last day ends there
     ahead = {
-        name: _extend(_day_major(dynamic[name]), fill_zero=name not in ("price", "on_sale"))
+        name: _extend(_day_major(dynamic[name]), beyond, stays=name in ("price", "on_sale"))
         for name in ("on_sale", "price", "promotion", "event", "snap")
     }
     price_ratio = log_price_ratio(ahead["price"])
-    weekday = (torch.arange(days + LOOK_AHEAD) + first_weekday) % 7
+    weekday = (torch.arange(days + beyond) + first_weekday) % 7
     factor = factors.predict(
         category=np.asarray(static["category"]),
         weekday=weekday,
@@ -114,7 +112,10 @@ def build_features(
     longer = _past_ratio(demand, on_sale, LONGER, prior)
     # Ratio of sums: demand per unit of day factor, i.e. the deseasonalised level.
     level = _past_ratio(demand, factor[:days], FORECAST, prior)
-    zeros = _past_ratio((demand <= 0).float() * on_sale, on_sale, LONGER, torch.ones(n))
+    # An inventory that has never sold has no size of its own: it borrows its category's.
+    sold = _cumulate(demand)[:days] > 0
+    zeros = _past_ratio((demand <= 0).float() * on_sale, on_sale, LONGER, torch.zeros(n))
+    zeros = torch.where(sold, zeros, 1.0)
 
     cumulated = _cumulate(factor)
     at_lead = _ahead_sum(cumulated, lead, days)
@@ -122,10 +123,11 @@ def build_features(
     near = level * at_protection
     far = level * (_ahead_sum(cumulated, 2 * protection, days) - at_protection)
     span = protection.to(demand.dtype)
-    error = _forecast_error(demand, near, protection, longer * span)
+    error = _forecast_error(demand, near, sold, protection, longer * span)
     scale = (longer * span + error).clamp(min=1e-6)
 
-    yesterday = torch.cat((longer[:1], demand[:-1]))
+    # A day off sale says nothing about demand: the usual day stands in.
+    yesterday = torch.cat((longer[:1], torch.where(on_sale[:-1] > 0, demand[:-1], longer[1:])))
     basis = torch.stack((recent * span, longer * span, near, far, scale), dim=-1)
 
     def share(name: str) -> Tensor:
@@ -219,10 +221,10 @@ def _column(static: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
     return torch.as_tensor(np.array(static[name], dtype=np.float32))
 
 
-def _extend(values: Tensor, *, fill_zero: bool) -> Tensor:
+def _extend(values: Tensor, beyond: int, *, stays: bool) -> Tensor:
     """Covariates beyond the panel: prices and assortment stay, promotions are unknown."""
-    last = torch.zeros_like(values[-1:]) if fill_zero else values[-1:]
-    return torch.cat((values, last.expand(LOOK_AHEAD, -1)))
+    last = values[-1:] if stays else torch.zeros_like(values[-1:])
+    return torch.cat((values, last.expand(beyond, -1)))
 
 
 def _cumulate(values: Tensor) -> Tensor:
@@ -255,17 +257,22 @@ def _past_ratio(top: Tensor, bottom: Tensor, half_life: float, prior: Tensor) ->
     return result
 
 
-def _forecast_error(demand: Tensor, near: Tensor, protection: Tensor, prior: Tensor) -> Tensor:
+def _forecast_error(
+    demand: Tensor, near: Tensor, own: Tensor, protection: Tensor, prior: Tensor
+) -> Tensor:
     """Standard deviation, units, of demand over H days around its forecast, known at t.
 
     Errors of the forecasts made H or more days ago, exponentially weighted; before
-    there is one, the mean demand over H stands in (``prior`` [T, n]).
+    there is one, the mean demand over H stands in (``prior`` [T, n]). Only forecasts that
+    rest on the inventory's own demand (``own`` [T, n]) count: a borrowed rate's error
+    would not grow with the inventory.
     """
     days = demand.shape[0]
     cumulated = _cumulate(demand)
     start = (torch.arange(days).unsqueeze(1) - protection).clamp(min=0)
     happened = (cumulated[:days] - cumulated.gather(0, start)).float()
-    valid = (torch.arange(days).unsqueeze(1) >= protection).to(demand.dtype)
+    complete = torch.arange(days).unsqueeze(1) >= protection
+    valid = (complete & own.gather(0, start)).to(demand.dtype)
     squared = (happened - near.gather(0, start)).square() * valid
     keep = 0.5 ** (1.0 / LONGER)
     result = torch.empty_like(near)
@@ -274,8 +281,7 @@ def _forecast_error(demand: Tensor, near: Tensor, protection: Tensor, prior: Ten
         # The error of the window that ended yesterday is known this morning.
         upper = upper * keep + squared[day]
         lower = lower * keep + valid[day]
-        known = (upper > 0) & (lower > 0)
-        result[day] = torch.where(known, (upper / lower.clamp(min=1e-12)).sqrt(), prior[day])
+        result[day] = torch.where(lower > 0, (upper / lower.clamp(min=1e-12)).sqrt(), prior[day])
     return result
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,15 @@ def load_model(directory: Path) -> TrainedModel:
         action_model = ActionModel(basis=layout.basis, **content["action_model"])
         policy = PolicyNetwork(layout, action_model, content["hidden"])
         policy.load_state_dict(content["state"])
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
+        forecast = directory / FORECAST
+        factors = DayFactors.load(forecast) if forecast.exists() else None
+    except (
+        OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError
+    ) as error:  # fmt: skip
         raise DataError(
             "model", str(directory),
             "Name a folder that a training run has written its model to.",
             f"holds no readable policy ({type(error).__name__})",
         ) from None  # fmt: skip
     policy.eval()
-    forecast = directory / FORECAST
-    return TrainedModel(policy, DayFactors.load(forecast) if forecast.exists() else None)
+    return TrainedModel(policy, factors)

@@ -86,6 +86,8 @@ class TrainingRun:
 
     def _resume(self) -> None:
         checkpoint = self.directory / "checkpoint"
+        if not checkpoint.exists():
+            checkpoint = self.directory / "checkpoint.before"
         progress = checkpoint / "progress.json"
         if progress.exists():
             self.algorithm.restore_from_path(str(checkpoint / "rllib"))
@@ -114,6 +116,11 @@ class TrainingRun:
         self.result.iterations += 1
         iteration = self.result.iterations
         figures = self._losses(trained)
+        lost = [name for name, value in figures.items() if not math.isfinite(value)]
+        if lost:
+            # RLlib sets such gradients to zero and goes on: the run would look finished.
+            self.result.status = "diverged"
+            self.result.cause = f"{lost[0]} is {figures[lost[0]]} in iteration {iteration}"
         last = iteration >= self.run.iterations
         if iteration % self.run.validate_every == 0:
             # RLlib evaluated within train(); between evaluations the key is stale.
@@ -123,7 +130,8 @@ class TrainingRun:
         self.result.seconds += time.perf_counter() - start
         if last or self.result.status != "finished":
             self.result.write(self.directory)
-            shutil.rmtree(self.directory / "checkpoint", ignore_errors=True)
+            for name in ("checkpoint", "checkpoint.before"):
+                shutil.rmtree(self.directory / name, ignore_errors=True)
         elif iteration % self.run.checkpoint_every == 0:
             self._checkpoint()
         return figures
@@ -161,5 +169,10 @@ class TrainingRun:
         self.algorithm.save_to_path(str((partial / "rllib").resolve()))
         progress = {"result": asdict(self.result), "best": self._best}
         (partial / "progress.json").write_text(json.dumps(progress))
-        shutil.rmtree(checkpoint, ignore_errors=True)
+        # One of the two is whole at any moment; _resume() looks for both.
+        before = self.directory / "checkpoint.before"
+        shutil.rmtree(before, ignore_errors=True)
+        if checkpoint.exists():
+            os.replace(checkpoint, before)
         os.replace(partial, checkpoint)
+        shutil.rmtree(before, ignore_errors=True)

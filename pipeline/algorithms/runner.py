@@ -1,8 +1,8 @@
 """The columnar EnvRunner: one Ray worker, one shard of inventories.
 
 It plays a tile at a time, as tensors; no Python object exists per inventory or per
-episode. What :meth:`ShardRunner.sample` returns is a pure function of (weights, shard,
-iteration): a runner that was killed and restarted gives the same rows again.
+episode. What a runner plays is a pure function of (weights, shard, iteration): one that was
+killed and restarted plays the same again. Only DDPG's replay is lost with it, and refilled.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ def long_table() -> pd.DataFrame:
     return table.assign(warehouse="w1", demand=3.0)
 
 
-def import_long(table: pd.DataFrame, tmp_path: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+def import_long(
+    table: pd.DataFrame, tmp_path: Path
+) -> tuple[subprocess.CompletedProcess[str], Path]:
     source, out = tmp_path / "sales.csv", tmp_path / "out"
     table.to_csv(source, index=False)
     return run("pipeline", "data", "import", "long", source, "--out", out), out
