@@ -15,7 +15,7 @@ from pipeline.evaluate import METRICS
 from pipeline.model_store import load_model
 from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.sweep_folder import PRESET, Sweep
-from pipeline.tracking import SweepRun, TrialStatus
+from pipeline.tracking import SweepRun
 from pipeline.train import RunResult
 
 EXAMPLE_ROWS = 4
@@ -85,13 +85,12 @@ def publish_trial(run: SweepRun, folder: Path) -> None:
             history.setdefault(f"validation_{metric}", []).append(
                 (point["iteration"], point[metric])
             )
-    status: TrialStatus = "finished" if result.status == "finished" else "failed"
     final = {f"best_validation_{metric}": value for metric, value in result.validation.items()}
     run.log_trial(
         folder.name,
-        {"config": config, "status": result.status},
+        config,
         history,
         {**final, "seconds": result.seconds},
-        status,
+        result.status,
         result.cause or None,
     )
