@@ -21,8 +21,9 @@ import torch
 
 from envs.rollout import Decision, rollout
 from pipeline.action_models import ActionModelKind
+from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.config import AlgorithmName, RunConfig, build_config
+from pipeline.config import AlgorithmName, RunConfig
 from pipeline.data.generate import make
 from pipeline.sources import DatasetSource
 

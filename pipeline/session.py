@@ -12,7 +12,8 @@ import pandas as pd
 import ray
 
 from envs.errors import ConfigError
-from pipeline.config import RunConfig, build_config, load_yaml, parse
+from pipeline.algorithms.build import build_config
+from pipeline.config import RunConfig, load_yaml, parse
 from pipeline.data.panel import validate_inventories
 from pipeline.evaluate import evaluate_dataset, play_policy, summarize
 from pipeline.model_store import load_model

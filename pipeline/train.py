@@ -21,7 +21,8 @@ from typing import Any, Literal
 import yaml
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEARNER_RESULTS
 
-from pipeline.config import RunConfig, build_config
+from pipeline.algorithms.build import build_config
+from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS
 from pipeline.model_store import save_model
 from pipeline.sources import ScenarioSource

@@ -15,7 +15,8 @@ import yaml
 from ray import tune
 
 from envs.errors import ConfigError
-from pipeline.config import RunConfig, build_config
+from pipeline.algorithms.build import build_config
+from pipeline.config import RunConfig
 from pipeline.data.panel import validate_inventories
 from pipeline.forecast import DayFactors
 from pipeline.sources import DatasetSource

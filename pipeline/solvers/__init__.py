@@ -7,11 +7,11 @@ plays, its expected cost per day, and how far that cost may be off.
 from __future__ import annotations
 
 from envs.classical import ClassicalProblem
+from pipeline.solvers.closed_form import newsvendor
 from pipeline.solvers.lost_sales import best_base_stock, best_capped_base_stock, optimal
-from pipeline.solvers.newsvendor import newsvendor
 from pipeline.solvers.search import search_by_simulation
 from pipeline.solvers.setting1 import solve_setting1
-from pipeline.solvers.simulate import Estimate, simulate
+from pipeline.solvers.simulation import Estimate, simulate
 from pipeline.solvers.solution import BaseStock, CappedBaseStock, Solution, TablePolicy
 
 __all__ = [

@@ -11,6 +11,7 @@ iteration the true average lies between the smallest and the largest change of V
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -139,6 +140,7 @@ def table_cost(problem: ClassicalProblem, orders: Orders) -> tuple[float, float]
 def capped_base_stock_table(problem: ClassicalProblem, level: int, cap: int) -> Orders:
     """Orders min(max(S - tot(I), 0), r) as a table for :func:`table_cost`."""
     shape = (cap + 1,) * (problem.lead_time - 1) + (level + 1,)
+    _check_size(problem, math.prod(shape))
     orders: Orders = (level - np.indices(shape).sum(0)).clip(0, cap)
     return orders
 
@@ -151,8 +153,7 @@ def base_stock_cost(problem: ClassicalProblem, level: int) -> tuple[float, float
     """
     _check(problem)
     lead, size = problem.lead_time, level + 1
-    if size**lead > MOST_STATES:
-        raise _too_large(problem, size**lead)
+    _check_size(problem, size**lead)
     served, cost = _one_day(problem, level)
     sold = np.zeros_like(served)  # sold[y, s] = P(sales = s | y on hand)
     for on_hand in range(size):
@@ -189,9 +190,7 @@ class _TableChain:
         self.sizes = largest_order + 1
         self.on_hand = most_on_hand + 1
         self.shape = (self.sizes,) * (self.lead - 1) + (self.on_hand,)
-        states = self.sizes ** (self.lead - 1) * self.on_hand
-        if states > MOST_STATES:
-            raise _too_large(problem, states)
+        _check_size(problem, math.prod(self.shape))
         served, self.cost = _one_day(problem, most_on_hand)
         # morning[x, a, y] = P(x on hand tomorrow | a arrives, y on hand today).
         self._morning = np.zeros((self.on_hand, self.sizes, self.on_hand))
@@ -269,8 +268,9 @@ def _check(problem: ClassicalProblem) -> None:
         )  # fmt: skip
 
 
-def _too_large(problem: ClassicalProblem, states: int) -> ScenarioError:
-    return ScenarioError(
-        "problem", problem.name, "Use pipeline.solvers.search_by_simulation().",
-        f"has {states:,} states, more than the {MOST_STATES:,} that exact solvers take",
-    )  # fmt: skip
+def _check_size(problem: ClassicalProblem, states: int) -> None:
+    if states > MOST_STATES:
+        raise ScenarioError(
+            "problem", problem.name, "Use pipeline.solvers.search_by_simulation().",
+            f"has {states:,} states, more than the {MOST_STATES:,} that exact solvers take",
+        )  # fmt: skip

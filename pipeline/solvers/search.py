@@ -7,7 +7,7 @@ from itertools import product
 
 from envs.classical import ClassicalProblem
 from envs.rollout import Policy
-from pipeline.solvers.simulate import simulate
+from pipeline.solvers.simulation import simulate
 from pipeline.solvers.solution import Solution
 
 Parameters = tuple[int, ...]

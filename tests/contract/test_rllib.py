@@ -19,8 +19,9 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from envs.rollout import rollout
 from envs.state import InventoryState
+from pipeline.algorithms.build import build_config
 from pipeline.algorithms.shard import ShardAlgorithm
-from pipeline.config import RunConfig, build_config
+from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS, evaluate_scenario, play_policy, summarize
 from pipeline.model_store import load_model
 from pipeline.sources import DatasetSource, evaluation_start

@@ -9,7 +9,8 @@ import pytest
 
 from envs.errors import ConfigError
 from pipeline.action_models import SENSIBLE_START, ActionModelKind
-from pipeline.config import AlgorithmName, RunConfig, build_config, load_yaml, parse, training_keys
+from pipeline.algorithms.build import build_config, training_keys
+from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse
 from pipeline.sources import DatasetSource
 
 BASE = {"algorithm": "ddpg", "action_model": "both"}

@@ -12,9 +12,10 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 
 from envs.objective import day_cost, governed_days
 from envs.rollout import rollout
+from pipeline.algorithms.build import build_config
 from pipeline.algorithms.modules import scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.config import RunConfig, build_config
+from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS, summarize_source
 from pipeline.sources import DatasetSource, training_start
 

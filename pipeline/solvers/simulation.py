@@ -11,7 +11,7 @@ from envs.objective import day_cost
 from envs.rollout import Policy, rollout
 from pipeline.sources import evaluation_start
 
-TILE_SIZE = 2_000_000
+TILE_SIZE = 1_000_000
 """Counted inventory-days played at once."""
 COUNTED_DAYS = 504
 """Days of each inventory that count; a multiple of the usual review periods."""
@@ -54,10 +54,10 @@ def simulate(
     """
     if problem.horizon is None:
         warm_up_days += -warm_up_days % problem.review_period
-        counted = COUNTED_DAYS - COUNTED_DAYS % problem.review_period
+        counted = max(1, COUNTED_DAYS // problem.review_period) * problem.review_period
     else:
         warm_up_days, counted = 0, problem.horizon
-    rows = min(TILE_SIZE, periods + counted) // counted
+    rows = max(2, min(TILE_SIZE, periods + counted) // counted)
     tiles = -(-periods // (rows * counted))
     costs = []
     for tile in range(tiles):

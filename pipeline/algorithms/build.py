@@ -1,0 +1,97 @@
+"""From a run's configuration to RLlib's: the algorithms by name, and what they accept."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import Any
+
+from envs.errors import ConfigError
+from pipeline.algorithms.ddpg import DDPGConfig
+from pipeline.algorithms.ds import DSConfig
+from pipeline.algorithms.ppo import PPOConfig
+from pipeline.config import AlgorithmName, RunConfig, unknown_key
+
+CONFIGS: dict[AlgorithmName, Any] = {
+    AlgorithmName.DDPG: DDPGConfig,
+    AlgorithmName.PPO: PPOConfig,
+    AlgorithmName.DS: DSConfig,
+}
+
+
+def training_keys(config_class: type) -> set[str]:
+    """Names that ``training()`` of a config class takes, RLlib's own included."""
+    names: set[str] = {"lr_final"}
+    for cls in config_class.__mro__:
+        method = cls.__dict__.get("training")
+        if method is not None:
+            parameters = inspect.signature(method).parameters.values()
+            names |= {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    if "critic_lr" in names:
+        names.add("critic_lr_final")
+    return names
+
+
+def _check_type(key: str, value: Any, default: Any) -> None:
+    """RLlib takes any value and fails while training: compare types with the default."""
+    numbers = (int, float)
+    if value is None and key == "grad_clip":
+        return
+    if isinstance(default, (tuple, list)) and key.endswith("hidden"):
+        good = isinstance(value, (tuple, list)) and all(isinstance(v, int) for v in value)
+        wanted = "Write a list of whole numbers, [64, 64]."
+    elif isinstance(default, numbers) and not isinstance(default, bool):
+        schedule = isinstance(value, list) and key in ("lr", "critic_lr", "entropy_coeff")
+        good = schedule or (isinstance(value, numbers) and not isinstance(value, bool))
+        wanted = "Write a number (1.0e-3: YAML reads 1e-3 as text)."
+    else:
+        return
+    if not good:
+        raise ConfigError(f"training: {key}", value, wanted, "has the wrong type")
+
+
+def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
+    """The RLlib configuration of a run.
+
+    Args:
+        run: What to train.
+        source: A :class:`~pipeline.sources.ScenarioSource`.
+        **inventories: Further arguments of the config's ``inventories()``.
+
+    Raises:
+        ConfigError: ``training`` holds a key the algorithm does not know, or a bad value.
+    """
+    # RLlib says in every process that its new API stack is the default.
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    config = CONFIGS[run.algorithm]()
+    known = training_keys(type(config))
+    for key in run.training:
+        if key not in known:
+            raise unknown_key("training", key, known)
+        _check_type(key, run.training[key], getattr(config, key.removesuffix("_final")))
+    training = dict(run.training)
+    for rate in ("lr", "critic_lr"):
+        final = training.pop(f"{rate}_final", None)
+        if final is not None:
+            first = training.get(rate, getattr(config, rate))
+            training[rate] = [[0, first], [run.iterations, final]]
+    try:
+        config.inventories(source=source, action_model=run.action_model, **inventories)
+        config.training(**training)
+        config.debugging(seed=run.seed, log_level="ERROR")
+        config.env_runners(num_env_runners=run.num_env_runners, sample_timeout_s=600)
+        config.learners(
+            num_learners=run.num_learners, num_gpus_per_learner=run.num_gpus_per_learner
+        )
+        config.evaluation(
+            evaluation_interval=run.validate_every,
+            evaluation_num_env_runners=0,
+            evaluation_config={"split": "validation"},
+        )
+        config.validate()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            "training", run.training, "Correct the value that the message names.",
+            f"was refused by {run.algorithm} ({error})",
+        ) from error  # fmt: skip
+    return config
