@@ -6,12 +6,14 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from pipeline.config import RunConfig
 from pipeline.sources import ScenarioSource
 from pipeline.train import RunResult, TrainingRun
+from tuning.label import TrialLabel
 
 
 class MethodTrial(tune.Trainable):
@@ -28,11 +30,13 @@ class MethodTrial(tune.Trainable):
         if source is not None:
             self.source = source
         self._training: TrainingRun | None = None
+        self._label: Any = None
         config = config["trial"]
         self._key = config["key"]
         self._directory = Path(config["directory"])
         if RunResult.read(self._directory) is not None:
             return
+        self._label = TrialLabel.remote(self._key)
         try:
             self._training = TrainingRun(RunConfig(**config["run"]), self.source, self._directory)
         except Exception as error:
@@ -78,14 +82,13 @@ class MethodTrial(tune.Trainable):
         """Nothing to load: ``setup`` has resumed from the trial's folder."""
 
     def cleanup(self) -> None:
-        """Stops the trial's runners and learners."""
+        """Stops the trial's runners and learners, and takes its label off the dashboard."""
         if self._training is not None:
             self._training.close()
             self._training = None
-
-    def __repr__(self) -> str:
-        """Method, configuration and seed: what Ray's dashboard lists."""
-        return str(getattr(self, "_key", "MethodTrial"))
+        if self._label is not None:
+            ray.kill(self._label)
+            self._label = None
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:

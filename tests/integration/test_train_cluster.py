@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(600)  # the job runs inside a fixture, twice
 PRESET = """
 extends: smoke
 data: {inventories: 600, days: 180, seed: 2}
