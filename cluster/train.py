@@ -77,5 +77,11 @@ def _generated(preset: Preset, out: Path) -> Path:
     if not (folder / "manifest.json").exists():
         plan = preset.data
         click.echo(f"Data: {plan.inventories:,} inventories x {plan.days} days into {folder}")
-        generate.make(plan.inventories, plan.days, plan.seed, folder)
+        generate.make(
+            plan.inventories,
+            plan.days,
+            plan.seed,
+            folder,
+            name=f"retail-{plan.inventories}",
+        )
     return folder
