@@ -2,6 +2,3 @@
 
 Knows torch and gymnasium only; no RLlib and no files.
 """
-
-DEEPSTOCK = True
-"""Marks this package as ours: ``envs`` is also the name of a package on PyPI."""

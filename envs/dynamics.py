@@ -49,16 +49,13 @@ def arrival_shares(lead_time: Tensor, max_lead_time: int, fill: Tensor | None = 
     return slots.to(fill.dtype) * fill
 
 
-def admissible_order(
-    order: Tensor, review: Tensor | None, order_multiple: float, order_max: float
-) -> Tensor:
-    """The order that is really placed: none off review days, in [0, max], in whole multiples.
+def admissible_order(order: Tensor, order_multiple: float, order_max: float) -> Tensor:
+    """The order that is really placed: in [0, max], in whole multiples.
 
     Rounding passes the gradient straight through, so that DS can train under it.
 
     Args:
         order: [N] units asked for.
-        review: [N] bool, or None when every inventory is reviewed.
         order_multiple: Pack size in units; 0 for continuous orders.
         order_max: Units.
     """
@@ -67,8 +64,7 @@ def admissible_order(
         order = order + (rounded - order).detach()
         if order_max != float("inf"):
             order_max = order_max // order_multiple * order_multiple
-    order = order.clamp(min=0.0, max=None if order_max == float("inf") else order_max)
-    return order if review is None else torch.where(review, order, 0.0)
+    return order.clamp(min=0.0, max=None if order_max == float("inf") else order_max)
 
 
 def place_order(state: InventoryState, order: Tensor, lead_time: int | Tensor) -> InventoryState:

@@ -120,7 +120,7 @@ def _decide(
     if len(due) < n:
         observation = Observation(*(part.index_select(0, due) for part in observation))
     decision = policy(observation)
-    order = admissible_order(decision.order, None, scenario.order_multiple, scenario.order_max)
+    order = admissible_order(decision.order, scenario.order_multiple, scenario.order_max)
     if len(due) == n:
         return order, decision.columns
     columns = {name: _spread(value, due, n) for name, value in decision.columns.items()}

@@ -54,10 +54,6 @@ class InventoryState(NamedTuple):
         zero = like.new_zeros(n)
         return InventoryState(zero, tuple(zero for _ in range(max_lead_time)))
 
-    def detach(self) -> InventoryState:
-        """The same stock, cut from the autograd graph."""
-        return InventoryState(self.on_hand.detach(), tuple(c.detach() for c in self.pipeline))
-
 
 class Observation(NamedTuple):
     """All that a policy may know on a day: stock and as-of-date features, no future.

@@ -31,7 +31,8 @@ def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None
         sweep: Compared, with its report written.
         table: :func:`pipeline.compare.compare`'s.
     """
-    manifest = sweep.source().panel.manifest
+    source = sweep.source()
+    manifest = source.panel.manifest
     run.log_params(
         {
             "preset": sweep.preset["name"],
@@ -49,7 +50,7 @@ def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None
             run.log_artifact(sweep.directory / name)
     for plot in sorted((sweep.directory / "plots").glob("*.png")):
         run.log_artifact(plot, "plots")
-    example = example_inputs(sweep.source())
+    example = example_inputs(source)
     progress = Progress("log models", len(sweep.selected), "models")
     for row in table.to_dict("records"):
         if row["action_model"] == "-" or pd.isna(row["cost"]):
