@@ -1,0 +1,38 @@
+"""What of a study goes to MLflow: tables, figures, the report, test costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.study.folder import PLAN, REPORT
+from pipeline.tracking import SweepRun
+
+TABLES = ("methods.csv", "claims.csv")
+
+
+def publish_study(run: SweepRun, directory: Path) -> None:
+    """Logs a reported study; doing it again changes nothing that is logged already.
+
+    Args:
+        run: Entered.
+        directory: The study's, with its report written.
+    """
+    run.log_text((directory / PLAN).read_text(), PLAN)
+    for name in TABLES:
+        table = pd.read_csv(directory / name)
+        run.log_table(table, name.replace(".csv", ".json"))
+        run.log_artifact(directory / name)
+    for path in sorted((directory / "measured").glob("*.csv")):
+        run.log_artifact(path, "measured")
+    for path in sorted((directory / "figures").glob("*.png")):
+        run.log_artifact(path, "figures")
+    run.log_artifact(directory / REPORT)
+    methods = pd.read_csv(directory / "methods.csv").dropna(subset=["test"])
+    run.log_metrics(
+        {
+            f"test_cost/{row['setting']}-{row['method']}": float(row["test"])
+            for row in methods.to_dict("records")
+        }
+    )
