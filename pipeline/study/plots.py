@@ -68,7 +68,8 @@ def gap_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None:
     figure, panels = canvas(theme, 4.2, len(settings))
     for axes, setting in zip(panels, settings, strict=True):
         label_axes(axes, theme, title=SETTING_NAMES[setting])
-        drawn = []
+        drawn: list[float] = []
+        shown: dict[tuple[str, str], float] = {}
         for place, algorithm in enumerate(ALGORITHMS):
             for shift, model in ((-0.18, "none"), (0.18, "base")):
                 values = results.final(setting, f"{algorithm}-{model}")
@@ -85,16 +86,15 @@ def gap_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None:
                     marker=ALGORITHM_MARKERS[algorithm],
                 )  # fmt: skip
                 drawn += values
-                axes.annotate(
-                    f"{interval.value:.0f}" if abs(interval.value) >= 10
-                    else f"{interval.value:.1f}",
-                    (place + shift, interval.value), (-5, 0), textcoords="offset points",
-                    ha="right", va="center", fontsize=SMALL - 1, color=theme.ink,
-                )  # fmt: skip
-        axes.set_xticks(range(len(ALGORITHMS)), [a.upper() for a in ALGORITHMS])
+                shown[algorithm, model] = interval.value
+        axes.set_xticks(
+            range(len(ALGORITHMS)), [_named(algorithm, shown) for algorithm in ALGORITHMS]
+        )
         axes.set_xlim(-0.55, len(ALGORITHMS) - 0.45)
         if drawn and min(drawn) > 0:
-            scale_axis(axes, "y", drawn)
+            # An interval of two far seeds must not flatten the rest: it runs out of the panel.
+            if scale_axis(axes, "y", drawn):
+                axes.set_ylim(0.7 * min(drawn), 1.5 * max(drawn))
         else:
             axes.axhline(0.0, color=theme.muted, linewidth=0.8)
     panels[0].set_ylabel("test cost above the reference, %", color=theme.ink, fontsize=FONT)
@@ -104,6 +104,18 @@ def gap_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None:
     )  # fmt: skip
     legend(figure, theme, [*model_handles(theme), seeds])
     return figure
+
+
+def _named(algorithm: str, shown: dict[tuple[str, str], float]) -> str:
+    """An algorithm's name with its figures below."""
+    lines = [algorithm.upper()]
+    for model in MODELS:
+        value = shown.get((algorithm, model))
+        if value is not None:
+            lines.append(
+                f"{model.upper()} {value:.0f}" if value >= 10 else f"{model.upper()} {value:.1f}"
+            )
+    return "\n".join(lines)
 
 
 def best_so_far_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None:

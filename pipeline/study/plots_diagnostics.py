@@ -93,10 +93,10 @@ def critic_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None:
                 axes.plot(
                     smooth.index, np.exp(np.log(smooth).mean(axis=1)), color=shade, linewidth=2.4
                 )
-        axes.set_yscale("log")
         axes.set_xlim(left=0)
         label_axes(axes, theme, x="updates of the critic", title=SETTING_NAMES[setting])
-    panels[0].set_ylabel("critic loss (log scale)", color=theme.ink, fontsize=FONT)
+    panels[0].set_ylabel("critic loss", color=theme.ink, fontsize=FONT)
+    scale_axis(panels[0], "y", table["critic_loss"].tolist())
     thin = Line2D([], [], color=theme.muted, linewidth=0.7, label="one seed")
     legend(figure, theme, [*model_handles(theme), thin])
     return figure
@@ -219,13 +219,21 @@ def hyperparameter_figure(
             axes.scatter(values.loc[rows, name], relative[rows], s=10, alpha=0.7,
                          color=colour(model, theme))  # fmt: skip
         known = values[name].dropna().astype(float)
-        if known.min() > 0 and known.max() > 8 * known.min():
+        low, high = float(known.min()), float(known.max())
+        middle = (low + high) / 2
+        if low > 0 and high > 8 * low:
             axes.set_xscale("log")
+            middle = math.sqrt(low * high)
+        axes.set_xticks(
+            [low, middle, high],
+            [f"{x:.0f}" if x >= 100 else f"{x:.2g}" for x in (low, middle, high)],
+        )
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
         axes.tick_params(axis="x", labelsize=SMALL - 2.5, rotation=45)
-        axes.set_yscale("log")
         axes.set_xlabel(name.replace("train_batch_size_per_learner", "batch"), fontsize=SMALL - 1,
                         color=theme.ink)  # fmt: skip
-    panels[0].set_ylabel("test cost / reference\n(log scale)", color=theme.ink, fontsize=SMALL)
+    panels[0].set_ylabel("test cost / reference", color=theme.ink, fontsize=SMALL)
+    scale_axis(panels[0], "y", relative.tolist())
     panels[0].set_title(algorithm.upper(), loc="left", color=theme.ink, fontsize=FONT,
                         fontweight="bold")  # fmt: skip
     legend(figure, theme, model_handles(theme))

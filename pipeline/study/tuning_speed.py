@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -47,17 +48,20 @@ def best_so_far(validation: Array, values: Array) -> Array:
     """
     n = len(validation)
     ranked = values[np.argsort(validation, kind="stable")]
-    result = np.empty(n)
-    for k in range(1, n + 1):
-        share = [math.comb(n - r, k - 1) / math.comb(n, k) for r in range(1, n + 1)]
-        result[k - 1] = float(np.dot(share, ranked))
-    return result
+    return np.array([_shares(n, k) @ ranked for k in range(1, n + 1)])
+
+
+@cache
+def _shares(n: int, k: int) -> Array:
+    """[n] probability of the r-th best of n to be the best of k."""
+    return np.array([math.comb(n - r, k - 1) / math.comb(n, k) for r in range(1, n + 1)])
 
 
 def regret(tried: Tried, k: int) -> float:
     """Expected test loss after k configurations relative to that after all, in percent."""
-    curve = best_so_far(tried.validation, tried.test)
-    return 100.0 * float(curve[min(k, len(curve)) - 1] / curve[-1] - 1.0)
+    n = len(tried.test)
+    ranked = tried.test[np.argsort(tried.validation, kind="stable")]
+    return 100.0 * float(_shares(n, min(k, n)) @ ranked / ranked[0] - 1.0)
 
 
 def regret_difference(none: Tried, base: Tried, k: int, seed: int = 0) -> Interval:
