@@ -32,9 +32,8 @@ def study(name: str, out: Path, address: str | None, *, retry_failed: bool = Fal
     check_host(NEEDS, out)
     with open_cluster(address) as cluster:
         # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for it.
-        from pipeline.publish import publish_trial
         from pipeline.study.measure import measure
-        from pipeline.study.publish import publish_study
+        from pipeline.study.publish import publish_run, publish_study
         from pipeline.study.report import write_study
         from pipeline.tracking import SweepRun
         from tuning.study import plan_study, run_study
@@ -45,9 +44,7 @@ def study(name: str, out: Path, address: str | None, *, retry_failed: bool = Fal
             run_study(
                 study,
                 retry_failed=retry_failed,
-                on_trial=lambda folder: publish_trial(
-                    run, folder, f"{folder.parent.parent.name}/{folder.name}"
-                ),
+                on_trial=lambda folder: publish_run(run, folder),
             )
             measure(out)
             report = write_study(out)

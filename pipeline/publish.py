@@ -83,7 +83,8 @@ def publish_trial(run: SweepRun, folder: Path, key: str | None = None) -> None:
     result = RunResult.read(folder)
     if result is None:
         return
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    written = folder / "config.yaml"  # missing if the process died before it began
+    config = yaml.safe_load(written.read_text()) if written.exists() else {}
     history: dict[str, list[tuple[int, float]]] = {}
     path = folder / "history.jsonl"
     for line in path.read_text().splitlines() if path.exists() else ():

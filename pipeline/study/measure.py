@@ -116,7 +116,7 @@ def _trials(folder: StudyFolder, setting: str) -> pd.DataFrame:
         method = parts["method"]
         algorithm, action_model = method.split("-")
         configuration = int(parts["configuration"])
-        config = yaml.safe_load((run / "config.yaml").read_text())
+        training = _training(run)
         rows.append(
             {
                 "setting": setting, "key": key, "method": method, "algorithm": algorithm,
@@ -124,10 +124,18 @@ def _trials(folder: StudyFolder, setting: str) -> pd.DataFrame:
                 "seed": int(parts["seed"]), **_tested(run),
                 "selected": key in chosen,
                 "final": _configuration_of(selection[method]["trial"]) == configuration,
-                "training": json.dumps(config["training"]),
+                "training": json.dumps(training),
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _training(run: Path) -> dict[str, Any]:
+    """A run's hyperparameters; empty if its process died before it wrote them."""
+    path = run / "config.yaml"
+    content: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
+    training: dict[str, Any] = content.get("training", {})
+    return training
 
 
 def _configuration_of(key: str | None) -> int | None:
@@ -151,10 +159,9 @@ def _critic_losses(runs: dict[str, Path]) -> pd.DataFrame:
     for key, run in runs.items():
         parts = CRITIC_KEY.fullmatch(key)
         assert parts is not None
-        updates = yaml.safe_load((run / "config.yaml").read_text())["training"][
-            "updates_per_iteration"
-        ]
-        for line in (run / "losses.jsonl").read_text().splitlines():
+        updates = _training(run).get("updates_per_iteration", 1)
+        losses = run / "losses.jsonl"
+        for line in losses.read_text().splitlines() if losses.exists() else ():
             point = json.loads(line)
             rows.append(
                 {

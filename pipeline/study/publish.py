@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.study.folder import PLAN, REPORT
+from pipeline.publish import publish_trial
+from pipeline.study.folder import PLAN, REPORT, StudyFolder
 from pipeline.tracking import SweepRun
 
 TABLES = ("methods.csv", "claims.csv")
+
+
+def publish_run(run: SweepRun, folder: Path) -> None:
+    """Logs one ended run of the study as ``setting1/ddpg-base-c00-s0`` and the like."""
+    publish_trial(run, folder, f"{folder.parent.parent.name}/{folder.name}")
 
 
 def publish_study(run: SweepRun, directory: Path) -> None:
@@ -19,7 +25,12 @@ def publish_study(run: SweepRun, directory: Path) -> None:
         run: Entered.
         directory: The study's, with its report written.
     """
+    folder = StudyFolder(directory)
+    plan = folder.plan()
+    run.log_params({"study": plan["name"], "test_trajectories": plan["test"]["trajectories"]})
     run.log_text((directory / PLAN).read_text(), PLAN)
+    for path in sorted(directory.glob("*/trials/*/result.json")):
+        publish_run(run, path.parent)
     for name in TABLES:
         table = pd.read_csv(directory / name)
         run.log_table(table, name.replace(".csv", ".json"))

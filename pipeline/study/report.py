@@ -17,6 +17,7 @@ from pipeline.plots import write_plots
 from pipeline.study.claims import Claim, claims
 from pipeline.study.figures import FIGURES, render
 from pipeline.study.folder import REPORT
+from pipeline.study.growth import overtaking
 from pipeline.study.plots_diagnostics import sensitivity_table
 from pipeline.study.results import SETTING_NAMES, StudyResults
 
@@ -51,6 +52,7 @@ def write_study(directory: Path) -> Path:
         references=results.references.to_dict("records"),
         slopes=_slopes(results),
         q_errors=_q_errors(results),
+        overtaking=overtaking(results),
         sensitivity=_shown(sensitivity_table(results.trials)),
         figures=[
             {

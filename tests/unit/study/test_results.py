@@ -14,6 +14,7 @@ from envs.errors import ConfigError
 from pipeline.plot_style import LIGHT
 from pipeline.study.claims import claims
 from pipeline.study.figures import FIGURES
+from pipeline.study.growth import overtaking
 from pipeline.study.plots_diagnostics import sensitivity_table
 from pipeline.study.report import write_study
 from pipeline.study.results import StudyResults
@@ -155,3 +156,20 @@ def test_the_page_holds_every_figure_and_claim(
 def test_a_study_that_was_not_measured_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not measured"):
         StudyResults.read(tmp_path)
+
+
+def test_ds_overtakes_where_it_stays_cheaper(study: Path) -> None:
+    path = study / "measured" / "growth.csv"
+    costs = {5: (0.9, 1.0), 10: (1.2, 1.0), 100: (0.99, 1.0), 300: (0.5, 1.0)}
+    pd.DataFrame(
+        [
+            {"setting": "setting2", "method": method, "n": n, "seed": s, "seconds": 1.0,
+             "validation": 1.0, "test": cost + 0.01 * s}
+            for n, pair in costs.items()
+            for method, cost in zip(("ds-base", "ddpg-base"), pair, strict=True)
+            for s in range(3)
+        ]
+    ).to_csv(path, index=False)  # fmt: skip
+    rows = {row.other: row for row in overtaking(StudyResults.read(study))}
+    assert (rows["DDPG BASE"].cheaper, rows["DDPG BASE"].clear) == (100, 300)
+    assert rows["PPO BASE"].cheaper is None  # was not run
