@@ -20,6 +20,7 @@ from pipeline.study.folder import REPORT
 from pipeline.study.growth import overtaking
 from pipeline.study.plots_diagnostics import sensitivity_table
 from pipeline.study.results import SETTING_NAMES, StudyResults
+from pipeline.train import RunResult
 
 
 def write_study(directory: Path) -> Path:
@@ -39,6 +40,8 @@ def write_study(directory: Path) -> Path:
     write_plots(light, results.folder.figures)
     found = claims(results)
     methods = results.table()
+    paths = directory.glob("*/trials/*/result.json")
+    ended = [result for path in paths if (result := RunResult.read(path.parent)) is not None]
     methods.to_csv(directory / "methods.csv", index=False)
     claims_table(found).to_csv(directory / "claims.csv", index=False)
     text = page(
@@ -62,8 +65,8 @@ def write_study(directory: Path) -> Path:
             for figure in FIGURES
             if figure.name in light
         ],
-        runs=len(results.trials) + len(results.horizon) + len(results.growth),
-        hours=_seconds(results) / 3600,
+        runs=len(ended),
+        hours=sum(result.seconds for result in ended) / 3600,
         number=number,
     )  # fmt: skip
     partial = directory / f"{REPORT}.partial"
@@ -140,8 +143,3 @@ def _q_errors(results: StudyResults) -> list[dict[str, Any]]:
 def _shown(table: pd.DataFrame) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = table.to_dict("records")
     return records
-
-
-def _seconds(results: StudyResults) -> float:
-    tables = (results.trials, results.horizon, results.growth)
-    return sum(float(table["seconds"].sum()) for table in tables if len(table))
