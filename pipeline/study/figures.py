@@ -65,7 +65,8 @@ FIGURES: tuple[StudyFigure, ...] = (
     ),
     StudyFigure(
         "4-critic", "Figure 4. Critic loss over the first 10,000 updates",
-        "DDPG NONE and BASE with the same hyperparameters. Thin: seeds; bold: their geometric "
+        "DDPG NONE and BASE with the same hyperparameters; each starts at its action model's own "
+        "sensible first output. Thin: seeds; bold: their geometric "
         "mean; losses are in squared cost scales.",
         critic_figure,
     ),
