@@ -63,9 +63,11 @@ def plan_study(plan: StudyPlan, directory: Path) -> Study:
             build_config(run, source)  # a wrong key fails here, not trial by trial
     for trial in [*_references(study), *_horizon(study), *_critics(study)]:
         build_config(trial.run, study.sources[trial.source])
-    folder.claim(plan.model_dump(mode="json"))
+    content = plan.model_dump(mode="json")
+    folder.check(content)
     for setting, preset in presets.items():
         claim(preset, "", folder.sweep(setting))
+    folder.claim(content)
     return study
 
 

@@ -81,19 +81,29 @@ class StudyFolder:
         content: dict[str, Any] = yaml.safe_load(path.read_text())
         return content
 
-    def claim(self, plan: dict[str, Any]) -> None:
-        """Makes the folder, or checks that it belongs to a study of the same name.
+    def check(self, plan: dict[str, Any]) -> None:
+        """Checks that the folder is new or belongs to the same study.
+
+        More seeds, sizes and settings extend a study; other training does not.
 
         Raises:
-            ConfigError: It holds another study, or cannot be written.
+            ConfigError: It holds another study.
         """
-        path = self.directory / PLAN
-        if path.exists() and self.plan()["name"] != plan["name"]:
+        changed = _changed(self.plan(), plan) if (self.directory / PLAN).exists() else []
+        if changed:
             raise ConfigError(
                 "out", str(self.directory),
                 "Choose another folder, or delete this one to start over.",
-                f"holds the study {self.plan()['name']}, not {plan['name']}",
+                f"holds a study that differs in {', '.join(changed)}",
             )  # fmt: skip
+
+    def claim(self, plan: dict[str, Any]) -> None:
+        """Makes the folder and writes the plan.
+
+        Raises:
+            ConfigError: It cannot be written.
+        """
+        path = self.directory / PLAN
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             path.write_text(yaml.safe_dump(plan, sort_keys=False))
@@ -111,3 +121,13 @@ class StudyFolder:
         shutil.copytree(trial, partial)
         shutil.rmtree(best, ignore_errors=True)
         os.replace(partial, best)
+
+
+def _changed(before: dict[str, Any], plan: dict[str, Any]) -> list[str]:
+    """What of a plan must stay, and has not."""
+    changed = [key for key in ("name", "test") if before[key] != plan[key]]
+    for part in ("reference", "horizon", "critic"):
+        old, new = before.get(part), plan.get(part)
+        if old and new and old["run"] != new["run"]:
+            changed.append(f"{part}.run")
+    return changed

@@ -45,8 +45,22 @@ def test_a_study_is_planned_in_its_folder(tmp_path: Path) -> None:
     )
     assert {t.probe for t in _critics(study)} == {"setting1"}
     assert yaml.safe_load((tmp_path / "plan.yaml").read_text())["name"] == "smoke"
-    with pytest.raises(ConfigError, match="holds the study smoke"):
+    with pytest.raises(ConfigError, match="differs in name"):
         plan_study(load_study("full"), tmp_path)
+
+
+def test_a_study_may_grow_but_not_change(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", tmp_path / "mine.yaml"
+    path.write_text("extends: smoke\n")
+    plan_study(load_study(str(path)), out)
+    path.write_text("extends: smoke\nhorizon: {seeds: 3, trajectories: [5, 10, 20]}\n")
+    plan_study(load_study(str(path)), out)
+    path.write_text("extends: smoke\nhorizon: {run: {iterations: 9}}\n")
+    with pytest.raises(ConfigError, match=r"differs in horizon\.run"):
+        plan_study(load_study(str(path)), out)
+    path.write_text("extends: smoke\nsweep_override: {algorithms: {ds: {iterations: 9}}}\n")
+    with pytest.raises(ConfigError, match="differs in algorithms"):
+        plan_study(load_study(str(path)), out)
 
 
 def test_growing_data_is_played_as_often_as_the_tuned_one(tmp_path: Path) -> None:
