@@ -150,12 +150,17 @@ class ClassicalProblem:
 
 
 def scenario(
-    problem: ClassicalProblem, n: int, days: int, seed: int, *, round_orders: bool = False
+    problem: ClassicalProblem,
+    n: int,
+    days: int,
+    seed: int,
+    *,
+    round_orders: bool = False,
+    max_lead_time: int | None = None,
 ) -> Scenario:
     """``n`` independent inventories of a problem over ``days`` days.
 
-    The observation is that of :func:`~envs.demand.poisson_scenario`: mean demand as the one
-    feature, mean demand over L + P days as scale and as the one basis feature.
+    The observation is that of :func:`~envs.demand.poisson_scenario`.
 
     Args:
         problem: Any, of :data:`PROBLEMS` or your own.
@@ -163,6 +168,8 @@ def scenario(
         days: T; the problem's horizon where it has one.
         seed: Of the demand. Problems with the same demand law see the same demand.
         round_orders: Place whole units only (if demand is whole).
+        max_lead_time: K; default: the problem's lead time. One policy for several problems
+            needs one K.
 
     Raises:
         ScenarioError: ``days`` is not the problem's horizon, or a number is out of its range.
@@ -183,6 +190,7 @@ def scenario(
         backlog=problem.backlog,
         review_period=problem.review_period,
         order_multiple=1.0 if round_orders and problem.whole_units else 0.0,
+        max_lead_time=max_lead_time,
     )
     if isinstance(problem.demand, Poisson):
         return layout

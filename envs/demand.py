@@ -34,8 +34,9 @@ def poisson_scenario(
 ) -> Scenario:
     """Independent Poisson demand at a constant rate (Zipkin 2008 and most textbooks).
 
-    The observation says all there is to know: its one feature is the rate, its one basis
-    feature (the constant) the scale, the mean demand over the protection period L + P.
+    The observation says all there is to know. Features: the rate, the lead time and the cost
+    ratio (:func:`_textbook_features`). The one basis feature (the constant) is the scale, the
+    mean demand over the protection period L + P.
 
     Args:
         n: Inventories.
@@ -64,21 +65,28 @@ def poisson_scenario(
     generator = torch.Generator().manual_seed(seed)
     scale = rate * (lead + period)
     day = torch.arange(days).unsqueeze(1)
+    shortage, holding = _per_inventory(shortage_cost, n), _per_inventory(holding_cost, n)
     return Scenario(
         demand=torch.poisson(rate.expand(days, n), generator=generator),
         lead_time=lead,
         review_period=period,
         review=day % period.clamp(min=1) == 0,  # validate() refuses periods below 1
-        shortage_cost=_per_inventory(shortage_cost, n),
-        holding_cost=_per_inventory(holding_cost, n),
+        shortage_cost=shortage,
+        holding_cost=holding,
         scale=scale.expand(days, n),
         basis=scale.expand(days, n).unsqueeze(-1),
-        features=rate.expand(days, n).unsqueeze(-1),
+        features=_textbook_features(rate, lead, shortage / holding).expand(days, n, -1),
         max_lead_time=int(lead.max()) if max_lead_time is None else max_lead_time,
         backlog=backlog,
         order_multiple=order_multiple,
         order_max=order_max,
     ).validate()
+
+
+def _textbook_features(rate: Tensor, lead_time: Tensor, cost_ratio: Tensor) -> Tensor:
+    """[n, 3], each about -1..1 over the textbook problems: networks learn best on such inputs."""
+    ratio = cost_ratio.clamp(min=1e-6).log()
+    return torch.stack(((rate / 5.0).log(), (lead_time - 2.5) / 1.5, ratio - 2.5), -1)
 
 
 def _per_inventory(value: Numbers, n: int) -> Tensor:

@@ -26,7 +26,10 @@ def test_the_scale_is_the_mean_demand_over_the_protection_period() -> None:
     )  # fmt: skip
     assert scenario.scale[0].tolist() == [8.0, 12.0, 28.0]
     assert torch.equal(scenario.basis[..., 0], scenario.scale)
-    assert scenario.features[..., 0].unique().tolist() == [4.0]
+    rate, lead, ratio = scenario.features[0].unbind(-1)
+    assert rate.exp().tolist() == pytest.approx([0.8] * 3)  # in units of 5 a day
+    assert (lead * 1.5 + 2.5).tolist() == pytest.approx([0.0, 1.0, 5.0], abs=1e-5)
+    assert (ratio + 2.5).exp().tolist() == pytest.approx([9.0] * 3)
     assert scenario.review[:, 0].tolist() == [True, False, True, False, True]
     assert scenario.max_lead_time == 5
 
