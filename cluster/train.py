@@ -8,8 +8,9 @@ import click
 
 from cluster.connect import open_cluster
 from cluster.preflight import Needs, check_cluster, check_host
+from envs.errors import ConfigError
 from pipeline.data import generate
-from tuning.preset import Preset, load_preset
+from tuning.preset import DataPlan, Preset, load_preset
 
 
 def train(preset_name: str, data: Path | None, out: Path, address: str | None) -> None:
@@ -28,6 +29,11 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
         ConfigError, DataError, ClusterError: Before anything long starts, where possible.
     """
     preset = load_preset(preset_name)
+    if not isinstance(preset.data, DataPlan):
+        raise ConfigError(
+            "preset", preset_name, "Run the study with `make study`, or name another preset.",
+            "is a part of the study",
+        )  # fmt: skip
     out = out.resolve()
     needs = job_needs(preset, generates=data is None)
     check_host(needs, out)
@@ -61,6 +67,7 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
 
 def job_needs(preset: Preset, *, generates: bool) -> Needs:
     """What a sweep needs at least; CPUs as its largest trial asks Ray for them."""
+    assert isinstance(preset.data, DataPlan)
     plans = preset.algorithms.values()
     cells = preset.data.inventories * preset.data.days
     return Needs(
@@ -76,6 +83,7 @@ def _generated(preset: Preset, out: Path) -> Path:
     folder = out / "data"
     if not (folder / "manifest.json").exists():
         plan = preset.data
+        assert isinstance(plan, DataPlan)
         click.echo(f"Data: {plan.inventories:,} inventories x {plan.days} days into {folder}")
         generate.make(
             plan.inventories,

@@ -12,7 +12,7 @@ The published numbers are long-run average costs per day. They come from
 * the newsvendor on demand over L + 1 days (backlog and the newsvendor itself).
 
 The study's setting 1, whose demand changes from day to day, is
-:func:`envs.demand.study_setting1`.
+:func:`envs.study.study_setting1`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Small synthetic problems: textbook Poisson demand and setting 1 of the study.
+"""Textbook Poisson demand.
 
-They need no files, so tests, the registered gymnasium environment and the classical
+It needs no files, so tests, the registered gymnasium environment and the classical
 problems of the literature start here. Retail-like data sets are made by
-``python -m pipeline data make``.
+``python -m pipeline data make``; the synthetic study's settings are in :mod:`envs.study`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,6 @@ from envs.state import Scenario
 
 Numbers = float | Tensor
 """One number for all inventories, or [n]."""
-
-SETTING1_LOW = (
-    11, 9, 12, 16, 9, 9, 16, 13, 8, 12, 8, 8, 10, 2, 3, 7,
-    5, 11, 6, 4, 15, 9, 10, 4, 7, 10, 5, 11, 7, 8, 7,
-)  # fmt: skip
-"""Least demand of each of the 31 days of setting 1, units."""
-SETTING1_SPREAD = 4
-"""Demand lies 0..4 units above the least, each with probability 1/5."""
 
 
 def poisson_scenario(
@@ -87,50 +79,6 @@ def poisson_scenario(
         max_lead_time=int(lead.max()) if max_lead_time is None else max_lead_time,
         backlog=backlog,
         order_multiple=order_multiple,
-        order_max=order_max,
-    ).validate()
-
-
-def study_setting1(n: int, seed: int) -> Scenario:
-    """``n`` trajectories of setting 1 (INDEP): demand is low_t plus an integer from U{0..4}.
-
-    The best policy's expected cost is 0.8543 per counted day.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    days = len(SETTING1_LOW)
-    extra = torch.randint(0, SETTING1_SPREAD + 1, (days, n), generator=generator)
-    return study_scenario(torch.tensor(SETTING1_LOW).unsqueeze(1) + extra.float())
-
-
-def study_scenario(demand: Tensor, feature: Tensor | None = None) -> Scenario:
-    """The problem of settings 1 to 3 of the study around given demand.
-
-    Backlog, b = 0.9, h = 0.1, L = 1, P = 2, 31 days: two warm-up days without orders (start
-    empty, so their demand is owed), orders of 0..100 units on days 2, 4, ..., 28, cost
-    counted from day 3. One scale is a third of the largest order, so that the default range
-    of an order or a level, 0..3 scales, is the study's 0..100 units.
-
-    Args:
-        demand: [31, N] units; its dtype is the scenario's.
-        feature: [31, N] what the policy sees of the day; default: day // 2.
-    """
-    days, n = demand.shape
-    day = torch.arange(days).unsqueeze(1).expand(days, n)
-    order_max = 100.0
-    scale = torch.full_like(demand, order_max / 3.0)
-    return Scenario(
-        demand=demand,
-        lead_time=torch.full((n,), 1),
-        review_period=torch.full((n,), 2),
-        review=(day % 2 == 0) & (day >= 2) & (day <= days - 3),
-        shortage_cost=demand.new_full((n,), 0.9),
-        holding_cost=demand.new_full((n,), 0.1),
-        scale=scale,
-        basis=scale.unsqueeze(-1),
-        features=(day // 2 if feature is None else feature).to(demand.dtype).unsqueeze(-1),
-        counted=day >= 3,
-        max_lead_time=1,
-        backlog=True,
         order_max=order_max,
     ).validate()
 

@@ -89,8 +89,8 @@ def train_run(
     return training.result
 
 
-def evaluate_run(run: Path, data: Path, split: Split, out: Path) -> pd.DataFrame:
-    """Plays a run's model on a split of a data set and writes its per-inventory rows.
+def evaluate_run(run: Path, data: Path, split: Split, out: Path | None) -> pd.DataFrame:
+    """Plays a run's model on a split of a data set; its per-inventory rows go to ``out``, if given.
 
     Raises:
         DataError: There is no model, or the data set is wrong or of another layout.
@@ -109,12 +109,13 @@ def evaluate_run(run: Path, data: Path, split: Split, out: Path) -> pd.DataFrame
         evaluate_dataset(source, split, play_policy(model.policy.decide)), ignore_index=True
     )
     rows["split"] = split
-    write_parquet(rows, out)
+    if out is not None:
+        write_parquet(rows, out)
     summary = summarize(rows)
     click.echo(
         f"{len(rows):,} inventories, {split}: cost {summary['cost']:.4g} per inventory and day, "
         f"stockout rate {summary['stockout_rate_pct']:.2f} %, turnover time "
-        f"{summary['turnover_days']:.2f} days. Rows: {out}"
+        f"{summary['turnover_days']:.2f} days." + (f" Rows: {out}" if out else "")
     )
     return rows
 

@@ -45,6 +45,9 @@ class ScenarioSource(Protocol):
     def evaluation_start(self, scenario: Scenario) -> InventoryState:
         """Stock on the first morning when a policy is evaluated."""
 
+    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
+        """Draws the stock that a training fragment starts with."""
+
 
 class DatasetSource:
     """Scenarios from a data-set folder (see ``docs/data-formats.md``).
@@ -130,6 +133,10 @@ class DatasetSource:
         """See the function of that name."""
         return evaluation_start(scenario)
 
+    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
+        """See the function of that name."""
+        return training_start(scenario, generator)
+
     def open(self, split: Split, tile: int) -> tuple[RawTile, Scenario]:
         """A tile as it lies on disk (ids, static columns) and as a scenario; not kept."""
         raw = self.panel.read(self._tiles[split][tile])
@@ -180,7 +187,7 @@ class DatasetSource:
 class GivenScenarios:
     """Scenarios that are held in memory: textbook problems, the study's trajectories.
 
-    Every evaluation starts empty.
+    Evaluation and training start empty.
     """
 
     scenarios: Mapping[Split, Sequence[Scenario]]
@@ -203,9 +210,13 @@ class GivenScenarios:
         """No stock, nothing on its way."""
         return empty_start(scenario)
 
+    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
+        """The same: nothing is drawn."""
+        return empty_start(scenario)
 
-def empty_start(scenario: Scenario, generator: torch.Generator | None = None) -> InventoryState:
-    """No stock, nothing on its way (also as a training start: nothing is drawn)."""
+
+def empty_start(scenario: Scenario) -> InventoryState:
+    """No stock, nothing on its way."""
     return InventoryState.empty(
         scenario.num_inventories, scenario.max_lead_time, like=scenario.demand
     )

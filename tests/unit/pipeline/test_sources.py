@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from envs.demand import study_setting1
 from envs.errors import DataError
 from envs.rollout import Decision
+from envs.study import study_setting1
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
 from pipeline.data.terms import SupplyTerms
