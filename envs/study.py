@@ -10,8 +10,9 @@ day that an order governs.
     setting3  AR(1)  the same process, 5 trajectories
     setting4  IID    N(100, sigma) on odd days, sigma ~ U(5, 20) per SKU; feature: sigma
 
-A feature is divided by a round number (:data:`FEATURE_UNIT`), so that networks see inputs of
-about one.
+Networks see a feature centred and in a unit of its own (:func:`feature_input`): on day // 2 as it
+is (0..15), or divided by 15, a network of this size does not learn levels that change from day to
+day.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from envs.state import Scenario
 
 SettingName = Literal["setting1", "setting2", "setting3", "setting4"]
 SETTINGS: tuple[SettingName, ...] = get_args(SettingName)
-FEATURE_UNIT: dict[SettingName, float] = {
-    "setting1": 15.0,
-    "setting2": 10.0,
-    "setting3": 10.0,
-    "setting4": 20.0,
+FEATURE_RANGE: dict[SettingName, tuple[float, float]] = {
+    "setting1": (8.0, 2.0),
+    "setting2": (7.5, 5.0),
+    "setting3": (7.5, 5.0),
+    "setting4": (12.5, 2.5),
 }
-"""What a setting's feature is divided by: pairs of days, units, units, units."""
+"""Centre and unit of a setting's feature: pairs of days, units, units, units."""
 STUDY_DAYS = 31
 """Days of a trajectory of settings 1 to 3, of which 28 are counted."""
 UNCOUNTED_DAYS = 3
@@ -126,6 +127,18 @@ def setting4_demand(
     return demand.clamp(min=0.0) * odd, sigma.expand(days, n)
 
 
+def feature_input(name: SettingName, feature: Tensor) -> Tensor:
+    """What networks see of a setting's feature: centred, a few units wide."""
+    centre, unit = FEATURE_RANGE[name]
+    return (feature - centre) / unit
+
+
+def feature_of(name: SettingName, seen: Tensor) -> Tensor:
+    """Inverse of :func:`feature_input`."""
+    centre, unit = FEATURE_RANGE[name]
+    return seen * unit + centre
+
+
 def study_setting(
     name: SettingName, n: int, seed: int, counted_days: int = STUDY_DAYS - UNCOUNTED_DAYS
 ) -> Scenario:
@@ -159,12 +172,12 @@ def given_setting(name: SettingName, demand: Tensor, feature: Tensor) -> Scenari
     Args:
         name: Decides the unit of the feature and the largest order.
         demand: [T, N] units.
-        feature: [T, N] in its own unit (not yet divided by :data:`FEATURE_UNIT`).
+        feature: [T, N] in its own unit (see :func:`feature_input`).
     """
     # Setting 4 owes some 100 units before the first order, and asks for 100 more every 2 days:
     # the 100 units of the other settings would never catch up.
     order_max = 300.0 if name == "setting4" else 100.0
-    return study_scenario(demand, feature / FEATURE_UNIT[name], order_max=order_max)
+    return study_scenario(demand, feature_input(name, feature), order_max=order_max)
 
 
 def study_scenario(
@@ -177,7 +190,7 @@ def study_scenario(
 
     Args:
         demand: [T, N] units, T odd (31 in settings 1 to 3); its dtype is the scenario's.
-        feature: [T, N] what the policy sees of the day; default: setting 1's, day // 2 / 15.
+        feature: [T, N] what the policy sees of the day; default: setting 1's.
         order_max: Largest order, units.
 
     Raises:
@@ -186,7 +199,7 @@ def study_scenario(
     days, n = demand.shape
     day = torch.arange(days).unsqueeze(1).expand(days, n)
     if feature is None:
-        feature = (day // 2).to(demand.dtype) / FEATURE_UNIT["setting1"]
+        feature = feature_input("setting1", (day // 2).to(demand.dtype))
     scale = torch.full_like(demand, order_max / 3.0)
     return Scenario(
         demand=demand,

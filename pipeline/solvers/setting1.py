@@ -23,7 +23,7 @@ from torch import Tensor
 
 from envs.rollout import Decision
 from envs.state import Observation
-from envs.study import FEATURE_UNIT, SETTING1_LOW, SETTING1_SPREAD, study_scenario
+from envs.study import SETTING1_LOW, SETTING1_SPREAD, feature_of, study_scenario
 from pipeline.baselines import order_up_to
 from pipeline.solvers.solution import Solution
 
@@ -48,7 +48,7 @@ class LevelPerReview:
 
     def __call__(self, observation: Observation) -> Decision:
         """A :data:`~envs.rollout.Policy`."""
-        review = (observation.features[:, 0] * FEATURE_UNIT["setting1"]).round().long()
+        review = feature_of("setting1", observation.features[:, 0]).round().long()
         return order_up_to(self.levels.to(observation.scale.dtype)[review], observation)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
-from envs.study import FEATURE_UNIT, SETTING4_COST, SETTING4_MEAN, SETTING4_QUANTILE
+from envs.study import SETTING4_COST, SETTING4_MEAN, SETTING4_QUANTILE, feature_of
 from pipeline.baselines import order_up_to
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.model_store import POLICY, load_model
@@ -27,7 +27,7 @@ from pipeline.study.trajectories import unseen_scenario
 
 def newsvendor_levels(observation: Observation) -> Decision:
     """Setting 4's best policy: order up to 100 + 1.282 sigma."""
-    sigma = observation.features[:, 0] * FEATURE_UNIT["setting4"]
+    sigma = feature_of("setting4", observation.features[:, 0])
     return order_up_to(SETTING4_MEAN + SETTING4_QUANTILE * sigma, observation)
 
 
@@ -87,7 +87,7 @@ class References:
         names = {"setting1": "dynamic programming", "setting4": "100 + 1.282 sigma"}
         expected = {"setting1": solve_setting1().cost}
         if "setting4" in self._sets:
-            sigma = self._sets["setting4"].scenario.features.mean() * FEATURE_UNIT["setting4"]
+            sigma = feature_of("setting4", self._sets["setting4"].scenario.features.mean())
             expected["setting4"] = SETTING4_COST * float(sigma)
         return pd.DataFrame(
             [

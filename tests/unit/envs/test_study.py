@@ -10,13 +10,13 @@ from envs.objective import governed_days, horizon_metrics
 from envs.rollout import Decision, rollout
 from envs.state import Observation
 from envs.study import (
-    FEATURE_UNIT,
     SETTING1_LOW,
     SETTING4_COST,
     SETTING4_QUANTILE,
     SETTINGS,
     SettingName,
     ar1_demand,
+    feature_of,
     setting4_demand,
     study_scenario,
     study_setting,
@@ -32,7 +32,8 @@ def test_setting_1_is_the_studys() -> None:
     shares = torch.stack([(extra == k).float().mean(1) for k in range(5)])
     torch.testing.assert_close(shares, torch.full_like(shares, 0.2), rtol=0, atol=0.03)
     assert scenario.review[:, 0].nonzero().flatten().tolist() == list(range(2, 29, 2))
-    assert scenario.features[:, 0, 0].tolist() == pytest.approx([(t // 2) / 15 for t in range(31)])
+    feature = feature_of("setting1", scenario.features[:, 0, 0])
+    assert feature.tolist() == [t // 2 for t in range(31)]
     assert scenario.backlog
     assert (scenario.order_max, scenario.max_lead_time) == (100.0, 1)
     assert torch.equal(scenario.lead_time, torch.ones(4000, dtype=torch.long))
@@ -82,7 +83,7 @@ def test_the_best_level_of_setting_4_costs_its_newsvendor_cost() -> None:
     scenario = study_setting("setting4", 20_000, seed=4)
 
     def policy(seen: Observation) -> Decision:
-        sigma = seen.features[:, 0] * FEATURE_UNIT["setting4"]
+        sigma = feature_of("setting4", seen.features[:, 0])
         return Decision(100 + SETTING4_QUANTILE * sigma - seen.stock.sum(-1))
 
     played = rollout(scenario, policy)
@@ -90,19 +91,20 @@ def test_the_best_level_of_setting_4_costs_its_newsvendor_cost() -> None:
         played.outcome, scenario.demand, scenario.shortage_cost, scenario.holding_cost,
         scenario.counted,
     ).cost  # fmt: skip
-    in_sigmas = cost / (scenario.features[0, :, 0] * FEATURE_UNIT["setting4"])
+    in_sigmas = cost / feature_of("setting4", scenario.features[0, :, 0])
     error = float(in_sigmas.std()) / 20_000**0.5
     assert error < 5e-4
     assert float(in_sigmas.mean()) == pytest.approx(SETTING4_COST, abs=4 * error)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_is_seeded_and_its_inputs_are_about_one(name: SettingName) -> None:
+def test_every_setting_is_seeded_and_its_inputs_are_centred(name: SettingName) -> None:
     scenario = study_setting(name, 500, seed=1)
     assert scenario.demand.shape == (31, 500)
     assert torch.equal(scenario.demand, study_setting(name, 500, seed=1).demand)
     assert not torch.equal(scenario.demand, study_setting(name, 500, seed=2).demand)
-    assert 0.2 < float(scenario.features.mean()) < 1.5
+    assert abs(float(scenario.features.mean())) < 0.5
+    assert 0.5 < float(scenario.features.std()) < 3.0
     assert torch.equal(
         governed_days(scenario.review, scenario.lead_time, scenario.review_period)[1],
         scenario.counted,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from envs.errors import ConfigError, DataError
-from envs.study import FEATURE_UNIT, SETTING1_LOW, SettingName
+from envs.study import SETTING1_LOW, SettingName, feature_of
 from pipeline.study.trajectories import (
     StudyData,
     published,
@@ -38,7 +38,7 @@ def test_the_published_trajectories_are_shipped(
     torch.testing.assert_close(scenario.demand, demand)
     # Before day 0 nothing is known, and nobody orders: the feature is derived from day 1 on.
     torch.testing.assert_close(
-        scenario.features[1:, :, 0] * FEATURE_UNIT[setting], feature[1:], rtol=1e-5, atol=1e-5
+        feature_of(setting, scenario.features[1:, :, 0]), feature[1:], rtol=1e-5, atol=1e-5
     )
 
 
