@@ -30,7 +30,7 @@ READY := $(if $(MANAGED),$(VENV)/.installed)
 READY_DEV := $(if $(MANAGED),$(VENV)/.installed-dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dev-venv data train-cluster study test test-slow bench ui lint format typecheck clean
+.PHONY: help venv dev-venv data train-cluster study test test-slow bench bench-classical ui lint format typecheck clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,9 @@ test-slow: $(READY_DEV) ## Only the slow tests: learning, faults, several nodes
 
 bench: $(READY_DEV) ## Throughput of the simulator and the training steps
 	$(PY) -m pipeline bench $(ARGS)
+
+bench-classical: $(READY) ## Learners on problems whose best cost is known (hours of CPU: SEEDS=5)
+	$(PY) -m pipeline bench classical --seeds $(or $(SEEDS),5) $(ARGS)
 
 ui: $(READY) ## Start MLflow and TensorBoard on the finished and running sweeps
 	$(PY) -m cluster ui

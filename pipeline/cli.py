@@ -134,12 +134,30 @@ def report_study(directory: Path) -> None:
     click.echo(f"Report: {write_study(directory)}")
 
 
-@commands.command()
-def bench() -> None:
+@commands.group(invoke_without_command=True)
+@click.pass_context
+def bench(context: click.Context) -> None:
     """Rates and memory of rollouts through RLlib, beside RLlib's own runner."""
-    from pipeline.bench import run_benchmarks
+    if context.invoked_subcommand is None:
+        from pipeline.bench import run_benchmarks
 
-    run_benchmarks()
+        run_benchmarks()
+
+
+@bench.command()
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--periods", type=click.IntRange(1000), default=2_000_000, show_default=True,
+    help="Inventory-days that a policy is scored on, per problem.",
+)  # fmt: skip
+@click.option("--only", default="", help="Rows whose name contains this, e.g. setting1-ppo.")
+@click.option("--out", type=FOLDER, default=Path("runs/bench/classical"), show_default=True)
+def classical(seeds: int, periods: int, only: str, out: Path) -> None:
+    """Train on classical problems and compare with their known best costs; resumes."""
+    from pipeline.learning.bench import bench_classical, markdown
+    from pipeline.learning.cases import select_cases
+
+    click.echo(markdown(bench_classical(select_cases(only), seeds, periods, out)))
 
 
 def main() -> None:

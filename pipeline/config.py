@@ -44,8 +44,8 @@ class RunConfig(BaseModel):
     checkpoint_every: int = Field(default=50, ge=1)
     """Iterations between two checkpoints; a run that was cut resumes from the last."""
     training: dict[str, Any] = Field(default_factory=dict)
-    """Keyword arguments of the algorithm's ``training()``; ``lr_final`` (and
-    ``critic_lr_final``) make the rate fall linearly over the run."""
+    """Keyword arguments of the algorithm's ``training()``; rates fall
+    linearly over the run, to ``lr_final`` (and ``critic_lr_final``)."""
     num_env_runners: int = Field(default=0, ge=0)
     """Remote Ray workers that the training inventories are sharded over; 0 plays them in
     the trial's own process (best for small data)."""

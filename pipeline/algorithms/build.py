@@ -18,6 +18,10 @@ CONFIGS: dict[AlgorithmName, Any] = {
     AlgorithmName.DS: DSConfig,
 }
 
+FINAL_RATE = 0.03
+"""Learning rates fall to this share of their start over a run, unless ``lr_final`` says where
+to. At a constant rate the policies go on moving by more than what separates the methods."""
+
 
 def training_keys(config_class: type) -> set[str]:
     """Names that ``training()`` of a config class takes, RLlib's own included."""
@@ -71,9 +75,10 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
         _check_type(key, run.training[key], getattr(config, key.removesuffix("_final")))
     training = dict(run.training)
     for rate in ("lr", "critic_lr"):
+        first = training.get(rate, getattr(config, rate, None))
         final = training.pop(f"{rate}_final", None)
-        if final is not None:
-            first = training.get(rate, getattr(config, rate))
+        if isinstance(first, (int, float)):
+            final = first * FINAL_RATE if final is None else final
             training[rate] = [[0, first], [run.iterations, final]]
     try:
         config.inventories(source=source, action_model=run.action_model, **inventories)

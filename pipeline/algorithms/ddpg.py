@@ -38,10 +38,10 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         super().__init__(algo_class=algo_class or DDPG)
         self._set_shard_defaults("replayed")
         self.gamma = 0.7
-        self.lr = 6e-4
-        self.critic_lr: Any = 2e-3
-        self.tau = 5e-3
-        self.train_batch_size_per_learner = 1024
+        self.lr = 4e-3
+        self.critic_lr: Any = 8e-3
+        self.tau = 2e-2
+        self.train_batch_size_per_learner = 256
         self.replay_capacity = 200_000
         self.updates_per_iteration = 64
         self.exploration_noise = 0.1

@@ -27,7 +27,7 @@ class DSConfig(ShardSettings, AlgorithmConfig):
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
         super().__init__(algo_class=algo_class or DS)
         self._set_shard_defaults("windows")
-        self.lr = 3e-3
+        self.lr = 1e-2
         self.train_batch_size_per_learner = 256
         self.updates_per_iteration = 10
         self.grad_clip = 5.0

@@ -32,7 +32,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
         super().__init__(algo_class=algo_class or PPO)
         self._set_shard_defaults("advantages")
         self.gamma = 0.7
-        self.lr = 1e-3
+        self.lr = 3e-3
         self.lambda_ = 0.9
         self.clip_param = 0.2
         self.entropy_coeff = 0.0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 
 from envs.classical import ClassicalProblem, scenario
 from envs.state import PER_DAY, PER_INVENTORY, InventoryState, ObservationLayout, Scenario
 from pipeline.seeding import derive_seed
-from pipeline.sources import Split, evaluation_start
+from pipeline.sources import Split, evaluation_start, training_start
 
 TRAINING_TILES = 16
 TRAINING_ROWS, TRAINING_DAYS = 512, 240
@@ -54,6 +55,10 @@ class ClassicalSource:
         """As in every evaluation."""
         return evaluation_start(scenario)
 
+    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
+        """Random stock: see the function of that name."""
+        return training_start(scenario, generator)
+
 
 @lru_cache(maxsize=2 * TRAINING_TILES)
 def _draw(source: ClassicalSource, split: Split, tile: int) -> Scenario:
@@ -80,7 +85,7 @@ def _draw(source: ClassicalSource, split: Split, tile: int) -> Scenario:
 
 def side_by_side(parts: list[Scenario]) -> Scenario:
     """Scenarios over the same days as one; all else but the inventories must agree."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for name in (*PER_DAY, *PER_INVENTORY):
         values = [getattr(part, name) for part in parts]
         if values[0] is not None:
