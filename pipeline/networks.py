@@ -26,13 +26,15 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
+def stock_columns(observation: Observation) -> Tensor:
+    """[K+2, N]: stock and inventory position, in scales."""
+    stock = observation.stock.t() / observation.scale
+    return torch.cat((stock, stock.sum(0, keepdim=True))).clamp(-STOCK_CLIP, STOCK_CLIP)
+
+
 def network_inputs(observation: Observation) -> Tensor:
     """[N, K+2+F]: stock and inventory position in scales, then the exogenous features."""
-    stock = observation.stock / observation.scale.unsqueeze(-1)
-    position = stock.sum(-1, keepdim=True)
-    return torch.cat(
-        (torch.cat((stock, position), -1).clamp(-STOCK_CLIP, STOCK_CLIP), observation.features), -1
-    )
+    return torch.cat((stock_columns(observation).t(), observation.features), -1)
 
 
 def input_size(layout: ObservationLayout) -> int:
@@ -72,16 +74,36 @@ class PolicyNetwork(nn.Module):
 
     def logits(self, observation: Observation) -> Tensor:
         """[N, A] the action before it is squashed into its range."""
-        logits: Tensor = self.net(network_inputs(observation))
-        return logits
+        return self._logits_AN(observation).t().contiguous()
+
+    def _logits_AN(self, observation: Observation) -> Tensor:
+        """What ``self.net`` makes of :func:`network_inputs`, without putting these together.
+
+        The first layer takes features and stock in turn, stock lies in columns, and the
+        head's few outputs come out as columns: each is several times faster than the same
+        numbers in rows.
+        """
+        first, *rest = self.net
+        assert isinstance(first, nn.Linear)
+        stock_SN = stock_columns(observation)
+        of_stock, of_features = first.weight.split((stock_SN.shape[0], self.layout.features), 1)
+        hidden = torch.addmm(first.bias, observation.features, of_features.t())
+        hidden = hidden.addmm_(stock_SN.t(), of_stock.t())
+        for layer in rest[:-1]:
+            hidden = hidden.relu_() if isinstance(layer, nn.ReLU) else layer(hidden)
+        if not rest:
+            return hidden.t()
+        head = rest[-1]
+        assert isinstance(head, nn.Linear)
+        return torch.addmm(head.bias.unsqueeze(1), head.weight, hidden.t())
 
     def action(self, observation: Observation) -> Tensor:
         """[N, A] in (0, 1): the level or the coefficients, as a share of their range."""
-        return torch.sigmoid(self.logits(observation))
+        return torch.sigmoid(self._logits_AN(observation)).t().contiguous()
 
     def decide(self, observation: Observation) -> Decision:
         """Deterministic order and the action behind it (a :data:`~envs.rollout.Policy`)."""
-        action = self.action(observation)
+        action = torch.sigmoid(self._logits_AN(observation)).t()
         return Decision(self.action_model(action, observation), {"action": action})
 
     def forward(self, flat: Tensor) -> Tensor:
