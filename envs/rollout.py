@@ -24,7 +24,6 @@ from envs.dynamics import (
     admissible_order,
     advance,
     arrival_shares,
-    step,
     unmet_demand,
 )
 from envs.objective import HorizonMetrics, HorizonSums
@@ -271,7 +270,7 @@ def _rollout_with_gradients(
     scenario: Scenario, ask: _Questions, state: InventoryState, record: bool
 ) -> Trajectory:
     nothing = torch.zeros_like(scenario.demand[0])
-    orders, outcomes, stocks = [], [], []
+    orders, served, stocks = [], [], []
     columns: list[dict[str, Tensor]] = []
     for day, demand in enumerate(scenario.demand.unbind(0)):
         if record:
@@ -279,12 +278,14 @@ def _rollout_with_gradients(
         order, kept = ask.answer(day, state)
         if record:
             columns.append(kept)
-        state, outcome = step(state, order, demand, ask.arrival(day), backlog=scenario.backlog)
+        state, happened = advance(state, order, demand, ask.arrival(day), backlog=scenario.backlog)
         orders.append(nothing if order is None else order)
-        outcomes.append(outcome)
+        served.append(happened)
+    whole = Served(*(torch.stack(part) for part in zip(*served, strict=True)))
+    unmet = unmet_demand(whole, scenario.demand, backlog=scenario.backlog)
     return Trajectory(
         order=torch.stack(orders),
-        outcome=DayOutcome(*(torch.stack(part) for part in zip(*outcomes, strict=True))),
+        outcome=DayOutcome(whole.sales, unmet, whole.end),
         final=state,
         stock=torch.stack(stocks) if record else None,
         columns=_stack_columns(columns) if record else {},

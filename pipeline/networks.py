@@ -28,8 +28,9 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
 
 def stock_columns(observation: Observation) -> Tensor:
     """[K+2, N]: stock and inventory position, in scales."""
-    stock = observation.stock.t() / observation.scale
-    return torch.cat((stock, stock.sum(0, keepdim=True))).clamp(-STOCK_CLIP, STOCK_CLIP)
+    columns = observation.stock.t() / observation.scale
+    columns = torch.cat((columns, columns.sum(0, keepdim=True)))
+    return columns.clamp(-STOCK_CLIP, STOCK_CLIP)
 
 
 def network_inputs(observation: Observation) -> Tensor:
@@ -83,19 +84,17 @@ class PolicyNetwork(nn.Module):
         head's few outputs come out as columns: each is several times faster than the same
         numbers in rows.
         """
-        first, *rest = self.net
-        assert isinstance(first, nn.Linear)
         stock_SN = stock_columns(observation)
-        of_stock, of_features = first.weight.split((stock_SN.shape[0], self.layout.features), 1)
-        hidden = torch.addmm(first.bias, observation.features, of_features.t())
-        hidden = hidden.addmm_(stock_SN.t(), of_stock.t())
-        for layer in rest[:-1]:
-            hidden = hidden.relu_() if isinstance(layer, nn.ReLU) else layer(hidden)
-        if not rest:
+        weight, bias, *others = self.net.parameters()  # of each layer in turn
+        of_stock, of_features = weight.split((stock_SN.shape[0], self.layout.features), 1)
+        hidden = torch.addmm(bias, observation.features, of_features.t())
+        hidden.addmm_(stock_SN.t(), of_stock.t())
+        if not others:
             return hidden.t()
-        head = rest[-1]
-        assert isinstance(head, nn.Linear)
-        return torch.addmm(head.bias.unsqueeze(1), head.weight, hidden.t())
+        *middle, head, head_bias = others
+        for weight, bias in zip(middle[::2], middle[1::2], strict=True):
+            hidden = torch.addmm(bias, hidden.relu_(), weight.t())
+        return torch.addmm(head_bias.unsqueeze(1), head, hidden.relu_().t())
 
     def action(self, observation: Observation) -> Tensor:
         """[N, A] in (0, 1): the level or the coefficients, as a share of their range."""
