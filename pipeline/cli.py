@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.bench.cli import bench
 from pipeline.data.cli import data
 from pipeline.terminal import run_commands
 
@@ -23,6 +24,7 @@ def commands() -> None:
 
 
 commands.add_command(data)
+commands.add_command(bench)
 
 
 @commands.command()
@@ -83,14 +85,6 @@ def report(sweep: Path) -> None:
     from pipeline.report import write_report
 
     click.echo(f"Report: {write_report(sweep)}")
-
-
-@commands.command()
-def bench() -> None:
-    """Rates and memory of rollouts through RLlib, beside RLlib's own runner."""
-    from pipeline.bench import run_benchmarks
-
-    run_benchmarks()
 
 
 def main() -> None:

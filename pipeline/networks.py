@@ -85,16 +85,16 @@ class PolicyNetwork(nn.Module):
         numbers in rows.
         """
         stock_SN = stock_columns(observation)
-        weight, bias, *others = self.net.parameters()  # of each layer in turn
-        of_stock, of_features = weight.split((stock_SN.shape[0], self.layout.features), 1)
-        hidden = torch.addmm(bias, observation.features, of_features.t())
+        first, *others = [layer for layer in self.net if isinstance(layer, nn.Linear)]
+        of_stock, of_features = first.weight.split((stock_SN.shape[0], self.layout.features), 1)
+        hidden = torch.addmm(first.bias, observation.features, of_features.t())
         hidden.addmm_(stock_SN.t(), of_stock.t())
         if not others:
             return hidden.t()
-        *middle, head, head_bias = others
-        for weight, bias in zip(middle[::2], middle[1::2], strict=True):
-            hidden = torch.addmm(bias, hidden.relu_(), weight.t())
-        return torch.addmm(head_bias.unsqueeze(1), head, hidden.relu_().t())
+        for layer in others[:-1]:
+            hidden = torch.addmm(layer.bias, hidden.relu_(), layer.weight.t())
+        head = others[-1]
+        return torch.addmm(head.bias.unsqueeze(1), head.weight, hidden.relu_().t())
 
     def action(self, observation: Observation) -> Tensor:
         """[N, A] in (0, 1): the level or the coefficients, as a share of their range."""
