@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from multiprocessing import get_context
 from pathlib import Path
@@ -80,15 +81,12 @@ def runners(limits: Limits, rounds: int = 3) -> list[Row]:
     """
     rows = []
     for raylets, counts in ((1, (1, 2, 4)), (2, (2,))):
-        stop = _start_raylets(raylets)
-        try:
+        with _raylets(raylets):
             for count in counts:
                 what = f"runners: {count}, raylets: {raylets}"
                 times = _play_remote(count, min(rounds, 3))
                 unit = "inventory-days per second of the clock"
                 rows.append(as_row("runners", what, Work(int), times, limits, unit=unit))
-        finally:
-            stop()
     return rows
 
 
@@ -117,26 +115,27 @@ def _play_remote(count: int, rounds: int) -> list[tuple[int, float]]:
     return times
 
 
-def _start_raylets(count: int) -> Callable[[], None]:
-    """Starts a Ray of one or two raylets on this machine; returns what stops it."""
+@contextmanager
+def _raylets(count: int) -> Iterator[None]:
+    """A Ray of one or two raylets on this machine."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    cluster = None
     if count == 1:
         ray.init(address="local", num_cpus=2, include_dashboard=False, **quiet)
-        return ray.shutdown
-    from ray.cluster_utils import Cluster
+    else:
+        from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    for _ in range(count - 1):
-        cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address, **quiet)
-
-    def stop() -> None:
+        head = {"num_cpus": 1, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(count - 1):
+            cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, **quiet)
+    try:
+        yield
+    finally:
         ray.shutdown()
-        cluster.shutdown()
-
-    return stop
+        if cluster is not None:
+            cluster.shutdown()
 
 
 def sizes(n: int = 8_192, days: int = 400) -> Records:
