@@ -245,9 +245,11 @@ def _play_block(
     days = demand.shape[0]
     orders = memory.order[:days]
     # Orders that no stock can change may be placed for the whole block at once.
-    placed_ahead = ask.fill_in_given(first, orders) and kept is None and ask.shared_lead is not None
+    placed_ahead = (
+        ask.fill_in_given(first, orders) and kept is None and ask.arrival.shared is not None
+    )
     if placed_ahead:
-        memory.calendar.place_ahead(orders, ask.shared_lead or 0)
+        memory.calendar.place_ahead(orders, ask.arrival.shared or 0)
     for day, (needed, (order, into)) in enumerate(
         zip(demand.unbind(0), memory.days, strict=False), start=first
     ):
@@ -292,6 +294,35 @@ def _rollout_with_gradients(
     )
 
 
+class Arrivals:
+    """Lead times of a scenario's orders, as :func:`~envs.dynamics.place_order` takes them."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self.shared: int | None = None
+        """The one lead time of all orders: the fast path, an order touches one column."""
+        self._shares: Tensor | None = None
+        if scenario.order_lead_time is None and scenario.fill is None:
+            lead = scenario.lead_time
+            first = int(lead[0])
+            if bool((lead == first).all()):
+                self.shared = first
+            else:
+                shares = arrival_shares(lead, scenario.max_lead_time)
+                self._shares = shares.to(scenario.demand.dtype)
+
+    def __call__(self, day: int) -> int | Tensor:
+        """Of the orders placed on ``day``."""
+        if self.shared is not None:
+            return self.shared
+        if self._shares is not None:
+            return self._shares
+        given = self._scenario
+        lead = given.lead_time if given.order_lead_time is None else given.order_lead_time[day]
+        fill = None if given.fill is None else given.fill[day]
+        return arrival_shares(lead, given.max_lead_time, fill).to(given.demand.dtype)
+
+
 class _Questions:
     """Who is asked on which day, what the answer is, and when the order arrives."""
 
@@ -305,26 +336,7 @@ class _Questions:
         if not all(self._everyone) and not isinstance(policy, Tensor):
             rows = scenario.review.nonzero()[:, 1]
             self._due = list(rows.split(scenario.review.sum(1).tolist()))
-        # One shared lead time is the fast path: an order touches one column.
-        self.shared_lead: int | None = None
-        self._lead: int | Tensor | None = None
-        if scenario.order_lead_time is None and scenario.fill is None:
-            lead = scenario.lead_time
-            first = int(lead[0])
-            if bool((lead == first).all()):
-                self.shared_lead = self._lead = first
-            else:
-                shares = arrival_shares(lead, scenario.max_lead_time)
-                self._lead = shares.to(scenario.demand.dtype)
-
-    def arrival(self, day: int) -> int | Tensor:
-        """Lead time of that day's orders, as :func:`~envs.dynamics.place_order` takes it."""
-        if self._lead is not None:
-            return self._lead
-        given = self._scenario
-        lead = given.lead_time if given.order_lead_time is None else given.order_lead_time[day]
-        fill = None if given.fill is None else given.fill[day]
-        return arrival_shares(lead, given.max_lead_time, fill).to(given.demand.dtype)
+        self.arrival = Arrivals(scenario)
 
     def fill_in_given(self, first: int, out: Tensor) -> bool:
         """Writes the orders of a block of days, [days, N]; False if none were given in advance."""
