@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 SECTIONS = (
-    "dynamics", "rollouts", "training", "through_rllib", "inventories", "shapes", "runners",
-    "sizes", "memory",
+    "products", "dynamics", "rollouts", "training", "through_rllib", "inventories", "shapes",
+    "runners", "sizes", "memory",
 )  # fmt: skip
 
 

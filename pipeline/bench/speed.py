@@ -12,9 +12,11 @@ import torch
 
 from pipeline.bench import history, scaling, sections
 from pipeline.bench.limits import load, measure_limits
+from pipeline.bench.products import products
 from pipeline.bench.timing import Row, table
 
 RATES: dict[str, Callable[..., list[Row]]] = {
+    "products": products,
     "dynamics": sections.dynamics,
     "rollouts": sections.rollouts,
     "training": sections.training,
