@@ -7,8 +7,10 @@
 4. The end-of-day inventory is recorded.
 5. The pipeline moves one day: the next state's on-hand holds what is due then.
 
-Everything is a pure function of tensors, batched over inventories and
-differentiable (almost everywhere) in the order and in the state.
+Everything is batched over inventories. Without ``into`` it is a pure function of tensors,
+differentiable (almost everywhere) in the order and in the state; with it the same
+arithmetic writes into tensors that exist already (see :class:`StockCalendar`), which is
+what a day of a large batch costs otherwise: allocating its results.
 """
 
 from __future__ import annotations
@@ -21,6 +23,13 @@ from torch import Tensor
 from envs.state import InventoryState
 
 
+class Served(NamedTuple):
+    """What a day did to the stock, [N] units each; see :class:`DayOutcome`."""
+
+    sales: Tensor
+    end: Tensor
+
+
 class DayOutcome(NamedTuple):
     """What happened in a day, [N] units each."""
 
@@ -30,6 +39,14 @@ class DayOutcome(NamedTuple):
     """Lost sales: demand not served. Backlog: all that is owed at the end of the day."""
     end: Tensor
     """End-of-day inventory; negative when demand is owed."""
+
+
+class Into(NamedTuple):
+    """Where a day is written when it is played in place."""
+
+    served: Served
+    morning: InventoryState
+    """Next morning's stock: shares memory with today's pipeline, shifted by a day."""
 
 
 def arrival_shares(lead_time: Tensor, max_lead_time: int, fill: Tensor | None = None) -> Tensor:
@@ -49,7 +66,9 @@ def arrival_shares(lead_time: Tensor, max_lead_time: int, fill: Tensor | None = 
     return slots.to(fill.dtype) * fill
 
 
-def admissible_order(order: Tensor, order_multiple: float, order_max: float) -> Tensor:
+def admissible_order(
+    order: Tensor, order_multiple: float, order_max: float, out: Tensor | None = None
+) -> Tensor:
     """The order that is really placed: in [0, max], in whole multiples.
 
     Rounding passes the gradient straight through, so that DS can train under it.
@@ -58,52 +77,73 @@ def admissible_order(order: Tensor, order_multiple: float, order_max: float) -> 
         order: [N] units asked for.
         order_multiple: Pack size in units; 0 for continuous orders.
         order_max: Units.
+        out: [N] is written and returned; None returns a new tensor.
     """
     if order_multiple > 0:
         rounded = torch.round(order / order_multiple) * order_multiple
         order = order + (rounded - order).detach()
         if order_max != float("inf"):
             order_max = order_max // order_multiple * order_multiple
-    return order.clamp(min=0.0, max=None if order_max == float("inf") else order_max)
+    return torch.clamp(
+        order, min=0.0, max=None if order_max == float("inf") else order_max, out=out
+    )
 
 
-def place_order(state: InventoryState, order: Tensor, lead_time: int | Tensor) -> InventoryState:
+def place_order(
+    state: InventoryState, order: Tensor, lead_time: int | Tensor, *, in_place: bool = False
+) -> InventoryState:
     """Event 2: adds an order to the pipeline, or to the stock on hand where L = 0.
 
     Args:
         state: Stock before the order.
         order: [N] units >= 0.
         lead_time: Days, when all inventories share one; else ``arrival_shares`` [K+1, N].
+        in_place: Overwrite ``state``.
     """
-    on_hand, pipeline = state
     if isinstance(lead_time, int):
-        if lead_time == 0:
-            return InventoryState(on_hand + order, pipeline)
-        slot = lead_time - 1
-        return InventoryState(
-            on_hand, (*pipeline[:slot], pipeline[slot] + order, *pipeline[slot + 1 :])
-        )
-    return InventoryState(
-        torch.addcmul(on_hand, order, lead_time[0]),
-        tuple(torch.addcmul(c, order, lead_time[k + 1]) for k, c in enumerate(pipeline)),
-    )
+        # An order touches one column.
+        columns = [state.on_hand, *state.pipeline]
+        column = columns[lead_time]
+        columns[lead_time] = torch.add(column, order, out=column if in_place else None)
+        return state if in_place else InventoryState(columns[0], tuple(columns[1:]))
+    block = state.as_block().block
+    assert block is not None
+    placed = torch.addcmul(block, order, lead_time, out=block if in_place else None)
+    return state if in_place else InventoryState.of_block(placed)
 
 
-def serve_demand(on_hand: Tensor, demand: Tensor, *, backlog: bool) -> DayOutcome:
+def serve_demand(
+    on_hand: Tensor, demand: Tensor, *, backlog: bool, into: Served | None = None
+) -> Served:
     """Events 3 and 4: [N] stock on hand meets [N] demand."""
+    sales, end = (None, None) if into is None else into
     if backlog:
-        end = on_hand - demand
-        sales = torch.minimum(on_hand.clamp(min=0.0), demand)
-        return DayOutcome(sales, (-end).clamp(min=0.0), end)
-    sales = torch.minimum(on_hand, demand)
-    return DayOutcome(sales, demand - sales, on_hand - sales)
+        sales = torch.minimum(on_hand.clamp(min=0.0), demand, out=sales)
+        return Served(sales, torch.sub(on_hand, demand, out=end))
+    sales = torch.minimum(on_hand, demand, out=sales)
+    return Served(sales, torch.sub(on_hand, sales, out=end))
 
 
-def next_morning(end: Tensor, pipeline: tuple[Tensor, ...]) -> InventoryState:
+def unmet_demand(
+    served: Served, demand: Tensor, *, backlog: bool, out: Tensor | None = None
+) -> Tensor:
+    """What was not served: [N] of a day, or [days, N]."""
+    if backlog:
+        return torch.clamp(-served.end, min=0.0, out=out)
+    return torch.sub(demand, served.sales, out=out)
+
+
+def next_morning(
+    end: Tensor, pipeline: tuple[Tensor, ...], into: InventoryState | None = None
+) -> InventoryState:
     """Event 5: the pipeline moves one day."""
+    if into is not None:
+        # The same memory as pipeline[0]; where there is no pipeline, zeros.
+        torch.add(into.on_hand, end, out=into.on_hand)
+        return into
     if not pipeline:
         return InventoryState(end, pipeline)
-    return InventoryState(end + pipeline[0], (*pipeline[1:], torch.zeros_like(end)))
+    return InventoryState(pipeline[0] + end, (*pipeline[1:], torch.zeros_like(end)))
 
 
 def step(
@@ -126,7 +166,66 @@ def step(
     Returns:
         Stock of the next morning and the day's outcome.
     """
+    morning, served = advance(state, order, demand, lead_time, backlog=backlog)
+    unmet = unmet_demand(served, demand, backlog=backlog)
+    return morning, DayOutcome(served.sales, unmet, served.end)
+
+
+def advance(
+    state: InventoryState,
+    order: Tensor | None,
+    demand: Tensor,
+    lead_time: int | Tensor,
+    *,
+    backlog: bool,
+    into: Into | None = None,
+) -> tuple[InventoryState, Served]:
+    """:func:`step` without the unmet demand, which a block of days can work out at once.
+
+    Args:
+        state, order, demand, lead_time, backlog: See :func:`step`.
+        into: Play the day in place: ``state`` is overwritten. Carries no gradients.
+    """
+    served_into, morning_into = (None, None) if into is None else into
     if order is not None:
-        state = place_order(state, order, lead_time)
-    outcome = serve_demand(state.on_hand, demand, backlog=backlog)
-    return next_morning(outcome.end, state.pipeline), outcome
+        state = place_order(state, order, lead_time, in_place=into is not None)
+    served = serve_demand(state.on_hand, demand, backlog=backlog, into=served_into)
+    return next_morning(served.end, state.pipeline, morning_into), served
+
+
+class StockCalendar:
+    """Memory for the stock of N inventories over a block of days, to be played in place.
+
+    Row t + k of one table holds what becomes usable k days after day t: a day's state is
+    the rows t..t+K, and the next day's starts a row further down. The pipeline moves without
+    a copy, and nothing is allocated from day to day.
+
+    Args:
+        n: N.
+        max_lead_time: K.
+        days: Days that a block has at most.
+        like: Gives dtype and device.
+    """
+
+    def __init__(self, n: int, max_lead_time: int, days: int, *, like: Tensor) -> None:
+        self._slots = slots = max_lead_time + 1
+        self._table = like.new_empty((days + slots, n))
+        rows = self._table.unbind(0)
+        self.mornings = [
+            InventoryState(rows[t], rows[t + 1 : t + slots], self._table[t : t + slots])
+            for t in range(days + 1)
+        ]
+        """The state of each morning of a block, and of the one after it."""
+
+    def begin(self, state: InventoryState) -> None:
+        """Copies the stock of a block's first morning in; it may be a morning of the last one."""
+        block = state.as_block().block
+        assert block is not None
+        # The two may overlap.
+        self._table[: self._slots] = block.clone()
+        self._table[self._slots :].zero_()
+
+    def place_ahead(self, orders: Tensor, lead_time: int) -> None:
+        """Event 2 of several days at once, for orders [days, N] that are known in advance."""
+        rows = self._table[lead_time : lead_time + orders.shape[0]]
+        torch.add(rows, orders, out=rows)

@@ -10,7 +10,8 @@ is held is the positive part of the end inventory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -42,6 +43,14 @@ class HorizonMetrics:
     counted_days: Tensor
     """Days that entered the metrics; all else is NaN where this is 0."""
 
+    @staticmethod
+    def concatenate(tiles: Sequence[HorizonMetrics]) -> HorizonMetrics:
+        """Metrics of the inventories of all tiles, one tile after the other."""
+        names = [field.name for field in fields(HorizonMetrics)]
+        return HorizonMetrics(
+            **{name: torch.cat([getattr(tile, name) for tile in tiles]) for name in names}
+        )
+
 
 def horizon_metrics(
     outcome: DayOutcome,
@@ -59,21 +68,67 @@ def horizon_metrics(
         holding_cost: [N] h.
         counted: [T, N] bool; None counts every day.
     """
-    cost = day_cost(outcome, shortage_cost, holding_cost)
-    weight = torch.ones_like(cost) if counted is None else counted.to(cost.dtype)
-    days = weight.sum(0)
-    per_day = weight / torch.where(days > 0, days, float("nan"))
-    held = (outcome.end.clamp(min=0.0) * per_day).sum(0)
-    sold = (outcome.sales * per_day).sum(0)
-    return HorizonMetrics(
-        cost=(cost * per_day).sum(0),
-        stockout_rate=100.0 * ((outcome.end <= 0).to(cost.dtype) * per_day).sum(0),
-        turnover_time=held / torch.where(sold > 0, sold, float("nan")),
-        mean_inventory=held,
-        mean_sales=sold,
-        mean_demand=(demand * per_day).sum(0),
-        counted_days=days,
-    )
+    sums = HorizonSums(like=shortage_cost)
+    sums.add(outcome, counted, demand)
+    return sums.metrics(shortage_cost, holding_cost)
+
+
+class HorizonSums:
+    """Adds up a horizon, a block of days at a time, for :class:`HorizonMetrics`.
+
+    Args:
+        like: [N], gives number, dtype and device.
+    """
+
+    def __init__(self, *, like: Tensor) -> None:
+        self._days = torch.zeros_like(like)
+        self._stocked = like.new_empty(0)
+        # Unmet demand, inventory held, days with stock, sales, demand.
+        self._sums = [torch.zeros_like(like) for _ in range(5)]
+
+    def add(
+        self, outcome: DayOutcome, counted: Tensor | None = None, demand: Tensor | None = None
+    ) -> None:
+        """Adds a block of days.
+
+        Args:
+            outcome: [days, N] each.
+            counted: [days, N] bool; None counts every day.
+            demand: [days, N] units; None where demand is lost: it is sales + unmet.
+        """
+        sales, unmet, end = outcome
+        # Unmet demand that is lost leaves no negative stock behind.
+        held = end if demand is None else end.clamp(min=0.0)
+        # The sign, not a comparison: booleans are slow to add up.
+        if self._stocked.shape != end.shape:
+            self._stocked = torch.empty_like(end)
+        parts = [unmet, held, torch.sign(held.detach(), out=self._stocked), sales]
+        if demand is not None:
+            parts.append(demand)
+        if counted is None:
+            self._days = self._days + end.shape[0]
+        else:
+            weight = counted.to(end.dtype)
+            parts = [part * weight for part in parts]
+            self._days = self._days + weight.sum(0)
+        added = [part.sum(0) for part in parts]
+        if demand is None:
+            added.append(added[0] + added[3])
+        self._sums = [total + part for total, part in zip(self._sums, added, strict=True)]
+
+    def metrics(self, shortage_cost: Tensor, holding_cost: Tensor) -> HorizonMetrics:
+        """Metrics of the days added so far; b and h are [N]."""
+        days = torch.where(self._days > 0, self._days, float("nan"))
+        unmet, held, stocked, sold, demand = (total / days for total in self._sums)
+        return HorizonMetrics(
+            cost=shortage_cost * unmet + holding_cost * held,
+            stockout_rate=100.0 * (1.0 - stocked),
+            turnover_time=held / torch.where(sold > 0, sold, float("nan")),
+            mean_inventory=held,
+            mean_sales=sold,
+            mean_demand=demand,
+            counted_days=self._days,
+        )
 
 
 def smooth_stockout_rate(end: Tensor, temperature: Tensor | float) -> Tensor:

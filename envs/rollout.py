@@ -1,32 +1,38 @@
 """Plays a policy over a horizon for a batch of inventories.
 
-DS, the evaluator, the runners and the tests all call :func:`rollout`; nobody else
-steps the dynamics over more than one day.
+DS, the evaluator, the runners and the tests all play through :func:`rollout` or
+:func:`rollout_metrics`; nobody else steps the dynamics over more than one day.
+
+Where gradients are recorded every day makes new tensors. Without them days are played in
+place (:class:`~envs.dynamics.StockCalendar`), by the same functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from envs.dynamics import DayOutcome, admissible_order, arrival_shares, step
-from envs.state import InventoryState, Observation, Scenario
+from envs.asking import Decision, Policy, Questions
+from envs.dynamics import (
+    DayOutcome,
+    Into,
+    Served,
+    StockCalendar,
+    advance,
+    unmet_demand,
+)
+from envs.objective import HorizonMetrics, HorizonSums
+from envs.state import InventoryState, Scenario
 
+__all__ = ["Decision", "Policy", "Trajectory", "rollout", "rollout_metrics"]
 
-class Decision(NamedTuple):
-    """A policy's answer for one day."""
-
-    order: Tensor
-    """[R] units asked for, of the R inventories that were observed."""
-    columns: dict[str, Tensor] = {}  # noqa: RUF012 (read only; a NamedTuple has no factory)
-    """Further [R, ...] tensors worth keeping with the decision (action, log-probability)."""
-
-
-Policy = Callable[[Observation], Decision]
+BLOCK_DAYS = 16
+"""Days that are played in one piece of memory, which stays in the cache."""
+TILE_ROWS, TILE_ROWS_GIVEN = 4096, 16384
+"""Inventories that :func:`rollout_metrics` plays at a time: asking a policy, whose hidden
+layers must fit the cache too, and with given orders."""
 
 
 @dataclass
@@ -45,14 +51,9 @@ class Trajectory:
     """What the policy returned besides the order, [T, N, ...]; zeros on days without review."""
 
 
-def _uniform(lead_time: Tensor) -> int | None:
-    first = int(lead_time[0])
-    return first if bool((lead_time == first).all()) else None
-
-
 def rollout(
     scenario: Scenario,
-    policy: Policy,
+    policy: Policy | Tensor,
     state: InventoryState | None = None,
     *,
     record: bool = False,
@@ -62,80 +63,221 @@ def rollout(
     Args:
         scenario: N inventories over T days.
         policy: Maps an :class:`Observation` of the inventories that are reviewed on a day
-            to a :class:`Decision`.
+            to a :class:`Decision`; or [T, N] orders that are given, of which those on
+            review days are placed.
         state: Stock on the first morning; None starts empty.
         record: Keep the stock before each order and the policy's columns.
 
     Returns:
         The trajectory. It carries gradients if the policy does.
     """
-    n = scenario.num_inventories
-    if state is None:
-        state = InventoryState.empty(n, scenario.max_lead_time, like=scenario.demand)
-    lead: int | Tensor | None = None
-    if scenario.order_lead_time is None and scenario.fill is None:
-        # One shared lead time is the fast path: an order touches one column.
-        lead = _uniform(scenario.lead_time)
-        if lead is None:
-            shares = arrival_shares(scenario.lead_time, scenario.max_lead_time)
-            lead = shares.to(scenario.demand.dtype)
-    due = scenario.review.nonzero()[:, 1].split(scenario.review.sum(1).tolist())
+    state = _start(scenario) if state is None else state
+    ask = Questions(scenario, policy)
+    play = _rollout_with_gradients if torch.is_grad_enabled() else _rollout_in_place
+    return play(scenario, ask, state, record)
+
+
+def rollout_metrics(
+    scenario: Scenario,
+    policy: Policy | Tensor,
+    state: InventoryState | None = None,
+    *,
+    counted: Tensor | None = None,
+    tile_rows: int | None = None,
+) -> HorizonMetrics:
+    """Plays ``policy`` and keeps the metrics only; of any number of inventories.
+
+    The inventories are played a tile at a time and a few days at a time, so that what is
+    written is still in the cache when it is added up. Carries no gradients.
+
+    Args:
+        scenario: N inventories over T days.
+        policy: See :func:`rollout`; it is asked about one tile at a time.
+        state: Stock on the first morning; None starts empty.
+        counted: [T, N] bool, days that enter the metrics; None takes the scenario's.
+        tile_rows: Inventories per tile; None: ``TILE_ROWS`` or ``TILE_ROWS_GIVEN``.
+    """
+    if tile_rows is None:
+        tile_rows = TILE_ROWS_GIVEN if isinstance(policy, Tensor) else TILE_ROWS
+    counted = scenario.counted if counted is None else counted
+    state = _start(scenario) if state is None else state
+    tiles = []
+    memory: _Block | None = None
+    for first in range(0, scenario.num_inventories, tile_rows):
+        rows = slice(first, first + tile_rows)
+        tile = scenario.inventories(rows)
+        if memory is None or memory.rows != tile.num_inventories:
+            memory = _Block.of_tile(tile, len(state.pipeline))
+        ask = Questions(tile, policy[:, rows] if isinstance(policy, Tensor) else policy)
+        start = InventoryState(state.on_hand[rows], tuple(c[rows] for c in state.pipeline))
+        which = None if counted is None else counted[:, rows]
+        with torch.no_grad():
+            tiles.append(_tile_metrics(tile, ask, start, which, memory))
+    return HorizonMetrics.concatenate(tiles)
+
+
+def _start(scenario: Scenario) -> InventoryState:
+    return InventoryState.empty(
+        scenario.num_inventories, scenario.max_lead_time, like=scenario.demand
+    )
+
+
+class _Block:
+    """Where a block of days is written, [days, N]; reused from block to block.
+
+    Args:
+        calendar: Memory of the stock.
+        order: [days, N].
+        outcome: [days, N] each.
+    """
+
+    def __init__(self, calendar: StockCalendar, order: Tensor, outcome: DayOutcome) -> None:
+        self.calendar = calendar
+        self.order = order
+        self.outcome = outcome
+        self.rows = order.shape[1]
+        self.days = [
+            (placed, Into(Served(sales, end), morning))
+            for placed, sales, end, morning in zip(
+                order.unbind(0),
+                outcome.sales.unbind(0),
+                outcome.end.unbind(0),
+                calendar.mornings[1:],
+                strict=False,
+            )
+        ]
+
+    @staticmethod
+    def of_tile(tile: Scenario, max_lead_time: int) -> _Block:
+        """Memory for blocks of ``BLOCK_DAYS`` days of ``tile``."""
+        days, n = min(BLOCK_DAYS, tile.num_days), tile.num_inventories
+        order, *outcome = tile.demand.new_empty((4, days, n))
+        calendar = StockCalendar(n, max_lead_time, days, like=tile.demand)
+        return _Block(calendar, order, DayOutcome(*outcome))
+
+
+def _tile_metrics(
+    scenario: Scenario,
+    ask: Questions,
+    state: InventoryState,
+    counted: Tensor | None,
+    memory: _Block,
+) -> HorizonMetrics:
+    sums = HorizonSums(like=scenario.demand[0])
+    for first in range(0, scenario.num_days, BLOCK_DAYS):
+        demand = scenario.demand[first : first + BLOCK_DAYS]
+        state = _play_block(scenario, ask, state, first, demand, memory)
+        days = demand.shape[0]
+        outcome = DayOutcome(*(part[:days] for part in memory.outcome))
+        which = None if counted is None else counted[first : first + days]
+        sums.add(outcome, which, demand if scenario.backlog else None)
+    return sums.metrics(scenario.shortage_cost, scenario.holding_cost)
+
+
+def _rollout_in_place(
+    scenario: Scenario, ask: Questions, state: InventoryState, record: bool
+) -> Trajectory:
+    days, n = scenario.demand.shape
+    order, *outcome = (torch.empty_like(scenario.demand) for _ in range(4))
+    kept: _Kept | None = None
+    if record:
+        kept = _Kept(scenario.demand.new_empty((days, n, 1 + len(state.pipeline))))
+    size = min(days, BLOCK_DAYS)
+    calendar = StockCalendar(n, len(state.pipeline), size, like=scenario.demand)
+    for first in range(0, days, size):
+        block = slice(first, first + size)
+        memory = _Block(calendar, order[block], DayOutcome(*(part[block] for part in outcome)))
+        state = _play_block(scenario, ask, state, first, scenario.demand[block], memory, kept)
+    assert state.block is not None
+    return Trajectory(
+        order,
+        DayOutcome(*outcome),
+        InventoryState.of_block(state.block.clone()),
+        None if kept is None else kept.stock,
+        {} if kept is None else kept.columns,
+    )
+
+
+@dataclass
+class _Kept:
+    """What is recorded of a horizon besides its outcome."""
+
+    stock: Tensor
+    columns: dict[str, Tensor] = field(default_factory=dict)
+
+    def keep(self, day: int, columns: dict[str, Tensor]) -> None:
+        for name, value in columns.items():
+            if name not in self.columns:
+                self.columns[name] = value.new_zeros((len(self.stock), *value.shape))
+            self.columns[name][day] = value
+
+
+def _play_block(
+    scenario: Scenario,
+    ask: Questions,
+    state: InventoryState,
+    first: int,
+    demand: Tensor,
+    memory: _Block,
+    kept: _Kept | None = None,
+) -> InventoryState:
+    """Plays the days of ``demand`` [days, N], which start on day ``first``, in place.
+
+    Returns:
+        Stock of the morning after, in the block's memory.
+    """
+    memory.calendar.begin(state)
+    state = memory.calendar.mornings[0]
+    days = demand.shape[0]
+    orders = memory.order[:days]
+    # Orders that no stock can change may be placed for the whole block at once.
+    placed_ahead = (
+        ask.fill_in_given(first, orders) and kept is None and ask.arrival.shared is not None
+    )
+    if placed_ahead:
+        memory.calendar.place_ahead(orders, ask.arrival.shared or 0)
+    for day, (needed, (order, into)) in enumerate(
+        zip(demand.unbind(0), memory.days, strict=False), start=first
+    ):
+        if placed_ahead:
+            state, _ = advance(state, None, needed, 0, backlog=scenario.backlog, into=into)
+            continue
+        if kept is not None:
+            kept.stock[day] = state.stack()
+        placed, columns = ask.answer(day, state, order)
+        if kept is not None:
+            kept.keep(day, columns)
+        lead = ask.arrival(day)
+        state, _ = advance(state, placed, needed, lead, backlog=scenario.backlog, into=into)
+    sales, unmet, end = (part[:days] for part in memory.outcome)
+    unmet_demand(Served(sales, end), demand, backlog=scenario.backlog, out=unmet)
+    return state
+
+
+def _rollout_with_gradients(
+    scenario: Scenario, ask: Questions, state: InventoryState, record: bool
+) -> Trajectory:
     nothing = torch.zeros_like(scenario.demand[0])
-    orders, sales, unmet, ends, stocks = [], [], [], [], []
+    orders, served, stocks = [], [], []
     columns: list[dict[str, Tensor]] = []
     for day, demand in enumerate(scenario.demand.unbind(0)):
-        order: Tensor | None = None
-        kept: dict[str, Tensor] = {}
         if record:
             stocks.append(state.stack())
-        if len(due[day]):
-            order, kept = _decide(scenario, policy, state, day, due[day])
+        order, kept = ask.answer(day, state)
         if record:
             columns.append(kept)
-        arrival = lead if lead is not None else _shares_of_day(scenario, day)
-        state, outcome = step(state, order, demand, arrival, backlog=scenario.backlog)
+        state, happened = advance(state, order, demand, ask.arrival(day), backlog=scenario.backlog)
         orders.append(nothing if order is None else order)
-        sales.append(outcome.sales)
-        unmet.append(outcome.unmet)
-        ends.append(outcome.end)
+        served.append(happened)
+    whole = Served(*(torch.stack(part) for part in zip(*served, strict=True)))
+    unmet = unmet_demand(whole, scenario.demand, backlog=scenario.backlog)
     return Trajectory(
         order=torch.stack(orders),
-        outcome=DayOutcome(torch.stack(sales), torch.stack(unmet), torch.stack(ends)),
+        outcome=DayOutcome(whole.sales, unmet, whole.end),
         final=state,
         stock=torch.stack(stocks) if record else None,
         columns=_stack_columns(columns) if record else {},
     )
-
-
-def _decide(
-    scenario: Scenario, policy: Policy, state: InventoryState, day: int, due: Tensor
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The day's admissible orders and the policy's columns, [N, ...].
-
-    The policy is asked about the inventories that are reviewed (``due`` [R]) only: with
-    review periods of several days that is most of the work saved.
-    """
-    n = scenario.num_inventories
-    observation = scenario.observe(day, state)
-    if len(due) < n:
-        observation = Observation(*(part.index_select(0, due) for part in observation))
-    decision = policy(observation)
-    order = admissible_order(decision.order, scenario.order_multiple, scenario.order_max)
-    if len(due) == n:
-        return order, decision.columns
-    columns = {name: _spread(value, due, n) for name, value in decision.columns.items()}
-    return _spread(order, due, n), columns
-
-
-def _spread(values: Tensor, rows: Tensor, n: int) -> Tensor:
-    """[R, ...] values at ``rows`` of n, zeros elsewhere."""
-    return values.new_zeros((n, *values.shape[1:])).index_copy(0, rows, values)
-
-
-def _shares_of_day(scenario: Scenario, day: int) -> Tensor:
-    lead = scenario.lead_time if scenario.order_lead_time is None else scenario.order_lead_time[day]
-    fill = None if scenario.fill is None else scenario.fill[day]
-    return arrival_shares(lead, scenario.max_lead_time, fill).to(scenario.demand.dtype)
 
 
 def _stack_columns(days: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -30,6 +30,20 @@ class InventoryState(NamedTuple):
     """[N] usable stock. Negative when demand is owed (backlog)."""
     pipeline: tuple[Tensor, ...]
     """K columns [N]: ``pipeline[k]`` becomes usable in k + 1 days."""
+    block: Tensor | None = None
+    """[K+1, N] the same numbers (on-hand, then the pipeline), where they lie in one piece."""
+
+    def as_block(self) -> InventoryState:
+        """The same stock, with its :attr:`block`."""
+        if self.block is not None:
+            return self
+        return InventoryState.of_block(torch.stack((self.on_hand, *self.pipeline)))
+
+    @staticmethod
+    def of_block(block: Tensor) -> InventoryState:
+        """Stock that lies in ``block`` [K+1, N]; the columns are views."""
+        on_hand, *pipeline = block.unbind(0)
+        return InventoryState(on_hand, tuple(pipeline), block)
 
     def position(self) -> Tensor:
         """Inventory position tot(I): on-hand plus all that is in the pipeline, [N] units."""
@@ -39,8 +53,10 @@ class InventoryState(NamedTuple):
         return total
 
     def stack(self) -> Tensor:
-        """[N, K+1]: on-hand, then what arrives in 1..K days."""
-        return torch.stack((self.on_hand, *self.pipeline), dim=1)
+        """[N, K+1]: on-hand, then what arrives in 1..K days (a view of :attr:`block`)."""
+        block = self.as_block().block
+        assert block is not None
+        return block.t()
 
     @staticmethod
     def unstack(stock_NK1: Tensor) -> InventoryState:
@@ -222,8 +238,8 @@ class Scenario:
             )
         return self._map(per_day=lambda value: value[start:stop], per_inventory=lambda value: value)
 
-    def inventories(self, index: Tensor) -> Scenario:
-        """The inventories of ``index`` ([n] int64 or bool [N])."""
+    def inventories(self, index: Tensor | slice) -> Scenario:
+        """The inventories of ``index`` ([n] int64, bool [N], or a slice: then views)."""
         return self._map(
             per_day=lambda value: value[:, index], per_inventory=lambda value: value[index]
         )

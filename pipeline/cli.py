@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.bench.cli import bench
 from pipeline.data.cli import data
+from pipeline.learning.cli import classical
 from pipeline.terminal import run_commands
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ def commands() -> None:
 
 
 commands.add_command(data)
+commands.add_command(bench)
+bench.add_command(classical)
 
 
 @commands.command()
@@ -132,32 +136,6 @@ def report_study(directory: Path) -> None:
     from pipeline.study.report import write_study
 
     click.echo(f"Report: {write_study(directory)}")
-
-
-@commands.group(invoke_without_command=True)
-@click.pass_context
-def bench(context: click.Context) -> None:
-    """Rates and memory of rollouts through RLlib, beside RLlib's own runner."""
-    if context.invoked_subcommand is None:
-        from pipeline.bench import run_benchmarks
-
-        run_benchmarks()
-
-
-@bench.command()
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
-@click.option(
-    "--periods", type=click.IntRange(1000), default=2_000_000, show_default=True,
-    help="Inventory-days that a policy is scored on, per problem.",
-)  # fmt: skip
-@click.option("--only", default="", help="Rows whose name contains this, e.g. setting1-ppo.")
-@click.option("--out", type=FOLDER, default=Path("runs/bench/classical"), show_default=True)
-def classical(seeds: int, periods: int, only: str, out: Path) -> None:
-    """Train on classical problems and compare with their known best costs; resumes."""
-    from pipeline.learning.bench import bench_classical, markdown
-    from pipeline.learning.cases import select_cases
-
-    click.echo(markdown(bench_classical(select_cases(only), seeds, periods, out)))
 
 
 def main() -> None:

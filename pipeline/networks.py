@@ -27,13 +27,16 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
+def stock_columns(observation: Observation) -> Tensor:
+    """[K+2, N]: stock and inventory position, in scales."""
+    columns = observation.stock.t() / observation.scale
+    columns = torch.cat((columns, columns.sum(0, keepdim=True)))
+    return columns.clamp(-STOCK_CLIP, STOCK_CLIP)
+
+
 def network_inputs(observation: Observation) -> Tensor:
     """[N, K+2+F]: stock and inventory position in scales, then the exogenous features."""
-    stock = observation.stock / observation.scale.unsqueeze(-1)
-    position = stock.sum(-1, keepdim=True)
-    return torch.cat(
-        (torch.cat((stock, position), -1).clamp(-STOCK_CLIP, STOCK_CLIP), observation.features), -1
-    )
+    return torch.cat((stock_columns(observation).t(), observation.features), -1)
 
 
 def input_size(layout: ObservationLayout) -> int:
@@ -73,16 +76,34 @@ class PolicyNetwork(nn.Module):
 
     def logits(self, observation: Observation) -> Tensor:
         """[N, A] the action before it is squashed into its range."""
-        logits: Tensor = self.net(network_inputs(observation))
-        return logits
+        return self._logits_AN(observation).t().contiguous()
+
+    def _logits_AN(self, observation: Observation) -> Tensor:
+        """What ``self.net`` makes of :func:`network_inputs`, without putting these together.
+
+        The first layer takes features and stock in turn, stock lies in columns, and the
+        head's few outputs come out as columns: each is several times faster than the same
+        numbers in rows.
+        """
+        stock_SN = stock_columns(observation)
+        first, *others = [layer for layer in self.net if isinstance(layer, nn.Linear)]
+        of_stock, of_features = first.weight.split((stock_SN.shape[0], self.layout.features), 1)
+        hidden = torch.addmm(first.bias, observation.features, of_features.t())
+        hidden.addmm_(stock_SN.t(), of_stock.t())
+        if not others:
+            return hidden.t()
+        for layer in others[:-1]:
+            hidden = torch.addmm(layer.bias, hidden.relu_(), layer.weight.t())
+        head = others[-1]
+        return torch.addmm(head.bias.unsqueeze(1), head.weight, hidden.relu_().t())
 
     def action(self, observation: Observation) -> Tensor:
         """[N, A] in (0, 1): the level or the coefficients, as a share of their range."""
-        return torch.sigmoid(self.logits(observation))
+        return torch.sigmoid(self._logits_AN(observation)).t().contiguous()
 
     def decide(self, observation: Observation) -> Decision:
         """Deterministic order and the action behind it (a :data:`~envs.rollout.Policy`)."""
-        action = self.action(observation)
+        action = torch.sigmoid(self._logits_AN(observation)).t()
         return Decision(self.action_model(action, observation), {"action": action})
 
     def forward(self, flat: Tensor) -> Tensor:

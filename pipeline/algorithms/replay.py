@@ -34,33 +34,41 @@ class ReplayShard:
     def add(self, tile: int, first_day: int, played: Trajectory, decisions: Decisions) -> None:
         """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``."""
         assert played.stock is not None
-        day, inventory = decisions.day, decisions.inventory
+        keep = slice(None) if len(decisions.day) <= self.capacity else self._some(decisions)
+        day, inventory = decisions.day[keep], decisions.inventory[keep]
+        next_day = decisions.next_day[keep]
+        n = played.stock.shape[1]
+        here, there = day * n + inventory, next_day * n + inventory
+        stock, action = played.stock.flatten(0, 1), played.columns[Columns.ACTIONS].flatten(0, 1)
         rows = {
             "tile": torch.full_like(day, tile),
             "day": day + first_day,
-            "next_day": decisions.next_day + first_day,
+            "next_day": next_day + first_day,
             "inventory": inventory,
-            "stock": played.stock[day, inventory],
-            "next_stock": played.stock[decisions.next_day, inventory],
-            "action": played.columns[Columns.ACTIONS][day, inventory],
-            "reward": decisions.reward,
-            "discount": decisions.discount,
-            "weight": decisions.weight,
+            "stock": stock.index_select(0, here),
+            "next_stock": stock.index_select(0, there),
+            "action": action.index_select(0, here),
+            "reward": decisions.reward[keep],
+            "discount": decisions.discount[keep],
+            "weight": decisions.weight[keep],
         }
-        if len(day) > self.capacity:
-            keep = torch.randperm(len(day))[: self.capacity]
-            rows = {name: column[keep] for name, column in rows.items()}
-        count = len(rows["day"])
         if not self._columns:
             self._columns = {
                 name: column.new_zeros((self.capacity, *column.shape[1:]))
                 for name, column in rows.items()
             }
-        place = (torch.arange(count) + self._next) % self.capacity
+        count = len(day)
+        # The ring's end, then its beginning: contiguous copies.
+        fits = min(count, self.capacity - self._next)
         for name, column in rows.items():
-            self._columns[name][place] = column
+            self._columns[name][self._next : self._next + fits] = column[:fits]
+            self._columns[name][: count - fits] = column[fits:]
         self._next = (self._next + count) % self.capacity
         self.size = min(self.capacity, self.size + count)
+
+    def _some(self, decisions: Decisions) -> Tensor:
+        """As many of the decisions as fit, drawn at random; in order, which is read faster."""
+        return torch.randperm(len(decisions.day))[: self.capacity].sort().values
 
     def draw(self, rows: int, load: Callable[[int], Scenario]) -> dict[str, Tensor]:
         """``rows`` uniform draws as training columns, in random order.

@@ -38,6 +38,7 @@ from envs.state import InventoryState, Observation, Scenario
 from pipeline.algorithms.decisions import extract_decisions, generalized_advantages
 from pipeline.algorithms.modules import scenario_columns
 from pipeline.algorithms.replay import ReplayShard
+from pipeline.environment import keep_freed_memory
 from pipeline.evaluate import summarize_source
 from pipeline.seeding import derive_seed
 from pipeline.sources import ScenarioSource
@@ -56,6 +57,7 @@ class ShardRunner(EnvRunner, Checkpointable):
     def __init__(self, *, config: AlgorithmConfig, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         torch.set_num_threads(1)  # two threads on shared cores were 2-9 times slower
+        keep_freed_memory()
         self.worker_index: int = kwargs.get("worker_index") or 0
         self.num_env_steps_sampled_lifetime: int = 0
         self._weights_seq_no = 0

@@ -154,3 +154,26 @@ def test_the_critic_depends_on_the_order_that_an_action_means() -> None:
 def test_values_have_one_number_per_inventory() -> None:
     value = ValueNetwork(ObservationLayout(1, len(BASIS), len(FEATURES)), (8, 8))
     assert value(observation_of([[2.0, 4.0], [1.0, 0.0]], [2.0, 3.0])).shape == (2,)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 16, 4)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_policy_is_its_network_on_the_network_inputs(
+    history: Any, kind: ActionModelKind, hidden: tuple[int, ...]
+) -> None:
+    """The layers are worked out piece by piece; values and gradients are those of the whole."""
+    scenario = scenario_from(history)
+    torch.manual_seed(2)
+    policy = PolicyNetwork(LAYOUT, ActionModel(kind, len(BASIS)), hidden).double()
+    seen = scenario.observe(7, evaluation_start(scenario))
+    results = []
+    for whole in (False, True):
+        stock = (1 + seen.stock).double().requires_grad_()
+        parts = (stock, *(part.double() for part in seen[1:]))
+        observation = Observation(*parts)
+        logits = policy.net(network_inputs(observation)) if whole else policy.logits(observation)
+        wanted = [stock, *policy.parameters()]
+        results.append((logits, *torch.autograd.grad(logits.square().sum(), wanted)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+        assert one.abs().sum() > 0

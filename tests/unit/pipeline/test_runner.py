@@ -163,8 +163,8 @@ def test_exploration_off_is_the_policy(source: DatasetSource, algorithm: str) ->
     with torch.no_grad():
         out = runner.module.forward_inference({Columns.OBS: observation.flatten()})
         decision = runner.module.policy.decide(observation)
-    assert torch.equal(out[Columns.ACTIONS], decision.columns["action"])
-    assert torch.equal(out[Columns.ACTIONS_FOR_ENV], decision.order.unsqueeze(-1))
+    torch.testing.assert_close(out[Columns.ACTIONS], decision.columns["action"])
+    torch.testing.assert_close(out[Columns.ACTIONS_FOR_ENV], decision.order.unsqueeze(-1))
 
 
 def test_a_window_survives_its_form_as_columns(random_problem: Any) -> None:

@@ -1,0 +1,121 @@
+"""Who is asked for orders on which day, what the answer is, and when an order arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from envs.dynamics import admissible_order, arrival_shares
+from envs.state import InventoryState, Observation, Scenario
+
+
+class Decision(NamedTuple):
+    """A policy's answer for one day."""
+
+    order: Tensor
+    """[R] units asked for, of the R inventories that were observed."""
+    columns: dict[str, Tensor] = {}  # noqa: RUF012 (read only; a NamedTuple has no factory)
+    """Further [R, ...] tensors worth keeping with the decision (action, log-probability)."""
+
+
+Policy = Callable[[Observation], Decision]
+"""What it is shown is the simulator's own memory: the next day overwrites the stock."""
+
+
+class Arrivals:
+    """Lead times of a scenario's orders, as :func:`~envs.dynamics.place_order` takes them."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self.shared: int | None = None
+        """The one lead time of all orders: the fast path, an order touches one column."""
+        self._shares: Tensor | None = None
+        if scenario.order_lead_time is None and scenario.fill is None:
+            lead = scenario.lead_time
+            first = int(lead[0])
+            if bool((lead == first).all()):
+                self.shared = first
+            else:
+                shares = arrival_shares(lead, scenario.max_lead_time)
+                self._shares = shares.to(scenario.demand.dtype)
+
+    def __call__(self, day: int) -> int | Tensor:
+        """Of the orders placed on ``day``."""
+        if self.shared is not None:
+            return self.shared
+        if self._shares is not None:
+            return self._shares
+        given = self._scenario
+        lead = given.lead_time if given.order_lead_time is None else given.order_lead_time[day]
+        fill = None if given.fill is None else given.fill[day]
+        return arrival_shares(lead, given.max_lead_time, fill).to(given.demand.dtype)
+
+
+class Questions:
+    """Who is asked on which day, what the answer is, and when the order arrives."""
+
+    def __init__(self, scenario: Scenario, policy: Policy | Tensor) -> None:
+        self._scenario = scenario
+        self._policy = policy
+        # As bytes: torch has no fast reduction of booleans.
+        review = scenario.review.view(torch.uint8)
+        self._everyone = review.amin(1).bool().tolist()
+        self._due: list[Tensor] = []
+        if not all(self._everyone) and not isinstance(policy, Tensor):
+            rows = scenario.review.nonzero()[:, 1]
+            self._due = list(rows.split(scenario.review.sum(1).tolist()))
+        self.arrival = Arrivals(scenario)
+
+    def fill_in_given(self, first: int, out: Tensor) -> bool:
+        """Writes the orders of a block of days, [days, N]; False if none were given in advance."""
+        if not isinstance(self._policy, Tensor):
+            return False
+        block = slice(first, first + out.shape[0])
+        self._admit(self._policy[block], out)
+        if not all(self._everyone[block]):
+            out.mul_(self._scenario.review[block])
+        return True
+
+    def answer(
+        self, day: int, state: InventoryState, out: Tensor | None = None
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The day's admissible orders and the policy's columns, [N, ...]; None: nobody orders.
+
+        The policy is asked about the inventories that are reviewed only: with review
+        periods of several days that is most of the work saved.
+        """
+        if isinstance(self._policy, Tensor):
+            if out is not None:
+                return out, {}  # see fill_in_given
+            order = self._admit(self._policy[day])
+            return (order if self._everyone[day] else order * self._scenario.review[day]), {}
+        if self._everyone[day]:
+            decision = self._policy(self._scenario.observe(day, state))
+            return self._admit(decision.order, out), decision.columns
+        due, n = self._due[day], self._scenario.num_inventories
+        if not len(due):
+            if out is not None:
+                out.zero_()
+            return None, {}
+        stock = state.as_block()
+        assert stock.block is not None
+        # Stock is picked in columns: strided rows are ten times slower.
+        picked = InventoryState.of_block(stock.block.index_select(1, due))
+        _, *exogenous = self._scenario.observe(day, stock)
+        seen = Observation(picked.stack(), *(part.index_select(0, due) for part in exogenous))
+        decision = self._policy(seen)
+        order = _spread(self._admit(decision.order), due, n, out)
+        return order, {name: _spread(c, due, n) for name, c in decision.columns.items()}
+
+    def _admit(self, order: Tensor, out: Tensor | None = None) -> Tensor:
+        given = self._scenario
+        return admissible_order(order, given.order_multiple, given.order_max, out)
+
+
+def _spread(values: Tensor, rows: Tensor, n: int, out: Tensor | None = None) -> Tensor:
+    """[R, ...] values at ``rows`` of n, zeros elsewhere."""
+    base = values.new_zeros((n, *values.shape[1:])) if out is None else out.zero_()
+    return base.index_copy_(0, rows, values)

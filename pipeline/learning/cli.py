@@ -1,0 +1,26 @@
+"""The command ``bench classical``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--periods", type=click.IntRange(1000), default=2_000_000, show_default=True,
+    help="Inventory-days that a policy is scored on, per problem.",
+)  # fmt: skip
+@click.option("--only", default="", help="Rows whose name contains this, e.g. setting1-ppo.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/bench/classical"), show_default=True,
+)  # fmt: skip
+def classical(seeds: int, periods: int, only: str, out: Path) -> None:
+    """Train on classical problems and compare with their known best costs; resumes."""
+    from pipeline.learning.bench import bench_classical, markdown
+    from pipeline.learning.cases import select_cases
+
+    click.echo(markdown(bench_classical(select_cases(only), seeds, periods, out)))

@@ -1,0 +1,124 @@
+"""Playing in place, in tiles and blocks of days, is the same dynamics as with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs import rollout as rollouts
+from envs.objective import HorizonMetrics, horizon_metrics
+from envs.rollout import Decision, rollout, rollout_metrics
+from envs.state import InventoryState, Observation, Scenario
+
+Problem = Callable[..., tuple[Scenario, InventoryState]]
+
+problems = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 10_000),
+        "n": st.integers(1, 7),
+        "days": st.integers(1, 15),
+        "longest": st.integers(0, 5),
+        "backlog": st.booleans(),
+        "shared_lead_time": st.booleans(),
+        "random_lead_time": st.booleans(),
+        "random_fill": st.booleans(),
+        "random_counted": st.booleans(),
+        "order_multiple": st.sampled_from([0.0, 3.0]),
+        "order_max": st.sampled_from([float("inf"), 9.0]),
+        "longest_period": st.sampled_from([1, 4]),
+    }
+)
+
+
+def policy(seen: Observation) -> Decision:
+    """Depends on all of the stock and on the day."""
+    due = torch.arange(seen.stock.shape[1], dtype=seen.stock.dtype)
+    order = (3 * seen.scale - (seen.stock / (1 + due)).sum(-1)).clamp(min=0.0)
+    return Decision(order + seen.basis[:, 0] / 7, {"seen": seen.stock[:, 0] + 1.0})
+
+
+@settings(max_examples=200, deadline=None)
+@given(choices=problems, block=st.integers(1, 6))
+def test_in_place_is_bit_equal_to_the_path_with_gradients(
+    random_problem: Problem, choices: dict[str, object], block: int
+) -> None:
+    scenario, start = random_problem(**choices)
+    before = start.stack().clone()
+    slow = rollout(scenario, policy, start, record=True)
+    with torch.no_grad(), patch.object(rollouts, "BLOCK_DAYS", block):
+        fast = rollout(scenario, policy, start, record=True)
+        # The orders that came out, given in advance, are the same trajectory too.
+        again = rollout(scenario, fast.order, start, record=True)
+        twice = rollout(scenario, fast.order, start)
+    assert torch.equal(start.stack(), before)  # the caller's stock is copied
+    # Orders placed ahead are added in another sequence: equal but for rounding.
+    for one, other in zip(twice.outcome, slow.outcome, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(twice.final.stack(), slow.final.stack(), rtol=1e-12, atol=1e-12)
+    for other in (fast, again):
+        assert torch.equal(other.order, slow.order)
+        for part, same in zip(other.outcome, slow.outcome, strict=True):
+            assert torch.equal(part, same)
+        assert torch.equal(other.final.stack(), slow.final.stack())
+    assert fast.stock is not None
+    assert slow.stock is not None
+    assert again.stock is not None
+    assert torch.equal(fast.stock, slow.stock)
+    assert torch.equal(again.stock, slow.stock)
+    assert fast.columns.keys() == slow.columns.keys()
+    for name, column in slow.columns.items():
+        assert torch.equal(fast.columns[name], column)
+
+
+@settings(max_examples=100, deadline=None)
+@given(choices=problems, block=st.integers(1, 6), tile_rows=st.integers(1, 8))
+def test_metrics_of_tiles_and_blocks_are_those_of_the_trajectory(
+    random_problem: Problem, choices: dict[str, object], block: int, tile_rows: int
+) -> None:
+    scenario, start = random_problem(**choices)
+    played = rollout(scenario, policy, start)
+    expected = horizon_metrics(
+        played.outcome,
+        scenario.demand,
+        scenario.shortage_cost,
+        scenario.holding_cost,
+        scenario.counted,
+    )
+    with patch.object(rollouts, "BLOCK_DAYS", block):
+        for orders in (policy, played.order):
+            got = rollout_metrics(scenario, orders, start, tile_rows=tile_rows)
+            for field in fields(HorizonMetrics):
+                torch.testing.assert_close(
+                    getattr(got, field.name),
+                    getattr(expected, field.name),
+                    rtol=1e-9,
+                    atol=1e-9,
+                    equal_nan=True,
+                )
+
+
+def test_a_played_horizon_owns_its_memory(random_problem: Problem) -> None:
+    """What a first rollout returned is not overwritten by a second one."""
+    scenario, start = random_problem(3, days=12)
+    with torch.no_grad():
+        first = rollout(scenario.days(0, 6), policy, start, record=True)
+        kept = [x.clone() for x in (first.order, *first.outcome, first.final.stack())]
+        rollout(scenario.days(6, 12), policy, first.final, record=True)
+    now = (first.order, *first.outcome, first.final.stack())
+    assert all(torch.equal(one, other) for one, other in zip(kept, now, strict=True))
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_given_orders_are_placed_on_review_days_only(
+    random_problem: Problem, gradients: bool
+) -> None:
+    scenario, start = random_problem(5, n=20, days=15)
+    with torch.set_grad_enabled(gradients):
+        played = rollout(scenario, torch.full_like(scenario.demand, 7.0), start)
+    assert torch.equal(played.order, 7.0 * scenario.review)
