@@ -139,7 +139,7 @@ class DatasetSource:
         start, stop = self.days(split)
         # Days after the split are cut before features are made: nothing can leak back.
         known = {name: values[:, :stop] for name, values in raw.dynamic.items()}
-        features = build_features(raw.static, known, self.factors, self._weekday)
+        features = build_features(raw.static, known, self.factors, self._weekday, first=start)
         manifest = self.panel.manifest
         return scenario_of(
             features,
