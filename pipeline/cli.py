@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.data.cli import data
+from pipeline.serve_cli import decide, snapshot
 from pipeline.terminal import run_commands
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def commands() -> None:
 
 
 commands.add_command(data)
+data.add_command(snapshot)
+commands.add_command(decide)
 
 
 @commands.command()
