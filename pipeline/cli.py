@@ -54,11 +54,12 @@ def train(
 @click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test")
 @click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
-def evaluate(run: Path, directory: Path, split: Split, out: Path) -> None:
-    """Play a trained policy on a split; one row per inventory."""
+@click.option("--workers", type=click.IntRange(1), help="Ray workers. Default: one per CPU.")
+def evaluate(run: Path, directory: Path, split: Split, out: Path, workers: int | None) -> None:
+    """Play a trained policy on a split; one row per inventory. The same again resumes."""
     from pipeline.session import evaluate_run
 
-    evaluate_run(run, directory, split, out)
+    evaluate_run(run, directory, split, out, workers)
 
 
 @commands.command()

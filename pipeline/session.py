@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -15,10 +15,14 @@ from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig, load_yaml, parse
 from pipeline.data.panel import validate_inventories
-from pipeline.evaluate import evaluate_dataset, play_policy, summarize
+from pipeline.evaluate import METRICS, summarize
+from pipeline.evaluate_tiles import evaluate_policies, model_candidate
 from pipeline.model_store import load_model
 from pipeline.sources import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
+
+FEW_TILES = 16
+"""Splits up to this size are evaluated sooner than a Ray has started."""
 
 
 @contextmanager
@@ -89,14 +93,27 @@ def train_run(
     return training.result
 
 
-def evaluate_run(run: Path, data: Path, split: Split, out: Path) -> pd.DataFrame:
+def evaluate_run(
+    run: Path, data: Path, split: Split, out: Path, workers: int | None = None
+) -> pd.DataFrame:
     """Plays a run's model on a split of a data set and writes its per-inventory rows.
+
+    Args:
+        run: Folder of the run.
+        data: Data set.
+        split: Of it.
+        out: Parquet file to write.
+        workers: Ray workers that share the tiles; 1 plays them in this process. None: one per
+            CPU where there are enough tiles to be worth it.
+
+    Returns:
+        The metrics and weights of all inventories.
 
     Raises:
         DataError: There is no model, or the data set is wrong or of another layout.
         ConfigError: ``out`` cannot be written.
     """
-    model = load_model(run / "model")
+    candidate, model = model_candidate(run / "model"), load_model(run / "model")
     source = DatasetSource(data, model.factors)
     if source.layout.max_lead_time > model.policy.layout.max_lead_time:
         raise ConfigError(
@@ -105,11 +122,11 @@ def evaluate_run(run: Path, data: Path, split: Split, out: Path) -> pd.DataFrame
             f"{model.policy.layout.max_lead_time}",
         )  # fmt: skip
     source.max_lead_time = model.policy.layout.max_lead_time
-    rows = pd.concat(
-        evaluate_dataset(source, split, play_policy(model.policy.decide)), ignore_index=True
-    )
-    rows["split"] = split
-    write_parquet(rows, out)
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if source.num_tiles(split) > FEW_TILES else 1
+    with ray_session(workers) if workers > 1 else nullcontext():
+        evaluate_policies(source, split, {out: candidate})
+    rows = pd.read_parquet(out, columns=[*METRICS, "weight"])
     summary = summarize(rows)
     click.echo(
         f"{len(rows):,} inventories, {split}: cost {summary['cost']:.4g} per inventory and day, "
@@ -117,24 +134,6 @@ def evaluate_run(run: Path, data: Path, split: Split, out: Path) -> pd.DataFrame
         f"{summary['turnover_days']:.2f} days. Rows: {out}"
     )
     return rows
-
-
-def write_parquet(rows: pd.DataFrame, path: Path) -> None:
-    """Writes a table in one step: the file is whole or absent.
-
-    Raises:
-        ConfigError: The place cannot be written.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(partial, index=False)
-        os.replace(partial, path)
-    except OSError as error:
-        raise ConfigError(
-            "out", str(path), "Name a file in a folder that can be written.",
-            f"cannot be written ({error.strerror})",
-        ) from None  # fmt: skip
 
 
 def _claim(run: RunConfig, out: Path) -> None:
