@@ -19,7 +19,14 @@ from envs.dynamics import admissible_order
 from envs.state import Observation
 from pipeline.model_store import POLICY, TrainedModel, load_model
 from pipeline.networks import PolicyNetwork
-from pipeline.snapshot import forecast_mark, matrix, open_snapshot, read_snapshot, table_of
+from pipeline.snapshot import (
+    forecast_mark,
+    make_snapshot,
+    matrix,
+    open_snapshot,
+    read_snapshot,
+    table_of,
+)
 from pipeline.snapshot_check import SnapshotChecker
 from pipeline.streamed import StreamedParquet
 from pipeline.sweep_folder import SELECTION, read_sweep
@@ -39,6 +46,13 @@ class Orders:
     """Inventories with an order above 0."""
     units: float
     """Sum of the orders."""
+
+    def __str__(self) -> str:
+        """In words, for the terminal."""
+        return (
+            f"{self.inventories:,} inventories, {self.due:,} due, {self.ordered:,} orders over "
+            f"{self.units:,.0f} units"
+        )
 
 
 def find_model(directory: Path) -> TrainedModel:
@@ -160,3 +174,20 @@ def _added(total: Orders, decided: pa.Table) -> Orders:
         total.ordered + int((order > 0).sum()),
         total.units + float(order.sum(dtype=np.float64)),
     )
+
+
+def decide_sweep(directory: Path) -> Orders | None:
+    """Orders of a sweep's best method (on validation) for the morning after its data's last day.
+
+    Writes ``snapshot.parquet`` and ``orders.parquet`` into its folder. Data sets hold no
+    stock: every inventory starts as in an evaluation, with one demand scale on hand.
+
+    Returns:
+        None if no method has a model.
+    """
+    sweep = read_sweep(directory)
+    if all(choice.trial is None for choice in sweep.selected.values()):
+        return None
+    snapshot = directory / "snapshot.parquet"
+    make_snapshot(sweep.source(), snapshot)
+    return decide(find_model(directory), snapshot, directory / "orders.parquet")

@@ -43,8 +43,4 @@ def decide(model: Path, snapshot: Path, out: Path) -> None:
     from pipeline.decide import decide as run
     from pipeline.decide import find_model
 
-    orders = run(find_model(model), snapshot, out)
-    click.echo(
-        f"{orders.inventories:,} inventories, {orders.due:,} due, {orders.ordered:,} orders over "
-        f"{orders.units:,.0f} units: {out}"
-    )
+    click.echo(f"{run(find_model(model), snapshot, out)}: {out}")
