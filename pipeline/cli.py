@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.bench_scale import scale
 from pipeline.data.cli import data
 from pipeline.serve_cli import decide, snapshot
 from pipeline.terminal import run_commands
@@ -26,6 +27,7 @@ def commands() -> None:
 commands.add_command(data)
 data.add_command(snapshot)
 commands.add_command(decide)
+commands.add_command(scale, "bench-scale")
 
 
 @commands.command()
