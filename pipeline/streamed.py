@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -66,8 +67,9 @@ class StreamedParquet:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._writer.is_open:  # something went wrong
-            self._writer.close()
+        if self._writer.is_open:  # something went wrong; a full disk refuses the footer too
+            with suppress(OSError):
+                self._writer.close()
         self._partial.unlink(missing_ok=True)
         if isinstance(error, OSError):  # a full disk, a vanished mount
             raise self._unwritable(error) from None
