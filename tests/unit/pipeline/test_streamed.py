@@ -31,9 +31,14 @@ def test_pieces_become_row_groups_that_readers_can_stream(tmp_path: Path) -> Non
 def test_what_was_there_stays_until_the_file_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     path.write_text("before")
-    with pytest.raises(ZeroDivisionError), StreamedParquet(path, SCHEMA) as file:
-        file.write(table(3))
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with StreamedParquet(path, SCHEMA) as file:
+            file.write(table(3))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert path.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["f.parquet"]
 
