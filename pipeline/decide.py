@@ -180,7 +180,7 @@ def decide_sweep(directory: Path) -> Orders | None:
     """Orders of a sweep's best method (on validation) for the morning after its data's last day.
 
     Writes ``snapshot.parquet`` and ``orders.parquet`` into its folder. Data sets hold no
-    stock: every inventory starts as in an evaluation, with one demand scale on hand.
+    stock: each inventory has what the method itself leaves after it has played the test days.
 
     Returns:
         None if no method has a model.
@@ -188,6 +188,6 @@ def decide_sweep(directory: Path) -> Orders | None:
     sweep = read_sweep(directory)
     if all(choice.trial is None for choice in sweep.selected.values()):
         return None
-    snapshot = directory / "snapshot.parquet"
-    make_snapshot(sweep.source(), snapshot)
-    return decide(find_model(directory), snapshot, directory / "orders.parquet")
+    snapshot, model = directory / "snapshot.parquet", find_model(directory)
+    make_snapshot(sweep.source(), snapshot, played=model.policy.decide)
+    return decide(model, snapshot, directory / "orders.parquet")

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import PoissonRegressor
 from torch import Tensor
 
 EFFECTS = ("price_ratio", "promotion", "event", "snap")
@@ -52,6 +51,9 @@ class DayFactors:
     @classmethod
     def fit(cls, histories: Iterable[TrainingHistory]) -> DayFactors:
         """Poisson regression of demand / the inventory's mean on weekday and covariates."""
+        # Here, not above: only training fits, and the import takes a third of `decide`'s start.
+        from sklearn.linear_model import PoissonRegressor
+
         parts: dict[str, list[tuple[NDArray[np.float64], ...]]] = {}
         rates: dict[str, list[float]] = {}
         for history in histories:

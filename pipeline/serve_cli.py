@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from envs.errors import ConfigError
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 _MODEL = "Folder of a run, a trial, or a finished sweep (its best method on validation)."
@@ -16,19 +18,32 @@ _MODEL = "Folder of a run, a trial, or a finished sweep (its best method on vali
 @click.option("--day", type=int, help="Morning of this day, from 1; default: after the last day.")
 @click.option("--stock", type=FILE, help="Parquet: inventory_id, on_hand, on_order (list).")
 @click.option("--model", type=FOLDER, help=f"{_MODEL} Default: the data set's own forecaster.")
+@click.option("--played", is_flag=True, help="Stock that MODEL leaves after the test days.")
 @click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
 def snapshot(
-    directory: Path, day: int | None, stock: Path | None, model: Path | None, out: Path
+    directory: Path,
+    day: int | None,
+    stock: Path | None,
+    model: Path | None,
+    played: bool,
+    out: Path,
 ) -> None:
     """Write what a day's decisions need, as known on its morning."""
+    if played and (day is not None or stock is not None or model is None):
+        raise ConfigError(
+            "--played", "given", "Give it with --model, and without --stock and --day.",
+            "does not go with the other options",
+        )  # fmt: skip
     from pipeline.decide import find_model
     from pipeline.snapshot import make_snapshot
     from pipeline.sources import DatasetSource
 
-    source = DatasetSource(directory, find_model(model).factors if model else None)
-    rows = make_snapshot(source, out, day=day, stock=stock)
+    found = find_model(model) if model else None
+    source = DatasetSource(directory, found.factors if found else None)
+    policy = found.policy.decide if found and played else None
+    rows = make_snapshot(source, out, day=day, stock=stock, played=policy)
     click.echo(f"{rows:,} inventories: {out}")
-    if stock is None:
+    if stock is None and not played:
         click.echo(
             "No stock was given: each inventory has one demand scale on hand, nothing on order."
         )

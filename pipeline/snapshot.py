@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from envs.errors import DataError
+from envs.rollout import Policy, rollout
 from pipeline.data.panel import RawTile, TileRef
 from pipeline.data.progress import Progress
 from pipeline.features import BASIS, FEATURES, build_features
 from pipeline.forecast import DayFactors
-from pipeline.sources import DatasetSource
+from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.stock import Stock, StockTable
 from pipeline.streamed import StreamedParquet
 
@@ -68,7 +69,12 @@ def forecast_mark(factors: DayFactors | None) -> str:
 
 
 def make_snapshot(
-    source: DatasetSource, out: Path, *, day: int | None = None, stock: Path | None = None
+    source: DatasetSource,
+    out: Path,
+    *,
+    day: int | None = None,
+    stock: Path | None = None,
+    played: Policy | None = None,
 ) -> int:
     """Writes the snapshot of a data set as of the morning of a day, tile by tile.
 
@@ -81,6 +87,8 @@ def make_snapshot(
         stock: Table with ``inventory_id``, ``on_hand`` and, optionally, ``on_order`` (list of
             arrivals in 1..K days); None for one demand scale on hand and nothing on order,
             as every evaluation starts.
+        played: Instead: the stock that this policy leaves after it has played the test days.
+            Only for the morning after the last of them.
 
     Returns:
         Rows written.
@@ -95,14 +103,17 @@ def make_snapshot(
         raise DataError(
             "day", day, f"Use a day from 1 to {days} ({days}: the morning after the last day)."
         )
+    assert played is None or (day == days and stock is None)
     tiles = source.panel.tiles()
     progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
     table = StockTable(source, stock) if stock is not None else None
     length = source.max_lead_time if table is None else max(source.max_lead_time, table.longest)
     rows = 0
     with StreamedParquet(out, snapshot_schema(length)) as file:
-        for tile in tiles:
+        for number, tile in enumerate(tiles):
             given = None if table is None else table.read(tile, length)
+            if played is not None:
+                given = _stock_left(source, number, played)
             file.write(_morning(source, tile, day, length, given))
             rows += tile.rows
             progress.add(1)
@@ -139,6 +150,13 @@ def _morning(
     for name in ("lead_time", "review_period", "shortage_cost", "holding_cost"):
         columns[name] = static[name]
     return table_of(columns, snapshot_schema(length))
+
+
+@torch.no_grad()
+def _stock_left(source: DatasetSource, tile: int, policy: Policy) -> Stock:
+    scenario = source.open("test", tile)[1]
+    left = rollout(scenario, policy, evaluation_start(scenario)).final.stack().numpy()
+    return Stock(left[:, 0], left[:, 1:])
 
 
 def _due(raw: RawTile, day: int) -> NDArray[np.bool_]:

@@ -103,6 +103,20 @@ def test_the_default_is_the_morning_after_the_last_day(
     assert not np.stack(table["on_order"].to_numpy()).any()
 
 
+def test_the_stock_that_a_policy_leaves(source: DatasetSource, tmp_path: Path) -> None:
+    policy = model_of(source).policy.decide
+    make_snapshot(source, tmp_path / "s.parquet", played=policy)
+    table = pd.read_parquet(tmp_path / "s.parquet")
+    got = np.column_stack((table["on_hand"], np.stack(table["on_order"])))
+    left = []
+    for tile in range(source.num_tiles("test")):
+        scenario = source.load("test", tile)
+        with torch.no_grad():
+            left.append(rollout(scenario, policy, evaluation_start(scenario)).final.stack())
+    np.testing.assert_array_equal(got, torch.cat(left))
+    assert (got[:, 1:] > 0).any()
+
+
 def test_demand_of_the_day_is_unknown(
     source: DatasetSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
