@@ -5,6 +5,8 @@ VENV         ?= .venv
 PRESET       ?= quick
 # which methods to train, e.g. ddpg-both,ds-base or all; default: the preset's
 METHODS      ?=
+# make study
+STUDY        ?= full
 DATA         ?=
 RAY_ADDRESS  ?=
 OUT          ?= runs/$(basename $(notdir $(PRESET)))$(if $(DATA),-$(notdir $(abspath $(DATA))))
@@ -30,12 +32,12 @@ READY := $(if $(MANAGED),$(VENV)/.installed)
 READY_DEV := $(if $(MANAGED),$(VENV)/.installed-dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dev-venv data train-cluster test test-slow bench ui lint format typecheck clean
+.PHONY: help venv dev-venv data train-cluster study test test-slow bench ui lint format typecheck clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
+	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  STUDY=smoke|full  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
 
 $(VENV)/.deepstock:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -61,6 +63,9 @@ data: $(READY) ## Generate a data set (INVENTORIES, DAYS, SEED) into DATA (defau
 
 train-cluster: $(READY) ## The main job: train, tune and compare all methods on a Ray cluster
 	$(PY) -m cluster train --preset $(PRESET) --out $(OUT) $(if $(METHODS),--methods $(METHODS)) $(if $(DATA),--data $(DATA)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS))
+
+study: $(READY) ## The synthetic study (STUDY=smoke|full|full-50, or a YAML) into runs/study
+	$(PY) -m cluster study --study $(STUDY) $(if $(filter command line environment,$(origin OUT)),--out $(OUT)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS)) $(ARGS)
 
 test: $(READY_DEV) ## All tests except the slow ones
 	$(PY) -m pytest -m "not slow" $(ARGS)

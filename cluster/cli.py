@@ -40,6 +40,19 @@ def train(
 
 
 @commands.command()
+@click.option("--study", default="full", show_default=True, help="smoke, full, or a YAML.")
+@click.option("--out", type=_FOLDER, help="Folder of the study. Default: runs/study[-STUDY].")
+@click.option("--address", envvar="RAY_ADDRESS", help="As of train.")
+@click.option("--retry-failed", is_flag=True, help="Train failed runs of earlier sessions again.")
+def study(study: str, out: Path | None, address: str | None, retry_failed: bool) -> None:
+    """Run the synthetic study and write its report; the same command again resumes."""
+    from cluster.study import study as run
+
+    default = Path("runs") / ("study" if study == "full" else f"study-{Path(study).stem}")
+    run(study, out or default, address, retry_failed=retry_failed)
+
+
+@commands.command()
 @click.option("--runs", default="runs", show_default=True, type=_FOLDER, help="Folder of sweeps.")
 @click.option("--mlflow-port", default=5000, show_default=True, help="Preferred port of MLflow.")
 @click.option(

@@ -10,8 +10,9 @@ import click
 
 from cluster.connect import open_cluster
 from cluster.preflight import Needs, check_cluster, check_host
+from envs.errors import ConfigError
 from pipeline.data import generate
-from tuning.preset import Preset, load_preset
+from tuning.preset import DataPlan, Preset, load_preset
 
 BASELINES = 3
 """Policies of a comparison beside the methods."""
@@ -41,6 +42,11 @@ def train(
         ConfigError, DataError, ClusterError: Before anything long starts, where possible.
     """
     preset = load_preset(preset_name).only(methods)
+    if not isinstance(preset.data, DataPlan):
+        raise ConfigError(
+            "preset", preset_name, "Run the study with `make study`, or name another preset.",
+            "is a part of the study",
+        )  # fmt: skip
     out = out.resolve()
     needs = job_needs(preset, generates=data is None)
     check_host(needs, out)
@@ -78,6 +84,7 @@ def train(
 
 def job_needs(preset: Preset, *, generates: bool) -> Needs:
     """What a sweep needs at least; CPUs as its largest trial asks Ray for them."""
+    assert isinstance(preset.data, DataPlan)
     plans = preset.algorithms.values()
     inventories = preset.data.inventories
     cells = inventories * preset.data.days
@@ -98,6 +105,7 @@ def _generated(preset: Preset, out: Path) -> Path:
     folder = out / "data"
     if not (folder / "manifest.json").exists():
         plan = preset.data
+        assert isinstance(plan, DataPlan)
         click.echo(f"Data: {plan.inventories:,} inventories x {plan.days} days into {folder}")
         generate.make(
             plan.inventories,

@@ -12,7 +12,7 @@ The published numbers are long-run average costs per day. They come from
 * the newsvendor on demand over L + 1 days (backlog and the newsvendor itself).
 
 The study's setting 1, whose demand changes from day to day, is
-:func:`envs.demand.study_setting1`.
+:func:`envs.study.study_setting1`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class ClassicalProblem:
     """P, days."""
     horizon: int | None = None
     """Days after which all stock has perished; None: it keeps, and the long run counts."""
-    published: Mapping[str, Published] = field(default_factory=lambda: MappingProxyType({}))
+    published: Mapping[str, Published] = field(default_factory=dict, hash=False)
     """Costs per day of ``optimal``, ``base_stock`` and ``capped_base_stock`` (the best of their
     kind), and ``base_stock_level`` in units; what is not published is not there."""
 
@@ -150,12 +150,17 @@ class ClassicalProblem:
 
 
 def scenario(
-    problem: ClassicalProblem, n: int, days: int, seed: int, *, round_orders: bool = False
+    problem: ClassicalProblem,
+    n: int,
+    days: int,
+    seed: int,
+    *,
+    round_orders: bool = False,
+    max_lead_time: int | None = None,
 ) -> Scenario:
     """``n`` independent inventories of a problem over ``days`` days.
 
-    The observation is that of :func:`~envs.demand.poisson_scenario`: mean demand as the one
-    feature, mean demand over L + P days as scale and as the one basis feature.
+    The observation is that of :func:`~envs.demand.poisson_scenario`.
 
     Args:
         problem: Any, of :data:`PROBLEMS` or your own.
@@ -163,6 +168,8 @@ def scenario(
         days: T; the problem's horizon where it has one.
         seed: Of the demand. Problems with the same demand law see the same demand.
         round_orders: Place whole units only (if demand is whole).
+        max_lead_time: K; default: the problem's lead time. One policy for several problems
+            needs one K.
 
     Raises:
         ScenarioError: ``days`` is not the problem's horizon, or a number is out of its range.
@@ -183,6 +190,7 @@ def scenario(
         backlog=problem.backlog,
         review_period=problem.review_period,
         order_multiple=1.0 if round_orders and problem.whole_units else 0.0,
+        max_lead_time=max_lead_time,
     )
     if isinstance(problem.demand, Poisson):
         return layout
@@ -261,7 +269,7 @@ def _lost_sales() -> list[ClassicalProblem]:
                 problems.append(
                     ClassicalProblem(
                         f"lost_sales_{type(law).__name__.lower()}_p{p}_L{lead}", law, lead,
-                        shortage_cost=float(p), published=MappingProxyType(published),
+                        shortage_cost=float(p), published=published,
                     )
                 )  # fmt: skip
     return problems
@@ -272,10 +280,10 @@ def _backlog() -> list[ClassicalProblem]:
         ClassicalProblem(
             f"backlog_poisson_b{b}_L{lead}", Poisson(5.0), lead, shortage_cost=float(b),
             backlog=True,
-            published=MappingProxyType({
+            published={
                 "base_stock": Published(cost, 4),
                 "base_stock_level": Published(float(level), 0),
-            }),
+            },
         )
         for b, cells in _BACKLOG_POISSON.items()
         for lead, (level, cost) in enumerate(cells)
@@ -283,7 +291,7 @@ def _backlog() -> list[ClassicalProblem]:
     normal = [
         ClassicalProblem(
             f"backlog_normal_b{b}_L{lead}", Normal(5.0, 1.6), lead, shortage_cost=float(b),
-            backlog=True, published=MappingProxyType({"base_stock": Published(cost, 3)}),
+            backlog=True, published={"base_stock": Published(cost, 3)},
         )
         for (b, lead), cost in _BACKLOG_NORMAL.items()
     ]  # fmt: skip
@@ -294,10 +302,10 @@ def _newsvendor() -> ClassicalProblem:
     # Setting 4 of the study at sigma = 10: level 100 + 1.28155 sigma, cost 0.175498 sigma.
     return ClassicalProblem(
         "newsvendor_normal", Normal(100.0, 10.0), 0, shortage_cost=0.9, holding_cost=0.1,
-        horizon=1, published=MappingProxyType({
+        horizon=1, published={
             "base_stock": Published(1.75498, 5),
             "base_stock_level": Published(112.8155, 4),
-        }),
+        },
     )  # fmt: skip
 
 

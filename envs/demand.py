@@ -1,8 +1,8 @@
-"""Small synthetic problems: textbook Poisson demand and setting 1 of the study.
+"""Textbook Poisson demand.
 
-They need no files, so tests, the registered gymnasium environment and the classical
+It needs no files, so tests, the registered gymnasium environment and the classical
 problems of the literature start here. Retail-like data sets are made by
-``python -m pipeline data make``.
+``python -m pipeline data make``; the synthetic study's settings are in :mod:`envs.study`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,6 @@ from envs.state import Scenario
 
 Numbers = float | Tensor
 """One number for all inventories, or [n]."""
-
-SETTING1_LOW = (
-    11, 9, 12, 16, 9, 9, 16, 13, 8, 12, 8, 8, 10, 2, 3, 7,
-    5, 11, 6, 4, 15, 9, 10, 4, 7, 10, 5, 11, 7, 8, 7,
-)  # fmt: skip
-"""Least demand of each of the 31 days of setting 1, units."""
-SETTING1_SPREAD = 4
-"""Demand lies 0..4 units above the least, each with probability 1/5."""
 
 
 def poisson_scenario(
@@ -42,8 +34,9 @@ def poisson_scenario(
 ) -> Scenario:
     """Independent Poisson demand at a constant rate (Zipkin 2008 and most textbooks).
 
-    The observation says all there is to know: its one feature is the rate, its one basis
-    feature (the constant) the scale, the mean demand over the protection period L + P.
+    The observation says all there is to know. Features: the rate, the lead time and the cost
+    ratio (:func:`_textbook_features`). The one basis feature (the constant) is the scale, the
+    mean demand over the protection period L + P.
 
     Args:
         n: Inventories.
@@ -72,16 +65,17 @@ def poisson_scenario(
     generator = torch.Generator().manual_seed(seed)
     scale = rate * (lead + period)
     day = torch.arange(days).unsqueeze(1)
+    shortage, holding = _per_inventory(shortage_cost, n), _per_inventory(holding_cost, n)
     return Scenario(
         demand=torch.poisson(rate.expand(days, n), generator=generator),
         lead_time=lead,
         review_period=period,
         review=day % period.clamp(min=1) == 0,  # validate() refuses periods below 1
-        shortage_cost=_per_inventory(shortage_cost, n),
-        holding_cost=_per_inventory(holding_cost, n),
+        shortage_cost=shortage,
+        holding_cost=holding,
         scale=scale.expand(days, n),
         basis=scale.expand(days, n).unsqueeze(-1),
-        features=rate.expand(days, n).unsqueeze(-1),
+        features=_textbook_features(rate, lead, shortage / holding).expand(days, n, -1),
         max_lead_time=int(lead.max()) if max_lead_time is None else max_lead_time,
         backlog=backlog,
         order_multiple=order_multiple,
@@ -89,48 +83,10 @@ def poisson_scenario(
     ).validate()
 
 
-def study_setting1(n: int, seed: int) -> Scenario:
-    """``n`` trajectories of setting 1 (INDEP): demand is low_t plus an integer from U{0..4}.
-
-    The best policy's expected cost is 0.8543 per counted day.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    days = len(SETTING1_LOW)
-    extra = torch.randint(0, SETTING1_SPREAD + 1, (days, n), generator=generator)
-    return study_scenario(torch.tensor(SETTING1_LOW).unsqueeze(1) + extra.float())
-
-
-def study_scenario(demand: Tensor, feature: Tensor | None = None) -> Scenario:
-    """The problem of settings 1 to 3 of the study around given demand.
-
-    Backlog, b = 0.9, h = 0.1, L = 1, P = 2, 31 days: two warm-up days without orders (start
-    empty, so their demand is owed), orders of 0..100 units on days 2, 4, ..., 28, cost
-    counted from day 3. One scale is a third of the largest order, so that the default range
-    of an order or a level, 0..3 scales, is the study's 0..100 units.
-
-    Args:
-        demand: [31, N] units; its dtype is the scenario's.
-        feature: [31, N] what the policy sees of the day; default: day // 2.
-    """
-    days, n = demand.shape
-    day = torch.arange(days).unsqueeze(1).expand(days, n)
-    order_max = 100.0
-    scale = torch.full_like(demand, order_max / 3.0)
-    return Scenario(
-        demand=demand,
-        lead_time=torch.full((n,), 1),
-        review_period=torch.full((n,), 2),
-        review=(day % 2 == 0) & (day >= 2) & (day <= days - 3),
-        shortage_cost=demand.new_full((n,), 0.9),
-        holding_cost=demand.new_full((n,), 0.1),
-        scale=scale,
-        basis=scale.unsqueeze(-1),
-        features=(day // 2 if feature is None else feature).to(demand.dtype).unsqueeze(-1),
-        counted=day >= 3,
-        max_lead_time=1,
-        backlog=True,
-        order_max=order_max,
-    ).validate()
+def _textbook_features(rate: Tensor, lead_time: Tensor, cost_ratio: Tensor) -> Tensor:
+    """[n, 3], each about -1..1 over the textbook problems: networks learn best on such inputs."""
+    ratio = cost_ratio.clamp(min=1e-6).log()
+    return torch.stack(((rate / 5.0).log(), (lead_time - 2.5) / 1.5, ratio - 2.5), -1)
 
 
 def _per_inventory(value: Numbers, n: int) -> Tensor:

@@ -53,15 +53,34 @@ def train(
 
 @commands.command()
 @click.option("--run", type=FOLDER, required=True, help="Folder of a training run.")
-@click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test")
-@click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
+@click.option(
+    "--data", required=True, help="Data set, or trajectories of the study: setting1:FILE.csv."
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="test",
+    help="Of a data set.",
+)
+@click.option("--out", type=FILE, help="Parquet, one row per inventory or trajectory.")
 @click.option("--workers", type=click.IntRange(1), help="Ray workers. Default: one per CPU.")
-def evaluate(run: Path, directory: Path, split: Split, out: Path, workers: int | None) -> None:
-    """Play a trained policy on a split; one row per inventory. The same again resumes."""
-    from pipeline.session import evaluate_run
+def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int | None) -> None:
+    """Play a trained policy on a split of a data set, or on trajectories of the study.
 
-    evaluate_run(run, directory, split, out, workers)
+    The same command again resumes.
+    """
+    from pipeline.session import evaluate_run, write_parquet
+    from pipeline.study.play import play_file
+    from pipeline.study.trajectories import setting_file
+
+    found = setting_file(data)
+    if found is None:
+        evaluate_run(run, Path(data), split, out, workers)
+        return
+    rows = play_file(run, *found)
+    if out is not None:
+        write_parquet(rows, out)
+        click.echo(f"Rows: {out}")
 
 
 @commands.command()
@@ -89,6 +108,39 @@ def report(sweep: Path) -> None:
     from pipeline.report import write_report
 
     click.echo(f"Report: {write_report(sweep)}")
+
+
+@commands.group()
+def study() -> None:
+    """Measure and report a trained synthetic study (`make study` does all of it)."""
+
+
+@study.command(name="measure")
+@click.argument("directory", type=FOLDER)
+def measure_study(directory: Path) -> None:
+    """Play every run on fresh test trajectories: measured/*.csv."""
+    from pipeline.study.measure import measure
+
+    measure(directory)
+
+
+@study.command(name="figures")
+@click.argument("directory", type=FOLDER)
+def draw_study(directory: Path) -> None:
+    """Draw all figures from measured/*.csv."""
+    from pipeline.study.figures import save_figures
+
+    for path in save_figures(directory):
+        click.echo(path)
+
+
+@study.command(name="report")
+@click.argument("directory", type=FOLDER)
+def report_study(directory: Path) -> None:
+    """Write study.html, with all tables and figures, from measured/*.csv."""
+    from pipeline.study.report import write_study
+
+    click.echo(f"Report: {write_study(directory)}")
 
 
 @commands.command()

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -118,9 +118,17 @@ def unknown_key(field: str, key: str, known: Iterable[str]) -> ConfigError:
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterable[str]:
+    options: list[type[BaseModel]] = []
     for part in path:
         field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        # Where a field may be one of several models, the next part is the chosen one's name.
+        options = _models_in(field.annotation) if field else options
+        named = [option for option in options if option.__name__ == str(part)]
+        model = (named or options[:1] or [model])[0]
     return model.model_fields
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

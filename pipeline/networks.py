@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from envs.rollout import Decision
 from envs.state import Observation, ObservationLayout
@@ -105,9 +106,14 @@ class Critic(nn.Module):
         self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, 1)
 
     def forward(
-        self, observation: Observation, action: Tensor, action_model: ActionModel
+        self,
+        observation: Observation,
+        action: Tensor,
+        action_model: ActionModel,
+        *,
+        frozen: bool = False,
     ) -> Tensor:
-        """[N]."""
+        """[N]. ``frozen``: gradients reach the action, not the critic's weights."""
         meaning = torch.stack(
             (
                 action_model.target(action, observation) / observation.scale,
@@ -115,9 +121,13 @@ class Critic(nn.Module):
             ),
             -1,
         )
-        inputs = torch.cat((network_inputs(observation), action, meaning), -1)
-        value: Tensor = self.net(inputs).squeeze(-1)
-        return value
+        hidden = torch.cat((network_inputs(observation), action, meaning), -1)
+        for layer in self.net:
+            if frozen and isinstance(layer, nn.Linear):
+                hidden = functional.linear(hidden, layer.weight.detach(), layer.bias.detach())
+            else:
+                hidden = layer(hidden)
+        return hidden.squeeze(-1)
 
 
 class ValueNetwork(nn.Module):

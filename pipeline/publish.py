@@ -72,12 +72,19 @@ def example_inputs(source: DatasetSource) -> np.ndarray:
     return np.ascontiguousarray(flat.numpy())
 
 
-def publish_trial(run: SweepRun, folder: Path) -> None:
-    """Logs an ended trial's configuration, validation history and result."""
+def publish_trial(run: SweepRun, folder: Path, key: str | None = None) -> None:
+    """Logs an ended trial's configuration, validation history and result.
+
+    Args:
+        run: Entered.
+        folder: The trial's.
+        key: Its name in the run; default: the folder's.
+    """
     result = RunResult.read(folder)
     if result is None:
         return
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    written = folder / "config.yaml"  # missing if the process died before it began
+    config = yaml.safe_load(written.read_text()) if written.exists() else {}
     history: dict[str, list[tuple[int, float]]] = {}
     path = folder / "history.jsonl"
     for line in path.read_text().splitlines() if path.exists() else ():
@@ -88,7 +95,7 @@ def publish_trial(run: SweepRun, folder: Path) -> None:
             )
     final = {f"best_validation_{metric}": value for metric, value in result.validation.items()}
     run.log_trial(
-        folder.name,
+        key or folder.name,
         config,
         history,
         {**final, "seconds": result.seconds},

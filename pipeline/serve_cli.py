@@ -40,6 +40,8 @@ def snapshot(
 
     found = find_model(model) if model else None
     source = DatasetSource(directory, found.factors if found else None)
+    if found:
+        source.max_lead_time = max(source.max_lead_time, found.policy.layout.max_lead_time)
     policy = found.policy.decide if found and played else None
     rows = make_snapshot(source, out, day=day, stock=stock, played=policy)
     click.echo(f"{rows:,} inventories: {out}")

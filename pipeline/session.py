@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -94,15 +95,15 @@ def train_run(
 
 
 def evaluate_run(
-    run: Path, data: Path, split: Split, out: Path, workers: int | None = None
+    run: Path, data: Path, split: Split, out: Path | None, workers: int | None = None
 ) -> pd.DataFrame:
-    """Plays a run's model on a split of a data set and writes its per-inventory rows.
+    """Plays a run's model on a split of a data set; its per-inventory rows go to ``out``, if given.
 
     Args:
         run: Folder of the run.
         data: Data set.
         split: Of it.
-        out: Parquet file to write.
+        out: Parquet file to write, or None.
         workers: Ray workers that share the tiles; 1 plays them in this process. None: one per
             CPU where there are enough tiles to be worth it.
 
@@ -124,16 +125,36 @@ def evaluate_run(
     source.max_lead_time = model.policy.layout.max_lead_time
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if source.num_tiles(split) > FEW_TILES else 1
-    with ray_session(workers) if workers > 1 else nullcontext():
-        evaluate_policies(source, split, {out: candidate})
-    rows = pd.read_parquet(out, columns=[*METRICS, "weight"])
+    with tempfile.TemporaryDirectory() as scratch:
+        path = out or Path(scratch) / "rows.parquet"
+        with ray_session(workers) if workers > 1 else nullcontext():
+            evaluate_policies(source, split, {path: candidate})
+        rows = pd.read_parquet(path, columns=[*METRICS, "weight"])
     summary = summarize(rows)
     click.echo(
         f"{len(rows):,} inventories, {split}: cost {summary['cost']:.4g} per inventory and day, "
         f"stockout rate {summary['stockout_rate_pct']:.2f} %, turnover time "
-        f"{summary['turnover_days']:.2f} days. Rows: {out}"
+        f"{summary['turnover_days']:.2f} days." + (f" Rows: {out}" if out else "")
     )
     return rows
+
+
+def write_parquet(rows: pd.DataFrame, path: Path) -> None:
+    """Writes a table in one step: the file is whole or absent.
+
+    Raises:
+        ConfigError: The place cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(partial, index=False)
+        os.replace(partial, path)
+    except OSError as error:
+        raise ConfigError(
+            "out", str(path), "Name a file in a folder that can be written.",
+            f"cannot be written ({error.strerror})",
+        ) from None  # fmt: skip
 
 
 def _claim(run: RunConfig, out: Path) -> None:

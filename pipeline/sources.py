@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import torch
@@ -44,6 +44,9 @@ class ScenarioSource(Protocol):
 
     def evaluation_start(self, scenario: Scenario) -> InventoryState:
         """Stock on the first morning when a policy is evaluated."""
+
+    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
+        """Draws the stock that a training fragment starts with."""
 
 
 class DatasetSource:
@@ -92,11 +95,14 @@ class DatasetSource:
             "directory": self.directory,
             "factors": self.factors,
             "resident_tiles": self.resident_tiles,
+            "max_lead_time": self.max_lead_time,
         }
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open()
+        # A model that was trained with longer lead times sets it: its layout must travel.
+        self.max_lead_time = cast(int, state["max_lead_time"])
 
     @property
     def layout(self) -> ObservationLayout:
@@ -129,6 +135,10 @@ class DatasetSource:
     def evaluation_start(self, scenario: Scenario) -> InventoryState:
         """See the function of that name."""
         return evaluation_start(scenario)
+
+    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
+        """See the function of that name."""
+        return training_start(scenario, generator)
 
     def open(self, split: Split, tile: int) -> tuple[RawTile, Scenario]:
         """A tile as it lies on disk (ids, static columns) and as a scenario; not kept."""
@@ -180,7 +190,7 @@ class DatasetSource:
 class GivenScenarios:
     """Scenarios that are held in memory: textbook problems, the study's trajectories.
 
-    Every evaluation starts empty.
+    Evaluation and training start empty.
     """
 
     scenarios: Mapping[Split, Sequence[Scenario]]
@@ -203,9 +213,13 @@ class GivenScenarios:
         """No stock, nothing on its way."""
         return empty_start(scenario)
 
+    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
+        """The same: nothing is drawn."""
+        return empty_start(scenario)
 
-def empty_start(scenario: Scenario, generator: torch.Generator | None = None) -> InventoryState:
-    """No stock, nothing on its way (also as a training start: nothing is drawn)."""
+
+def empty_start(scenario: Scenario) -> InventoryState:
+    """No stock, nothing on its way."""
     return InventoryState.empty(
         scenario.num_inventories, scenario.max_lead_time, like=scenario.demand
     )

@@ -82,7 +82,16 @@ class Sweep:
         }
 
     def source(self) -> DatasetSource:
-        """The sweep's data, with the forecaster that its trials used."""
+        """The sweep's data, with the forecaster that its trials used.
+
+        Raises:
+            ConfigError: It was a sweep on a setting of the study, not on a data set.
+        """
+        if not self.preset["data_directory"]:
+            raise ConfigError(
+                "sweep", str(self.directory), "Use `python -m cluster study` for the study.",
+                "was trained on a setting of the study, not on a data set",
+            )  # fmt: skip
         return DatasetSource(
             self.preset["data_directory"], DayFactors.load(self.directory / FORECAST)
         )

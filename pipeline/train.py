@@ -2,6 +2,7 @@
 
 config.yaml     what was asked for, resolved
 history.jsonl   one line per validation
+losses.jsonl    one line per iteration
 model/          the policy with the least validation cost so far
 checkpoint/     RLlib's checkpoint, to resume from
 result.json     written last: status, best validation, time
@@ -99,11 +100,12 @@ class TrainingRun:
 
     def _forget_after(self, iteration: int) -> None:
         """What was recorded after the checkpoint happens again."""
-        history = self.directory / "history.jsonl"
-        if history.exists():
-            lines = history.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
-            history.write_text("".join(kept))
+        for name in ("history.jsonl", "losses.jsonl"):
+            record = self.directory / name
+            if record.exists():
+                lines = record.read_text().splitlines(keepends=True)
+                kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
+                record.write_text("".join(kept))
 
     @property
     def done(self) -> bool:
@@ -117,6 +119,7 @@ class TrainingRun:
         self.result.iterations += 1
         iteration = self.result.iterations
         figures = self._losses(trained)
+        self._record("losses.jsonl", {"iteration": iteration, **figures})
         lost = [name for name, value in figures.items() if not math.isfinite(value)]
         if lost:
             # RLlib sets such gradients to zero and goes on: the run would look finished.
@@ -159,9 +162,12 @@ class TrainingRun:
             policy = self.algorithm.get_module().unwrapped().policy
             save_model(self.directory / "model", policy, getattr(self.source, "factors", None))
         line = {"iteration": self.result.iterations, "seconds": self.result.seconds, **figures}
-        with (self.directory / "history.jsonl").open("a") as history:
-            history.write(json.dumps(line) + "\n")
+        self._record("history.jsonl", line)
         return figures
+
+    def _record(self, name: str, line: dict[str, float]) -> None:
+        with (self.directory / name).open("a") as record:
+            record.write(json.dumps(line) + "\n")
 
     def _checkpoint(self) -> None:
         checkpoint = self.directory / "checkpoint"

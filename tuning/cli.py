@@ -19,10 +19,10 @@ def commands() -> None:
 
 @commands.command()
 @click.option("--preset", default="quick", show_default=True, help="smoke, quick, full, or a YAML.")
-@click.option("--data", type=FOLDER, required=True, help="Data set.")
+@click.option("--data", type=FOLDER, help="Data set; none for a preset of the study.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the sweep.")
 @click.option("--retry-failed", is_flag=True, help="Train failed trials of earlier sessions again.")
-def sweep(preset: str, data: Path, out: Path, retry_failed: bool) -> None:
+def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None:
     """Train and select; the same command again resumes. Compare with `python -m pipeline`."""
     from pipeline.publish import publish_trial
     from pipeline.session import ray_session

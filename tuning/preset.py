@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from envs.errors import ConfigError
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.seeding import derive_seed
+from pipeline.study.trajectories import StudyData
 from tuning.spaces import latin_hypercube
 
 PRESETS = Path(__file__).parent.parent / "pipeline" / "presets"
@@ -30,6 +31,11 @@ class DataPlan(BaseModel):
     """First test day; None: the last 28 % of the days are the test."""
     validation_share: float = Field(default=DEFAULT_VALIDATION_SHARE, gt=0, lt=1)
     """Share of the inventories kept for validation."""
+
+
+def _kind_of_data(value: Any) -> str:
+    study = isinstance(value, StudyData) or (isinstance(value, dict) and "study" in value)
+    return "StudyData" if study else "DataPlan"
 
 
 class AlgorithmPlan(BaseModel):
@@ -56,7 +62,11 @@ class Preset(BaseModel):
 
     name: str
     description: str = ""
-    data: DataPlan
+    data: Annotated[
+        Annotated[DataPlan, Tag("DataPlan")] | Annotated[StudyData, Tag("StudyData")],
+        Discriminator(_kind_of_data),
+    ]
+    """A data set to generate, or a setting of the synthetic study."""
     configurations: int = Field(ge=1)
     """Hyperparameter configurations tried per method."""
     finalists: int = Field(default=1, ge=1)
@@ -119,41 +129,58 @@ def trial_key(run: RunConfig, configuration: int) -> str:
     return f"{run.method}-c{configuration:02d}-s{run.seed}"
 
 
-def load_preset(name: str) -> Preset:
+def load_preset(name: str, over: dict[str, Any] | None = None) -> Preset:
     """Reads a preset by name (shipped) or path (yours).
 
     ``extends: other`` in the file takes over another preset's keys, level by level.
 
+    Args:
+        name: Of the preset, or path of a YAML file.
+        over: Keys that replace the preset's, level by level.
+
     Raises:
         ConfigError: No such preset, or it has a wrong key or value.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    path = find_preset(name, PRESETS)
+    content = merged(resolved(path, PRESETS), over or {})
+    return parse(Preset, {"name": path.stem, **content}, str(path.name)).only(None)
+
+
+def find_preset(name: str, folder: Path) -> Path:
+    """The file of a preset that is shipped in ``folder``, or of one that is given by its path.
+
+    Raises:
+        ConfigError: It does not exist.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.exists():
-        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml")))
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise ConfigError(
             "preset", name, f"Use one of {known}, or the path of a YAML file.", "does not exist"
         )
-    return parse(Preset, {"name": path.stem, **_resolved(path)}, str(path.name)).only(None)
+    return path
 
 
-def _resolved(path: Path) -> dict[str, Any]:
+def resolved(path: Path, folder: Path) -> dict[str, Any]:
+    """A YAML's content, with that of the file in ``folder`` that it extends."""
     content = load_yaml(path)
     parent = content.pop("extends", None)
     if parent is None:
         return content
-    base = PRESETS / f"{parent}.yaml"
+    base = folder / f"{parent}.yaml"
     if not base.exists() or base == path:
         raise ConfigError(f"{path.name}: extends", parent, "Name another shipped preset.")
-    return _merged(_resolved(base), content)
+    return merged(resolved(base, folder), content)
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``over``, level by level; a search dimension is replaced whole."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
         # A search dimension is replaced, not merged: {uniform: ..} and {choice: ..} differ.
         if both and not set(value) & {"uniform", "loguniform", "choice"}:
-            result[key] = _merged(result[key], value)
+            result[key] = merged(result[key], value)
         else:
             result[key] = value
     return result

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from ray import tune
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig
 from pipeline.data.panel import validate_inventories
 from pipeline.forecast import DayFactors
-from pipeline.sources import DatasetSource
+from pipeline.sources import DatasetSource, ScenarioSource
+from pipeline.study.trajectories import StudyData
 from pipeline.sweep_folder import (
     FORECAST,
     PRESET,
@@ -30,11 +30,7 @@ from pipeline.sweep_folder import (
 )
 from pipeline.train import RunResult
 from tuning.preset import Preset, trial_key
-from tuning.reporter import SweepReporter
-from tuning.trial import MethodTrial
-
-RETRIES = 2
-"""Times that a trial is started again (from its checkpoint) when its process dies."""
+from tuning.trials import TrialPlan, train_trials
 
 
 @dataclass(frozen=True)
@@ -42,35 +38,52 @@ class SweepPlan:
     """A sweep that has been checked and may start; see :func:`plan_sweep`."""
 
     preset: Preset
-    source: DatasetSource
+    source: ScenarioSource
     directory: Path
     first: Mapping[str, RunConfig]
     """Trial key -> the trials with seed 0."""
 
 
-def plan_sweep(preset: Preset, data: Path, directory: Path) -> SweepPlan:
+def plan_sweep(preset: Preset, data: Path | None, directory: Path) -> SweepPlan:
     """Checks everything that can be wrong with a sweep, then makes (or finds) its folder.
 
     Args:
         preset: What is to be trained.
-        data: Data-set folder.
+        data: Data-set folder; None for a preset that names a setting of the study.
         directory: The sweep's folder.
 
     Raises:
         ConfigError: A key or value of the preset is wrong, or the folder holds another sweep.
         DataError: The data set is wrong.
     """
-    data, directory = data.resolve(), directory.resolve()
-    forecast = directory / FORECAST
-    source = DatasetSource(data, DayFactors.load(forecast) if forecast.exists() else None)
-    validate_inventories(source.panel)
+    directory = directory.resolve()
+    source, data_directory = _source(preset, data, directory / FORECAST)
     first = preset.first_round()
     for run in first.values():
         build_config(run, source)  # a wrong key fails here, not trial by trial
-    _claim(preset, data, directory)
-    if not forecast.exists():
-        source.factors.save(forecast)
+    claim(preset, data_directory, directory)
+    if isinstance(source, DatasetSource) and not (directory / FORECAST).exists():
+        source.factors.save(directory / FORECAST)
     return SweepPlan(preset, source, directory, first)
+
+
+def _source(preset: Preset, data: Path | None, forecast: Path) -> tuple[ScenarioSource, str]:
+    """Where inventories come from, and the data set's folder ("" for a setting of the study)."""
+    study = isinstance(preset.data, StudyData)
+    if study != (data is None):
+        raise ConfigError(
+            "data", str(data or "(absent)"),
+            "Leave --data out: the preset names a setting of the study." if study
+            else "Name a data set with --data.",
+            f"does not go with preset {preset.name}",
+        )  # fmt: skip
+    if isinstance(preset.data, StudyData):
+        return preset.data.source(), ""
+    assert data is not None
+    data = data.resolve()
+    source = DatasetSource(data, DayFactors.load(forecast) if forecast.exists() else None)
+    validate_inventories(source.panel)
+    return source, str(data)
 
 
 def run_sweep(
@@ -87,16 +100,16 @@ def run_sweep(
         on_trial: Called with the folder of every trial that has ended.
     """
     directory = plan.directory
-    _train(plan.first, plan.source, directory, retry_failed, on_trial)
-    further = _further_seeds(plan.preset, plan.first, directory)
-    _train(further, plan.source, directory, retry_failed, on_trial)
-    write_selection(directory, _select({**plan.first, **further}, directory))
+    _train(plan, plan.first, retry_failed, on_trial)
+    further = further_seeds(plan.preset, plan.first, directory)
+    _train(plan, further, retry_failed, on_trial)
+    write_selection(directory, select({**plan.first, **further}, directory))
     return read_sweep(directory)
 
 
-def _claim(preset: Preset, data: Path, directory: Path) -> None:
+def claim(preset: Preset, data_directory: str, directory: Path) -> None:
     """Makes the folder, or checks that it belongs to the same plan and data."""
-    plan = {"data_directory": str(data), **preset.model_dump(mode="json")}
+    plan = {"data_directory": data_directory, **preset.model_dump(mode="json")}
     path = directory / PRESET
     if path.exists():
         before = yaml.safe_load(path.read_text())
@@ -119,60 +132,22 @@ def _claim(preset: Preset, data: Path, directory: Path) -> None:
 
 
 def _train(
+    plan: SweepPlan,
     runs: Mapping[str, RunConfig],
-    source: DatasetSource,
-    directory: Path,
     retry_failed: bool,
     on_trial: Callable[[Path], None],
 ) -> None:
-    pending: list[dict[str, object]] = []
-    for key, run in runs.items():
-        folder = directory / "trials" / key
-        result = RunResult.read(folder)
-        if result is not None and retry_failed and result.status != "finished":
-            (folder / "result.json").unlink()
-            result = None
-        if result is None:
-            pending.append(
-                {"key": key, "directory": str(folder), "run": run.model_dump(mode="json")}
-            )
-    if not pending:
-        return
-    done = len(runs) - len(pending)
-    print(
-        f"sweep: {len(pending)} trials to train"
-        + (f", {done} of {len(runs)} are trained already" if done else ""),
-        flush=True,
+    folder = plan.directory / "trials"
+    train_trials(
+        [TrialPlan(key, folder / key, run) for key, run in runs.items()],
+        {"": plan.source},
+        plan.directory,
+        retry_failed=retry_failed,
+        on_trial=on_trial,
     )
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(MethodTrial, source=source), MethodTrial.default_resource_request
-        ),
-        param_space={"trial": tune.grid_search(pending)},
-        tune_config=tune.TuneConfig(
-            reuse_actors=True,
-            trial_name_creator=lambda trial: trial.config["trial"]["key"],
-            trial_dirname_creator=lambda trial: trial.config["trial"]["key"],
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(directory),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[SweepReporter(len(runs), done, on_trial)],
-        ),
-    )
-    for outcome in tuner.fit():
-        folder = Path(outcome.config["trial"]["directory"])
-        if RunResult.read(folder) is None:
-            cause = str(outcome.error or "ended without a result").strip().splitlines()[-1]
-            folder.mkdir(parents=True, exist_ok=True)
-            RunResult("failed", cause=cause).write(folder)
-            on_trial(folder)
 
 
-def _further_seeds(
+def further_seeds(
     preset: Preset, first: Mapping[str, RunConfig], directory: Path
 ) -> dict[str, RunConfig]:
     """The finalists' runs with seeds 1, 2, ..."""
@@ -190,7 +165,7 @@ def _further_seeds(
     return further
 
 
-def _select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected]:
+def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected]:
     """Best mean over seeds on validation; of its seeds, the median one."""
     selected: dict[str, Selected] = {}
     for method in dict.fromkeys(run.method for run in runs.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray import tune
 
 from pipeline.config import RunConfig
 from pipeline.sources import ScenarioSource
+from pipeline.study.q_error import probe_critic
 from pipeline.train import RunResult, TrainingRun
 from tuning.label import TrialLabel
 
@@ -25,20 +27,24 @@ class MethodTrial(tune.Trainable):
     or resumed goes on from there, whatever became of Tune's state.
     """
 
-    def setup(self, config: dict[str, Any], source: ScenarioSource | None = None) -> None:
+    def setup(
+        self, config: dict[str, Any], sources: Mapping[str, ScenarioSource] | None = None
+    ) -> None:
         torch.set_num_threads(1)
-        if source is not None:
-            self.source = source
+        if sources is not None:
+            self.sources = sources
         self._training: TrainingRun | None = None
         self._label: Any = None
         config = config["trial"]
         self._key = config["key"]
         self._directory = Path(config["directory"])
+        self._probe = config.get("probe", "")
         if RunResult.read(self._directory) is not None:
             return
         self._label = TrialLabel.remote(self._key)
         try:
-            self._training = TrainingRun(RunConfig(**config["run"]), self.source, self._directory)
+            source = self.sources[config.get("source", "")]
+            self._training = TrainingRun(RunConfig(**config["run"]), source, self._directory)
         except Exception as error:
             self._record(error)
 
@@ -50,6 +56,8 @@ class MethodTrial(tune.Trainable):
         try:
             while not (self._training.done or "cost" in figures):
                 figures |= self._training.step()
+            if self._training.done and self._probe:
+                probe_critic(self._training.algorithm, self._probe, self._directory)
         except Exception as error:
             self._record(error)
             return {tune.result.DONE: True}

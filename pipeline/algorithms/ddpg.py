@@ -21,6 +21,7 @@ from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMER
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.algorithms.gradients import JointGradients, adam
 from pipeline.algorithms.modules import DDPGModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
@@ -44,6 +45,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         self.replay_capacity = 200_000
         self.updates_per_iteration = 64
         self.exploration_noise = 0.1
+        self.actor_smoothing = 0.02
         self.critic_warm_up = 256
         self.critic_hidden = (64, 64)
         self.grad_clip = 5.0
@@ -59,6 +61,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         updates_per_iteration: int = NotProvided,
         fragments_per_iteration: int = NotProvided,
         exploration_noise: float = NotProvided,
+        actor_smoothing: float = NotProvided,
         critic_warm_up: int = NotProvided,
         critic_hidden: Any = NotProvided,
         **kwargs: Any,
@@ -73,6 +76,9 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
                 ``fragments_per_iteration`` the update-to-data ratio.
             fragments_per_iteration: Fragments played per iteration and runner.
             exploration_noise: Standard deviation on the action, share of its range.
+            actor_smoothing: Standard deviation of the noise over which the actor's objective
+                is averaged, share of the range. Like PPO's Gaussian it keeps the actor from
+                fitting kinks of the critic that a few trajectories made.
             critic_warm_up: Updates before the actor starts to follow the critic.
             critic_hidden: Widths of its hidden layers.
         """
@@ -88,6 +94,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
                 **self._module_settings(),
                 "critic_hidden": tuple(self.critic_hidden),
                 "exploration_noise": self.exploration_noise,
+                "actor_smoothing": self.actor_smoothing,
             },
         )
 
@@ -96,7 +103,7 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         return DDPGLearner
 
 
-class DDPGLearner(TorchLearner):
+class DDPGLearner(JointGradients):
     """Losses of actor and critic, target networks."""
 
     @override(TorchLearner)
@@ -113,7 +120,7 @@ class DDPGLearner(TorchLearner):
             self.register_optimizer(
                 module_id=module_id,
                 optimizer_name=name,
-                optimizer=torch.optim.Adam(params),
+                optimizer=adam(params),
                 params=params,
                 lr_or_lr_schedule=rate,
             )
@@ -123,6 +130,11 @@ class DDPGLearner(TorchLearner):
         super().build()
         self._critic_updates = 0
         self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
+        self._target_pairs = [
+            (list(target.parameters()), list(main.parameters()))
+            for module in self.module._rl_modules.values()
+            for main, target in module.unwrapped().get_target_network_pairs()
+        ]
 
     @override(Learner)
     def compute_loss_for_module(
@@ -163,11 +175,9 @@ class DDPGLearner(TorchLearner):
         self._critic_updates += 1
         # Once per minibatch; RLlib's hook for target networks runs once per update() call
         # (and its helper copies whole state dicts).
-        for module in self.module._rl_modules.values():
-            for main, target in module.unwrapped().get_target_network_pairs():
-                with torch.no_grad():
-                    for kept, new in zip(target.parameters(), main.parameters(), strict=True):
-                        kept.lerp_(new, self.config.tau)
+        with torch.no_grad():
+            for kept, new in self._target_pairs:
+                torch._foreach_lerp_(kept, new, self.config.tau)
 
     @classmethod
     @override(Learner)

@@ -11,12 +11,12 @@ from typing import Any
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.learner.learner import Learner
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 from torch import Tensor
 
+from pipeline.algorithms.gradients import JointGradients
 from pipeline.algorithms.modules import DSModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
@@ -58,7 +58,7 @@ class DSConfig(ShardSettings, AlgorithmConfig):
         return DSLearner
 
 
-class DSLearner(TorchLearner):
+class DSLearner(JointGradients):
     """The loss is the cost that the module's rollout came to."""
 
     @override(Learner)

@@ -17,7 +17,6 @@ from ray.rllib.core.rl_module.apis import TargetNetworkAPI, ValueFunctionAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.utils.annotations import override
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from envs.dynamics import DayOutcome
 from envs.objective import day_cost
@@ -41,6 +40,10 @@ class PolicyModule(TorchRLModule):
     (keyword arguments of :class:`ActionModel`), ``hidden``, ``initial_action``; further
     keys per algorithm.
     """
+
+    def train(self, mode: bool = True) -> PolicyModule:
+        """Nothing to do when in that mode already; RLlib asks before every minibatch."""
+        return self if self.training == mode else super().train(mode)
 
     @override(TorchRLModule)
     def setup(self) -> None:
@@ -81,8 +84,9 @@ def _as_rllib(decision: Decision) -> dict[str, Tensor]:
 class DDPGModule(PolicyModule, TargetNetworkAPI):
     """Deterministic actor, one critic, a target copy of each (Lillicrap et al. 2016).
 
-    Further ``model_config`` keys: ``critic_hidden``, ``exploration_noise`` (standard
-    deviation of the Gaussian noise on the action, a share of the action's range).
+    Further ``model_config`` keys: ``critic_hidden``, ``exploration_noise`` and
+    ``actor_smoothing`` (standard deviations of Gaussian noise on the action, shares of the
+    action's range).
     """
 
     @override(PolicyModule)
@@ -107,11 +111,11 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         model = self.policy.action_model
         logits = self.policy.logits(observation)
         action = torch.sigmoid(logits)
-        # The actor's loss must not move the critic: its weights enter as constants.
-        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+        tried = action + self.model_config["actor_smoothing"] * torch.randn_like(action)
         return {
             "q": self.critic(observation, batch[Columns.ACTIONS], model),
-            "q_of_policy": functional_call(self.critic, frozen, (observation, action, model)),
+            # The actor's loss must not move the critic: its weights enter as constants.
+            "q_of_policy": self.critic(observation, tried.clamp(0.0, 1.0), model, frozen=True),
             "logits": logits,
             "policy_action": action,
             **self.forward_target(batch),

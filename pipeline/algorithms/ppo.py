@@ -13,11 +13,14 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.algorithms.ppo import PPO as RLlibPPO
 from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 
+from pipeline.algorithms.gradients import JointGradients
 from pipeline.algorithms.modules import PPOModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
@@ -72,6 +75,14 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
                 "initial_std": self.initial_std,
             },
         )
+
+    @override(AlgorithmConfig)
+    def get_default_learner_class(self) -> type[Learner]:
+        return PPOLearner
+
+
+class PPOLearner(JointGradients, PPOTorchLearner):
+    """RLlib's PPO loss with the project's gradient step."""
 
 
 class PPO(ShardAlgorithm, RLlibPPO):

@@ -119,7 +119,7 @@ class ShardRunner(EnvRunner, Checkpointable):
             self.replay.add(tile, first_day, played, self._decisions(scenario, played))
         runners = max(1, self.num_workers or 1)
         rows = self.config.updates_per_iteration * self.config.total_train_batch_size // runners
-        return self.replay.draw(rows, lambda tile: self.source.load("train", tile))
+        return self.replay.draw(rows, self._tile)
 
     def _sample_advantages(self, iteration: int) -> dict[str, Tensor]:
         """PPO: on-policy decisions with advantages and value targets."""
@@ -191,11 +191,20 @@ class ShardRunner(EnvRunner, Checkpointable):
             ),
         )
         tile = mine[int(order[number % len(mine)])]
-        scenario = self.source.load("train", tile)
+        scenario = self._tile(tile)
         length = min(self.config.fragment_days, scenario.num_days)
         first = int(torch.randint(0, scenario.num_days - length + 1, (), generator=generator))
         window = scenario.days(first, first + length)
-        return tile, first, window, self.config.initial_stock(window, generator)
+        start = self.config.initial_stock or self.source.training_start
+        return tile, first, window, start(window, generator)
+
+    def _tile(self, tile: int) -> Scenario:
+        """A training tile, each of its inventories ``fragment_copies`` times."""
+        scenario = self.source.load("train", tile)
+        copies: int = self.config.fragment_copies
+        if copies == 1:
+            return scenario
+        return scenario.inventories(torch.arange(scenario.num_inventories).repeat(copies))
 
     def _explore(self, observation: Observation) -> Decision:
         return cast(Decision, self.module.explore(observation))

@@ -31,7 +31,7 @@ from envs.errors import ClusterError
 from envs.state import InventoryState, Scenario
 from pipeline.action_models import SENSIBLE_START, ActionModel, ActionModelKind
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.sources import ScenarioSource, Split, training_start
+from pipeline.sources import ScenarioSource, Split
 
 Rows = Literal["replayed", "advantages", "windows"]
 
@@ -53,7 +53,7 @@ class ShardSettings:
     weight_power: float
     hidden: Sequence[int]
     initial_action: float | None
-    initial_stock: Callable[[Scenario, torch.Generator], InventoryState]
+    initial_stock: Callable[[Scenario, torch.Generator], InventoryState] | None
 
     def _set_shard_defaults(self: Any, rows: Rows) -> None:
         self.rows = rows
@@ -65,7 +65,8 @@ class ShardSettings:
         self.weight_power = 0.5
         self.hidden = (64, 64)
         self.initial_action = None
-        self.initial_stock = training_start
+        self.fragment_copies = 1
+        self.initial_stock = None  # what the source says
         self.updates_per_iteration = 1
         self.fragments_per_iteration = 1
         self.env_runner_cls = ShardRunner
@@ -84,6 +85,7 @@ class ShardSettings:
         hidden: Sequence[int] = NotProvided,
         initial_action: float | None = NotProvided,
         fragment_days: int = NotProvided,
+        fragment_copies: int = NotProvided,
         weight_power: float = NotProvided,
         action_high: float = NotProvided,
         coefficient_high: float = NotProvided,
@@ -96,6 +98,8 @@ class ShardSettings:
             initial_action: Output of the untrained policy, share of its range; None for the
                 action model's sensible start.
             fragment_days: Days of a fragment or window.
+            fragment_copies: Times each inventory of a tile is played in a fragment. More than
+                1 is for data of a few trajectories: exploration differs between copies.
             weight_power: A decision (in DS: an inventory) weighs its cost scale ** power in
                 the losses: 0 treats all inventories alike, 1 counts money.
             action_high: Upper end of a level's or order's range, in demand scales.
@@ -118,7 +122,8 @@ class ShardSettings:
         Args:
             source: Scenarios tile by tile; picklable.
             action_model: none, base, coeff or both.
-            initial_stock: Draws the stock that a training fragment starts with.
+            initial_stock: Draws the stock that a training fragment starts with; default:
+                the source's ``training_start``.
         """
         self.source = source
         model = ActionModel(action_model, source.layout.basis)

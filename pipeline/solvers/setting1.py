@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.demand import SETTING1_LOW, SETTING1_SPREAD, study_scenario
 from envs.rollout import Decision
 from envs.state import Observation
+from envs.study import SETTING1_LOW, SETTING1_SPREAD, feature_of, study_scenario
 from pipeline.baselines import order_up_to
 from pipeline.solvers.solution import Solution
 
@@ -41,14 +41,14 @@ class LevelPerReview:
     """Order up to a level of its own on each review day of setting 1.
 
     Attributes:
-        levels: [16] units by review, which is the feature that the observation shows (day // 2).
+        levels: [16] units by review, day // 2, which the observation's feature shows.
     """
 
     levels: Tensor
 
     def __call__(self, observation: Observation) -> Decision:
         """A :data:`~envs.rollout.Policy`."""
-        review = observation.features[:, 0].round().long()
+        review = feature_of("setting1", observation.features[:, 0]).round().long()
         return order_up_to(self.levels.to(observation.scale.dtype)[review], observation)
 
 

@@ -11,11 +11,11 @@ from stockpyl.sim import simulation
 from stockpyl.supply_chain_network import single_stage_system
 
 from envs.classical import PROBLEMS, ClassicalProblem, Poisson, scenario
-from envs.demand import study_setting1
 from envs.gym_env import InventoryVectorEnv
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, Policy, rollout
 from envs.state import InventoryState, Observation, Scenario
+from envs.study import study_setting1
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.solvers import BaseStock, CappedBaseStock, optimal, solve_setting1
 from pipeline.sources import evaluation_start

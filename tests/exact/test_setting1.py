@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from envs.demand import SETTING1_LOW, study_setting1
 from envs.objective import day_cost
 from envs.rollout import Decision, Policy, rollout
 from envs.state import Observation
+from envs.study import SETTING1_LOW, feature_of, study_setting1
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.solvers.setting1 import empirical_law, expected_cost, solve_setting1
 
@@ -77,7 +77,7 @@ def test_poor_levels_played_cost_their_expected_cost() -> None:
     table = torch.tensor([0.0] + [float(levels[d]) for d in range(2, 29, 2)] + [0.0])
 
     def policy(seen: Observation) -> Decision:
-        level = table[seen.features[:, 0].long()]
+        level = table[feature_of("setting1", seen.features[:, 0]).round().long()]
         return Decision((level - seen.stock.sum(-1)).clamp(min=0.0))
 
     cost, error = played(policy, 20_000)

@@ -1,13 +1,12 @@
-"""The small synthetic problems are what their docstrings say."""
+"""Textbook Poisson demand is what its docstring says."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from envs.demand import SETTING1_LOW, poisson_scenario, study_scenario, study_setting1
+from envs.demand import poisson_scenario
 from envs.errors import ScenarioError
-from envs.objective import governed_days
 
 
 def test_poisson_demand_has_its_mean_and_variance() -> None:
@@ -27,7 +26,10 @@ def test_the_scale_is_the_mean_demand_over_the_protection_period() -> None:
     )  # fmt: skip
     assert scenario.scale[0].tolist() == [8.0, 12.0, 28.0]
     assert torch.equal(scenario.basis[..., 0], scenario.scale)
-    assert scenario.features[..., 0].unique().tolist() == [4.0]
+    rate, lead, ratio = scenario.features[0].unbind(-1)
+    assert rate.exp().tolist() == pytest.approx([0.8] * 3)  # in units of 5 a day
+    assert (lead * 1.5 + 2.5).tolist() == pytest.approx([0.0, 1.0, 5.0], abs=1e-5)
+    assert (ratio + 2.5).exp().tolist() == pytest.approx([9.0] * 3)
     assert scenario.review[:, 0].tolist() == [True, False, True, False, True]
     assert scenario.max_lead_time == 5
 
@@ -57,32 +59,3 @@ def test_numbers_out_of_range_are_named(change: dict[str, float], field: str) ->
     with pytest.raises(ScenarioError) as raised:
         poisson_scenario(**arguments)  # type: ignore[arg-type]
     assert raised.value.field == field
-
-
-def test_setting_1_is_the_studys() -> None:
-    scenario = study_setting1(4000, seed=7)
-    low = torch.tensor(SETTING1_LOW).float()
-    extra = scenario.demand - low.unsqueeze(1)
-    assert extra.unique().tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
-    shares = torch.stack([(extra == k).float().mean(1) for k in range(5)])
-    torch.testing.assert_close(shares, torch.full_like(shares, 0.2), rtol=0, atol=0.03)
-    assert scenario.review[:, 0].nonzero().flatten().tolist() == list(range(2, 29, 2))
-    assert scenario.features[:, 0, 0].tolist() == [float(t // 2) for t in range(31)]
-    assert scenario.backlog
-    assert (scenario.order_max, scenario.max_lead_time) == (100.0, 1)
-    assert torch.equal(scenario.lead_time, torch.ones(4000, dtype=torch.long))
-    assert torch.equal(scenario.review_period, torch.full((4000,), 2))
-    b, h = scenario.shortage_cost[0].item(), scenario.holding_cost[0].item()
-    assert (b, h) == pytest.approx((0.9, 0.1))
-    assert scenario.counted is not None
-    assert scenario.counted[:, 0].nonzero().flatten().tolist() == list(range(3, 31))
-    assert torch.equal(
-        governed_days(scenario.review, scenario.lead_time, scenario.review_period)[1],
-        scenario.counted,
-    )
-
-
-def test_other_settings_bring_their_own_feature() -> None:
-    yesterday = torch.rand(31, 2)
-    scenario = study_scenario(torch.rand(31, 2), yesterday)
-    assert torch.equal(scenario.features[..., 0], yesterday)

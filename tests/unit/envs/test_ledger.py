@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from envs.demand import study_scenario
 from envs.objective import day_cost, decision_rewards, governed_days
 from envs.rollout import Decision, Policy, rollout
+from envs.study import feature_of, study_scenario
 
 LEDGERS: dict[str, Policy] = {
     "basestock_40": lambda o: Decision((40.0 - o.stock.sum(-1)).clamp(min=0.0)),
@@ -69,7 +69,9 @@ def test_every_column_of_the_ledger(ledger: tuple[pd.DataFrame, Policy]) -> None
     )
 
     seen = np.array([[float(x) for x in row.split()] for row in table["obs_seen"][orders]])
-    observed = torch.cat((scenario.features[:, 0], played.stock[:, 0]), -1)[orders]
+    observed = torch.cat((feature_of("setting1", scenario.features[:, 0]), played.stock[:, 0]), -1)[
+        orders
+    ]
     np.testing.assert_allclose(observed.numpy(), seen, rtol=0, atol=1e-9)
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from envs.demand import study_setting1
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Scenario
+from envs.study import study_setting1
 from pipeline.algorithms.decisions import (
     Decisions,
     cost_scale,

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from envs.demand import study_setting1
 from envs.rollout import Decision
 from envs.state import InventoryState, Observation, Scenario
+from envs.study import study_setting1
 from pipeline.evaluate import (
     METRICS,
     evaluate_dataset,

@@ -12,12 +12,13 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 
 from envs.objective import day_cost, governed_days
 from envs.rollout import rollout
+from envs.study import study_setting1
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.modules import scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS, summarize_source
-from pipeline.sources import DatasetSource, training_start
+from pipeline.sources import DatasetSource, GivenScenarios, training_start
 
 SMALL: dict[str, dict[str, Any]] = {
     "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "exploration_noise": 0.1,
@@ -211,3 +212,28 @@ def test_evaluation_is_the_projects_evaluator(source: DatasetSource) -> None:
     expected, _, _ = summarize_source(source, "validation", runner.module.policy.decide)
     for name in METRICS:
         assert float(np.asarray(metrics[name].peek())) == pytest.approx(expected[name])
+
+
+@pytest.mark.parametrize("algorithm", list(SMALL))
+def test_copies_of_a_few_trajectories_are_explored_differently(algorithm: str) -> None:
+    few = GivenScenarios(
+        {"train": [study_setting1(3, seed=1)], "validation": [study_setting1(2, seed=2)]}
+    )
+    rows = {}
+    for copies in (1, 5):
+        run = RunConfig(
+            algorithm=algorithm, action_model="base",
+            training={**SMALL[algorithm], "fragment_copies": copies},
+        )  # fmt: skip
+        torch.manual_seed(0)
+        runner = ShardRunner(config=build_config(run, few), worker_index=0, num_workers=0)
+        rows[copies] = sample(runner)
+        if algorithm == "ddpg":
+            assert runner.replay.size == copies * 3 * 14
+    if algorithm == "ppo":
+        assert len(rows[1][Columns.OBS]) == 3 * 14
+        actions = rows[5][Columns.ACTIONS]
+        assert len(actions) == 5 * 3 * 14
+        assert len(actions.unique()) == len(actions)
+    if algorithm == "ds":
+        assert not rows[5]["stock"].any()  # trajectories held in memory start empty

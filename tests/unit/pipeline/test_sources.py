@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from envs.demand import study_setting1
 from envs.errors import DataError
 from envs.rollout import Decision
+from envs.study import study_setting1
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
 from pipeline.data.terms import SupplyTerms
@@ -109,6 +109,15 @@ def test_a_source_is_cheap_to_send_and_the_same_on_arrival(source: DatasetSource
     assert arrived.factors == source.factors
     one, two = source.load("validation", 0), arrived.load("validation", 0)
     assert torch.equal(one.features, two.features)
+
+
+def test_a_models_longest_lead_time_travels_with_the_source(dataset: Path) -> None:
+    """Workers must make observations as wide as the model's."""
+    source = DatasetSource(dataset)
+    source.max_lead_time += 3
+    arrived: DatasetSource = pickle.loads(pickle.dumps(source))
+    assert arrived.layout == source.layout
+    assert arrived.load("validation", 0).layout == source.layout
 
 
 def test_random_lead_times_and_fills_are_the_same_for_everyone(

@@ -8,7 +8,7 @@ from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig
 from pipeline.train import RunResult
 from tuning.preset import Preset, trial_key
-from tuning.sweep import _further_seeds, _select
+from tuning.sweep import further_seeds, select
 
 
 def runs_with(directory: Path, costs: dict[tuple[int, int], float | str]) -> dict[str, RunConfig]:
@@ -29,7 +29,7 @@ def runs_with(directory: Path, costs: dict[tuple[int, int], float | str]) -> dic
 
 def test_the_best_configuration_is_chosen(tmp_path: Path) -> None:
     runs = runs_with(tmp_path, {(0, 0): 3.0, (1, 0): 2.0, (2, 0): "boom"})
-    choice = _select(runs, tmp_path)["ds-base"]
+    choice = select(runs, tmp_path)["ds-base"]
     assert choice.trial == "ds-base-c01-s0"
     assert (choice.configurations, choice.failed, choice.seconds) == (3, 1, 5.0)
     assert choice.causes == {"ds-base-c02-s0": "boom"}
@@ -38,18 +38,18 @@ def test_the_best_configuration_is_chosen(tmp_path: Path) -> None:
 def test_a_lucky_seed_does_not_beat_a_mean_and_the_median_seed_is_taken(tmp_path: Path) -> None:
     costs = {(0, 0): 1.0, (0, 1): 4.0, (0, 2): 4.0, (1, 0): 2.0, (1, 1): 2.2, (1, 2): 2.4,
              (2, 0): 0.5}  # fmt: skip
-    choice = _select(runs_with(tmp_path, costs), tmp_path)["ds-base"]
+    choice = select(runs_with(tmp_path, costs), tmp_path)["ds-base"]
     assert choice.trial == "ds-base-c01-s1"
     assert choice.validation_cost == (2.0 + 2.2 + 2.4) / 3
 
 
 def test_a_method_without_a_finished_trial_stays_in_the_table(tmp_path: Path) -> None:
-    choice = _select(runs_with(tmp_path, {(0, 0): "boom"}), tmp_path)["ds-base"]
+    choice = select(runs_with(tmp_path, {(0, 0): "boom"}), tmp_path)["ds-base"]
     assert choice.trial is None
     assert choice.failed == 1
 
 
-def test_only_the_finalists_get_further_seeds(tmp_path: Path) -> None:
+def test_only_the_finalists_getfurther_seeds(tmp_path: Path) -> None:
     runs = runs_with(tmp_path, {(0, 0): 3.0, (1, 0): 2.0, (2, 0): 4.0, (3, 0): "boom"})
     preset = Preset(
         name="p",
@@ -59,6 +59,6 @@ def test_only_the_finalists_get_further_seeds(tmp_path: Path) -> None:
         seeds=3,
         algorithms={},
     )
-    further = _further_seeds(preset, runs, tmp_path)
+    further = further_seeds(preset, runs, tmp_path)
     assert set(further) == {f"ds-base-c{c:02d}-s{s}" for c in (0, 1) for s in (1, 2)}
     assert all(run.seed == int(key[-1]) for key, run in further.items())

@@ -48,7 +48,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(module, "TrainingRun", training)
         trial = MethodTrial.__new__(MethodTrial)
         config = {"trial": {"key": "ds-base-c00-s0", "directory": str(tmp_path), "run": RUN}}
-        trial.setup(config, source=SimpleNamespace())
+        trial.setup(config, sources={"": SimpleNamespace()})
         return trial
 
     return build

@@ -1,0 +1,1 @@
+"""Do the learners reach what theory says: classical problems with known best costs."""

@@ -1,0 +1,89 @@
+"""Classical problems as a source of training scenarios."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from envs.classical import ClassicalProblem, scenario
+from envs.state import PER_DAY, PER_INVENTORY, InventoryState, ObservationLayout, Scenario
+from pipeline.seeding import derive_seed
+from pipeline.sources import Split, evaluation_start
+
+TRAINING_TILES = 16
+TRAINING_ROWS, TRAINING_DAYS = 512, 240
+VALIDATION_ROWS, VALIDATION_DAYS = 4096, 150
+WARM_UP_DAYS = 40
+"""Days of validation before which the start is not forgotten; they do not count."""
+
+
+@dataclass(frozen=True)
+class ClassicalSource:
+    """Inventories of one or several classical problems, in equal shares of every tile.
+
+    Tiles are drawn when they are loaded; the last few stay in memory (per process).
+    """
+
+    problems: tuple[ClassicalProblem, ...]
+    """All with the same kind of demand and the same treatment of unmet demand."""
+    round_orders: bool
+    """Whole units only."""
+    seed: int
+
+    @property
+    def max_lead_time(self) -> int:
+        """K, days: the longest lead time."""
+        return max(problem.lead_time for problem in self.problems)
+
+    @property
+    def layout(self) -> ObservationLayout:
+        """That of :func:`~envs.demand.poisson_scenario`."""
+        return ObservationLayout(self.max_lead_time, 1, 3)
+
+    def num_tiles(self, split: Split) -> int:
+        """Many to train on, one to validate or test on."""
+        return TRAINING_TILES if split == "train" else 1
+
+    def load(self, split: Split, tile: int) -> Scenario:
+        """A tile of freshly drawn demand."""
+        return _draw(self, split, tile)
+
+    def evaluation_start(self, scenario: Scenario) -> InventoryState:
+        """As in every evaluation."""
+        return evaluation_start(scenario)
+
+
+@lru_cache(maxsize=2 * TRAINING_TILES)
+def _draw(source: ClassicalSource, split: Split, tile: int) -> Scenario:
+    rows, days = (
+        (TRAINING_ROWS, TRAINING_DAYS) if split == "train" else (VALIDATION_ROWS, VALIDATION_DAYS)
+    )
+    parts = [
+        scenario(
+            problem,
+            rows // len(source.problems),
+            days,
+            derive_seed("classical", source.seed, split, tile, number),
+            round_orders=source.round_orders,
+            max_lead_time=source.max_lead_time,
+        )
+        for number, problem in enumerate(source.problems)
+    ]
+    joined = side_by_side(parts)
+    if split == "train":
+        return joined
+    counted = torch.arange(days).unsqueeze(1).expand_as(joined.demand) >= WARM_UP_DAYS
+    return replace(joined, counted=counted)
+
+
+def side_by_side(parts: list[Scenario]) -> Scenario:
+    """Scenarios over the same days as one; all else but the inventories must agree."""
+    fields: dict[str, Any] = {}
+    for name in (*PER_DAY, *PER_INVENTORY):
+        values = [getattr(part, name) for part in parts]
+        if values[0] is not None:
+            fields[name] = torch.cat(values, dim=1 if name in PER_DAY else 0)
+    return replace(parts[0], **fields)

@@ -1,0 +1,206 @@
+"""Runs the synthetic study: sweeps, further experiments, in three rounds; the same call resumes.
+
+1. every sweep's configurations, the references, setting 4, the critics;
+2. further seeds of each method's finalists, from which its model is selected;
+3. the selected configurations on more and more trajectories.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envs.study import SettingName
+from pipeline.action_models import ActionModelKind
+from pipeline.algorithms.build import build_config
+from pipeline.config import AlgorithmName, RunConfig
+from pipeline.sources import GivenScenarios
+from pipeline.study.folder import StudyFolder
+from pipeline.study.trajectories import StudyData
+from pipeline.sweep_folder import Selected, write_selection
+from tuning.preset import Preset
+from tuning.study_plan import StudyPlan, copies_for
+from tuning.sweep import claim, further_seeds, select
+from tuning.trials import TrialPlan, train_trials
+
+OnTrial = Callable[[Path], None]
+
+
+@dataclass
+class Study:
+    """A study that has been checked and may start; see :func:`plan_study`."""
+
+    plan: StudyPlan
+    folder: StudyFolder
+    presets: Mapping[SettingName, Preset]
+    first: Mapping[SettingName, Mapping[str, RunConfig]]
+    """The sweeps' trials with seed 0, by key."""
+    sources: dict[str, GivenScenarios] = field(default_factory=dict)
+    """Made once each; the key says what of."""
+
+    def source(self, data: StudyData) -> str:
+        """Name of a source in :attr:`sources`."""
+        name = json.dumps(data.model_dump())
+        if name not in self.sources:
+            self.sources[name] = data.source()
+        return name
+
+
+def plan_study(plan: StudyPlan, directory: Path) -> Study:
+    """Checks what can be wrong with a study, then makes (or finds) its folder.
+
+    Raises:
+        ConfigError: A key or value is wrong, or the folder holds another study.
+    """
+    folder = StudyFolder(directory.resolve())
+    presets = plan.presets()
+    study = Study(plan, folder, presets, {s: p.first_round() for s, p in presets.items()})
+    for setting, runs in study.first.items():
+        source = study.sources[study.source(_data(presets[setting]))]
+        for run in runs.values():
+            build_config(run, source)  # a wrong key fails here, not trial by trial
+    for trial in [*_references(study), *_horizon(study), *_critics(study)]:
+        build_config(trial.run, study.sources[trial.source])
+    content = plan.model_dump(mode="json")
+    folder.check(content)
+    for setting, preset in presets.items():
+        claim(preset, "", folder.sweep(setting))
+    folder.claim(content)
+    return study
+
+
+def run_study(
+    study: Study, *, retry_failed: bool = False, on_trial: OnTrial = lambda folder: None
+) -> None:
+    """Trains what is not trained yet, selects, and puts each method's run at its ``best``.
+
+    Args:
+        study: From :func:`plan_study`.
+        retry_failed: Forget failed and diverged trials of earlier sessions.
+        on_trial: Called with the folder of every trial that has ended.
+    """
+
+    def train(trials: list[TrialPlan]) -> None:
+        train_trials(
+            trials, study.sources, study.folder.directory,
+            retry_failed=retry_failed, on_trial=on_trial,
+        )  # fmt: skip
+
+    first = [t for setting in study.first for t in _sweep(study, setting, study.first[setting])]
+    # The longest first: no core waits for them at the end.
+    train([*_references(study), *_critics(study), *_horizon(study), *first])
+    further = {
+        setting: further_seeds(preset, study.first[setting], study.folder.sweep(setting))
+        for setting, preset in study.presets.items()
+    }
+    train([t for setting, runs in further.items() for t in _sweep(study, setting, runs)])
+    chosen = {
+        setting: _choose(study, setting, {**study.first[setting], **runs})
+        for setting, runs in further.items()
+    }
+    train(_growth(study, chosen))
+
+
+def _data(preset: Preset) -> StudyData:
+    assert isinstance(preset.data, StudyData)  # StudyPlan.presets has checked it
+    return preset.data
+
+
+def _sweep(study: Study, setting: SettingName, runs: Mapping[str, RunConfig]) -> list[TrialPlan]:
+    source = study.source(_data(study.presets[setting]))
+    return [
+        TrialPlan(f"{setting}-{key}", study.folder.trial(setting, key), run, source)
+        for key, run in runs.items()
+    ]
+
+
+def _references(study: Study) -> list[TrialPlan]:
+    plan, test = study.plan.reference, study.plan.test
+    if plan is None:
+        return []
+    run = plan.run.config(AlgorithmName.DS, ActionModelKind.BASE, 0)
+    return [
+        TrialPlan(
+            f"reference-{setting}", study.folder.trial("reference", setting), run,
+            study.source(StudyData(
+                study=setting, trajectories=test.trajectories, seed=test.seed, on_test=True
+            )),
+        )
+        for setting in plan.settings
+    ]  # fmt: skip
+
+
+def _horizon(study: Study) -> list[TrialPlan]:
+    plan = study.plan.horizon
+    if plan is None:
+        return []
+    trials = []
+    for seed in range(plan.seeds):
+        for n in plan.trajectories:
+            for days in plan.counted_days:
+                key = f"n{n:02d}-t{days:03d}-s{seed}"
+                data = StudyData(study="setting4", trajectories=n, counted_days=days, seed=seed)
+                run = plan.run.config(plan.algorithm, plan.action_model, seed)
+                folder = study.folder.trial("horizon", key)
+                trials.append(TrialPlan(f"horizon-{key}", folder, run, study.source(data)))
+    return trials
+
+
+def _critics(study: Study) -> list[TrialPlan]:
+    plan = study.plan.critic
+    if plan is None:
+        return []
+    trials = []
+    for seed in range(plan.seeds):
+        for setting in plan.settings:
+            for model in plan.action_models:
+                key = f"{setting}-{model}-s{seed}"
+                run = plan.run.config(AlgorithmName.DDPG, model, seed)
+                trials.append(
+                    TrialPlan(
+                        f"critic-{key}", study.folder.trial("critic", key), run,
+                        study.source(StudyData(study=setting)), probe=setting,
+                    )
+                )  # fmt: skip
+    return trials
+
+
+def _choose(
+    study: Study, setting: SettingName, runs: Mapping[str, RunConfig]
+) -> dict[str, RunConfig]:
+    """Selects on validation and keeps the runs; method -> what the selected trial trained."""
+    directory = study.folder.sweep(setting)
+    selected: Mapping[str, Selected] = select(runs, directory)
+    write_selection(directory, selected)
+    chosen = {}
+    for method, choice in selected.items():
+        if choice.trial is not None:
+            study.folder.keep_best(setting, method, study.folder.trial(setting, choice.trial))
+            chosen[method] = runs[choice.trial]
+    return chosen
+
+
+def _growth(study: Study, chosen: Mapping[SettingName, Mapping[str, RunConfig]]) -> list[TrialPlan]:
+    plan = study.plan.growth
+    if plan is None:
+        return []
+    trials = []
+    for seed in range(plan.seeds):
+        for n in plan.trajectories:
+            for setting in plan.settings:
+                tuned = study.sources[study.source(_data(study.presets[setting]))]
+                source = study.source(StudyData(study=setting, trajectories=n, seed=seed))
+                for method, run in chosen.get(setting, {}).items():
+                    copies = copies_for(run, tuned.load("train", 0).num_inventories, n)
+                    key = f"{setting}-{method}-n{n:04d}-s{seed}"
+                    run = run.model_copy(
+                        update={
+                            "seed": seed,
+                            "training": {**run.training, "fragment_copies": copies},
+                        }
+                    )
+                    folder = study.folder.trial("growth", key)
+                    trials.append(TrialPlan(f"growth-{key}", folder, run, source))
+    return trials

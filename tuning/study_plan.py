@@ -1,0 +1,154 @@
+"""The synthetic study's plan: which sweeps, which further experiments, how large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from envs.study import SettingName
+from pipeline.action_models import ActionModelKind
+from pipeline.config import AlgorithmName, RunConfig, parse
+from pipeline.study.trajectories import StudyData
+from tuning.preset import (
+    PRESETS,
+    AlgorithmPlan,
+    Preset,
+    find_preset,
+    load_preset,
+    resolved,
+)
+
+PLANS = PRESETS / "study"
+"""Folder of the shipped plans."""
+STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class TestPlan(BaseModel):
+    """Trajectories that everything is measured on at the end."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of its name
+    model_config = STRICT
+
+    trajectories: int = Field(default=10_000, ge=2)
+    """Per setting."""
+    seed: int = Field(default=0, ge=0)
+
+
+class RunPlan(BaseModel):
+    """How the runs of an experiment are trained: one configuration, nothing searched."""
+
+    model_config = STRICT
+
+    iterations: int = Field(ge=1)
+    validate_every: int = Field(ge=1)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    def config(self, algorithm: AlgorithmName, model: ActionModelKind, seed: int) -> RunConfig:
+        """The run's configuration."""
+        return RunConfig(
+            algorithm=algorithm, action_model=model, seed=seed, checkpoint_every=10**9,
+            **self.model_dump(),
+        )  # fmt: skip
+
+
+class ReferencePlan(BaseModel):
+    """DS BASE trained on the test trajectories: the reference of settings 2 and 3."""
+
+    model_config = STRICT
+
+    settings: list[SettingName]
+    run: RunPlan
+
+
+class HorizonPlan(BaseModel):
+    """Setting 4: does DS gain from more days or from more SKUs?"""
+
+    model_config = STRICT
+
+    trajectories: list[int]
+    """N."""
+    counted_days: list[int]
+    """T - 1."""
+    seeds: int = Field(ge=1)
+    """Of networks and of SKUs: every seed draws its own."""
+    algorithm: AlgorithmName = AlgorithmName.DS
+    action_model: ActionModelKind = ActionModelKind.BASE
+    run: RunPlan
+
+
+class CriticPlan(BaseModel):
+    """DDPG NONE and BASE under one configuration: how large is the critic's loss?"""
+
+    model_config = STRICT
+
+    settings: list[SettingName]
+    action_models: list[ActionModelKind] = Field(
+        default_factory=lambda: [ActionModelKind.NONE, ActionModelKind.BASE]
+    )
+    seeds: int = Field(ge=1)
+    run: RunPlan
+
+
+class GrowthPlan(BaseModel):
+    """All methods, with the configuration that was selected, on more and more trajectories."""
+
+    model_config = STRICT
+
+    settings: list[SettingName]
+    trajectories: list[int]
+    seeds: int = Field(ge=1)
+    """Of networks and of trajectories: every seed draws its own."""
+
+
+class StudyPlan(BaseModel):
+    """A study."""
+
+    model_config = STRICT
+
+    name: str
+    description: str = ""
+    test: TestPlan = Field(default_factory=TestPlan)
+    sweeps: list[str] = Field(min_length=1)
+    """Presets with ``data: {study: ...}``, by name or path."""
+    sweep_override: dict[str, Any] = Field(default_factory=dict)
+    """Keys that replace those of every sweep's preset, level by level."""
+    reference: ReferencePlan | None = None
+    horizon: HorizonPlan | None = None
+    critic: CriticPlan | None = None
+    growth: GrowthPlan | None = None
+
+    def presets(self) -> dict[SettingName, Preset]:
+        """The sweeps' presets by setting.
+
+        Raises:
+            ConfigError: A preset is missing, wrong, or not of the study.
+        """
+        presets: dict[SettingName, Preset] = {}
+        for name in self.sweeps:
+            preset = load_preset(name, self.sweep_override)
+            data = parse(StudyData, preset.data.model_dump(), f"{name}: data")
+            presets[data.study] = preset
+        return presets
+
+
+def load_study(name: str) -> StudyPlan:
+    """Reads a plan by name (shipped) or path (yours); ``extends:`` works as in presets.
+
+    Raises:
+        ConfigError: No such plan, or it has a wrong key or value.
+    """
+    path = find_preset(name, PLANS)
+    return parse(StudyPlan, {"name": path.stem, **resolved(path, PLANS)}, path.name)
+
+
+def copies_for(plan: AlgorithmPlan | RunConfig, published: int, trajectories: int) -> int:
+    """``fragment_copies`` that play about as many trajectories as the tuned configuration did."""
+    copies = int(plan.training.get("fragment_copies", 1))
+    return max(1, round(copies * published / trajectories))
+
+
+def plan_path(name: str) -> Path:
+    """The file of a plan."""
+    return find_preset(name, PLANS)
