@@ -3,6 +3,8 @@
 PYTHON       ?= python3
 VENV         ?= .venv
 PRESET       ?= quick
+# which methods to train, e.g. ddpg-both,ds-base or all; default: the preset's
+METHODS      ?=
 # make study
 STUDY        ?= full
 DATA         ?=
@@ -35,7 +37,7 @@ READY_DEV := $(if $(MANAGED),$(VENV)/.installed-dev)
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  Variables: PRESET=smoke|quick|full  STUDY=smoke|full  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
+	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  STUDY=smoke|full  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
 
 $(VENV)/.deepstock:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -60,7 +62,7 @@ data: $(READY) ## Generate a data set (INVENTORIES, DAYS, SEED) into DATA (defau
 	$(PY) -m pipeline data make --inventories $(INVENTORIES) --days $(DAYS) --seed $(SEED) --out $(or $(DATA),data/generated)
 
 train-cluster: $(READY) ## The main job: train, tune and compare all methods on a Ray cluster
-	$(PY) -m cluster train --preset $(PRESET) --out $(OUT) $(if $(DATA),--data $(DATA)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS))
+	$(PY) -m cluster train --preset $(PRESET) --out $(OUT) $(if $(METHODS),--methods $(METHODS)) $(if $(DATA),--data $(DATA)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS))
 
 study: $(READY) ## The synthetic study (STUDY=smoke|full|full-50, or a YAML) into runs/study
 	$(PY) -m cluster study --study $(STUDY) $(if $(filter command line environment,$(origin OUT)),--out $(OUT)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS)) $(ARGS)

@@ -17,7 +17,10 @@ def commands() -> None:
 
 
 @commands.command()
-@click.option("--preset", default="quick", show_default=True, help="smoke, quick, full, or a YAML.")
+@click.option(
+    "--preset", default="quick", show_default=True, help="smoke, quick, full, million, or a YAML."
+)
+@click.option("--methods", help="Which to train: ddpg-both,ds-base or all. Default: the preset's.")
 @click.option("--data", type=_FOLDER, help="Data set. Default: generate the preset's.")
 @click.option("--out", type=_FOLDER, help="Folder of the sweep. Default: runs/PRESET[-DATA].")
 @click.option(
@@ -25,12 +28,15 @@ def commands() -> None:
     envvar="RAY_ADDRESS",
     help="host:port of a running head. Default: start a local cluster.",
 )
-def train(preset: str, data: Path | None, out: Path | None, address: str | None) -> None:
+def train(
+    preset: str, methods: str | None, data: Path | None, out: Path | None, address: str | None
+) -> None:
     """Train, tune and compare all methods; the same command again resumes."""
     from cluster.train import train as run
 
     name = Path(preset).stem + (f"-{data.resolve().name}" if data else "")
-    run(preset, data, out or Path("runs") / name, address)
+    chosen = [method.strip() for method in methods.split(",")] if methods else None
+    run(preset, data, out or Path("runs") / name, address, methods=chosen)
 
 
 @commands.command()

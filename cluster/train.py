@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,9 +14,19 @@ from envs.errors import ConfigError
 from pipeline.data import generate
 from tuning.preset import DataPlan, Preset, load_preset
 
+BASELINES = 3
+"""Policies of a comparison beside the methods."""
 
-def train(preset_name: str, data: Path | None, out: Path, address: str | None) -> None:
-    """Check, start or join a cluster, make data if none is given, sweep, compare, say where.
+
+def train(
+    preset_name: str,
+    data: Path | None,
+    out: Path,
+    address: str | None,
+    *,
+    methods: Sequence[str] | None = None,
+) -> None:
+    """Check, start or join a cluster, make data if none is given, sweep, compare, order, say where.
 
     The same call again goes on where the last one stopped. Only a cluster that was started here
     is stopped.
@@ -24,11 +36,12 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
         data: Data set, or None to generate the preset's.
         out: Folder of the sweep. With several hosts, on storage that all of them mount.
         address: Head of a running cluster, or None for a local one.
+        methods: Which to train (``ddpg-both``), or ``["all"]``; None for the preset's.
 
     Raises:
         ConfigError, DataError, ClusterError: Before anything long starts, where possible.
     """
-    preset = load_preset(preset_name)
+    preset = load_preset(preset_name).only(methods)
     if not isinstance(preset.data, DataPlan):
         raise ConfigError(
             "preset", preset_name, "Run the study with `make study`, or name another preset.",
@@ -41,6 +54,7 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
         # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for it.
         from pipeline.compare import compare
         from pipeline.comparison_table import comparison_text
+        from pipeline.decide import decide_sweep
         from pipeline.publish import publish_comparison, publish_trial
         from pipeline.report import write_report
         from pipeline.tracking import SweepRun
@@ -59,9 +73,12 @@ def train(preset_name: str, data: Path | None, out: Path, address: str | None) -
             report = write_report(out)
             publish_comparison(run, sweep, table)
             page = run.page
+        orders = decide_sweep(out)
     click.echo(comparison_text(table))
     click.echo(f"Comparison  {out / 'comparison.csv'} (.md, .html)")
     click.echo(f"Report      {report}")
+    if orders is not None:
+        click.echo(f"Orders      {out / 'orders.parquet'} ({orders})")
     click.echo(f"MLflow      `make ui`, page {page}")
 
 
@@ -69,12 +86,17 @@ def job_needs(preset: Preset, *, generates: bool) -> Needs:
     """What a sweep needs at least; CPUs as its largest trial asks Ray for them."""
     assert isinstance(preset.data, DataPlan)
     plans = preset.algorithms.values()
-    cells = preset.data.inventories * preset.data.days
+    inventories = preset.data.inventories
+    cells = inventories * preset.data.days
+    methods = len(preset.methods or preset.known_methods) + BASELINES
     return Needs(
         cpus=max(1 + plan.num_env_runners + plan.num_learners for plan in plans),
         memory_gib=2.0,
-        # About five float32 columns per inventory and day, uncompressed; 1 GiB for checkpoints.
-        disk_gib=1.0 + (20 * cells / 2**30 if generates else 0.0),
+        # About five float32 columns per inventory and day, uncompressed; 1 GiB for checkpoints;
+        # an inventory's row of each evaluation (and a copy until all are there), its snapshot.
+        disk_gib=1.0
+        + (20 * cells / 2**30 if generates else 0.0)
+        + inventories * (200 * methods + 400) / 2**30,
     )
 
 
@@ -91,5 +113,8 @@ def _generated(preset: Preset, out: Path) -> Path:
             plan.seed,
             folder,
             name=f"retail-{plan.inventories}",
+            test_start=plan.test_start,
+            validation_share=plan.validation_share,
+            jobs=len(os.sched_getaffinity(0)),
         )
     return folder

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.bench.cli import bench
+from pipeline.bench.scale import scale
 from pipeline.data.cli import data
 from pipeline.learning.cli import classical
+from pipeline.serve_cli import decide, snapshot
 from pipeline.terminal import run_commands
 
 if TYPE_CHECKING:
@@ -25,8 +27,11 @@ def commands() -> None:
 
 
 commands.add_command(data)
+data.add_command(snapshot)
+commands.add_command(decide)
 commands.add_command(bench)
 bench.add_command(classical)
+bench.add_command(scale)
 
 
 @commands.command()
@@ -62,15 +67,19 @@ def train(
     help="Of a data set.",
 )
 @click.option("--out", type=FILE, help="Parquet, one row per inventory or trajectory.")
-def evaluate(run: Path, data: str, split: Split, out: Path | None) -> None:
-    """Play a trained policy on a split of a data set, or on trajectories of the study."""
+@click.option("--workers", type=click.IntRange(1), help="Ray workers. Default: one per CPU.")
+def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int | None) -> None:
+    """Play a trained policy on a split of a data set, or on trajectories of the study.
+
+    The same command again resumes.
+    """
     from pipeline.session import evaluate_run, write_parquet
     from pipeline.study.play import play_file
     from pipeline.study.trajectories import setting_file
 
     found = setting_file(data)
     if found is None:
-        evaluate_run(run, Path(data), split, out)
+        evaluate_run(run, Path(data), split, out, workers)
         return
     rows = play_file(run, *found)
     if out is not None:

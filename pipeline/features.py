@@ -20,6 +20,7 @@ from torch import Tensor
 
 from envs.state import Scenario
 from pipeline.forecast import DayFactors
+from pipeline.windows import Horizon, cumulated, day_major, past_ratio, past_sum
 
 FEATURES: tuple[str, ...] = (
     "recent_demand",  # EW mean demand (half-life 7 days) over H / scale
@@ -56,18 +57,20 @@ RECENT, FORECAST, LONGER = 7.0, 28.0, 56.0
 
 @dataclass(frozen=True)
 class FeatureTile:
-    """Features of n inventories on every day of the panel; day-major float32 tensors."""
+    """Features of n inventories on D consecutive days; day-major float32 tensors."""
 
+    first: int
+    """Day of the panel that the first row is for."""
     demand: Tensor
-    """[T, n] units."""
+    """[D, n] units."""
     on_sale: Tensor
-    """[T, n] bool."""
+    """[D, n] bool."""
     scale: Tensor
-    """[T, n] units, > 0."""
+    """[D, n] units, > 0."""
     basis: Tensor
-    """[T, n, M] units."""
+    """[D, n, M] units."""
     features: Tensor
-    """[T, n, F]."""
+    """[D, n, F]."""
 
 
 def build_features(
@@ -75,8 +78,13 @@ def build_features(
     dynamic: Mapping[str, NDArray[np.generic]],
     factors: DayFactors,
     first_weekday: int,
+    *,
+    first: int = 0,
+    stop: int | None = None,
 ) -> FeatureTile:
-    """Computes all features of a tile, every day at once.
+    """Computes the features of a tile on the days [first, stop), all days at once.
+
+    A day's figures are the same, bit by bit, whichever other days are asked for.
 
     Args:
         static: Per inventory [n]: lead_time, review_period, shortage_cost, holding_cost,
@@ -84,65 +92,73 @@ def build_features(
         dynamic: Per inventory and day [n, T]: demand, on_sale, price, promotion, event, snap.
         factors: The forecaster's day factors, fitted on training days only.
         first_weekday: Weekday of day 0 (Monday = 0).
+        first, stop: Days wanted; None for T. ``stop`` = T + 1 asks for the morning after
+            the panel's last day as well (its demand, unknown, is 0 in the result).
     """
-    demand = _day_major(dynamic["demand"])
-    on_sale = _day_major(dynamic["on_sale"])
-    days, n = demand.shape
+    known = dynamic["demand"].shape[1]
+    days = known if stop is None else stop
+    assert 0 <= first < days <= known + 1
+    n = len(static["lead_time"])
     lead, review = _column(static, "lead_time").long(), _column(static, "review_period").long()
     protection = lead + review
-    beyond = 2 * int(protection.max())  # the far forecast of the last day ends there
+    beyond = days + 2 * int(protection.max())  # the far forecast of the last day ends there
     ahead = {
-        name: _extend(_day_major(dynamic[name]), beyond, stays=name in ("price", "on_sale"))
+        name: day_major(dynamic[name], beyond, stays=name in ("price", "on_sale"))
         for name in ("on_sale", "price", "promotion", "event", "snap")
     }
+    on_sale = ahead["on_sale"][:days]
+    demand = day_major(dynamic["demand"][:, : min(days, known)], days)
     price_ratio = log_price_ratio(ahead["price"])
-    weekday = (torch.arange(days + beyond) + first_weekday) % 7
+    weekday = (torch.arange(beyond) + first_weekday) % 7
+    category = np.asarray(static["category"]).astype(str)
     factor = factors.predict(
-        category=np.asarray(static["category"]),
+        category=category,
         weekday=weekday,
         price_ratio=price_ratio,
         promotion=ahead["promotion"],
         event=ahead["event"],
         snap=ahead["snap"],
-    )
-    factor = factor * ahead["on_sale"]
+    ).mul_(ahead["on_sale"])
 
-    prior = torch.as_tensor(factors.prior_rate(np.asarray(static["category"])))
-    recent = _past_ratio(demand, on_sale, RECENT, prior)
-    longer = _past_ratio(demand, on_sale, LONGER, prior)
+    prior = torch.as_tensor(factors.prior_rate(category))
+    selling = past_sum(on_sale, LONGER)
+    longer = past_ratio(past_sum(demand, LONGER), selling, prior)
     # Ratio of sums: demand per unit of day factor, i.e. the deseasonalised level.
-    level = _past_ratio(demand, factor[:days], FORECAST, prior)
-    # An inventory that has never sold has no size of its own: it borrows its category's.
-    sold = _cumulate(demand)[:days] > 0
-    zeros = _past_ratio((demand <= 0).float() * on_sale, on_sale, LONGER, torch.zeros(n))
-    zeros = torch.where(sold, zeros, 1.0)
-
-    cumulated = _cumulate(factor)
-    at_lead = _ahead_sum(cumulated, lead, days)
-    at_protection = _ahead_sum(cumulated, protection, days)
-    near = level * at_protection
-    far = level * (_ahead_sum(cumulated, 2 * protection, days) - at_protection)
+    level = past_ratio(past_sum(demand, FORECAST), past_sum(factor[:days], FORECAST), prior)
     span = protection.to(demand.dtype)
-    error = _forecast_error(demand, near, sold, protection, longer * span)
-    scale = (longer * span + error).clamp(min=1e-6)
+    factor_sums = cumulated(factor)
+    near = Horizon(protection, 0, days).sum_ahead(factor_sums).mul_(level)
+    # An inventory that has never sold has no size of its own: it borrows its category's.
+    first_sold = _first_sold(demand)
+    error = _forecast_error(demand, near, first_sold, protection, longer * span)
 
-    # A day off sale says nothing about demand: the usual day stands in.
-    yesterday = torch.cat((longer[:1], torch.where(on_sale[:-1] > 0, demand[:-1], longer[1:])))
+    cut = slice(first, days)
+    at_lead, at_far = (Horizon(h, first, days) for h in (lead, 2 * protection))
+    selling, longer, level, near, error = (
+        values[cut] for values in (selling, longer, level, near, error)
+    )
+    recent = past_ratio(past_sum(demand, RECENT)[cut], past_sum(on_sale, RECENT)[cut], prior)
+    far = level * at_far.sum_ahead(factor_sums) - near
+    scale = (longer * span + error).clamp(min=1e-6)
+    zeros = past_ratio(past_sum((demand <= 0) * on_sale, LONGER)[cut], selling, torch.zeros(n))
+    zeros = torch.where(torch.arange(first, days).unsqueeze(1) > first_sold, zeros, 1.0)
     basis = torch.stack((recent * span, longer * span, near, far, scale), dim=-1)
 
+    coming = Horizon(protection, 0, days - first)
+
     def share(name: str) -> Tensor:
-        return _ahead_sum(_cumulate(ahead[name]), protection, days) / span
+        return coming.sum_ahead(cumulated(ahead[name][first:], torch.float32)) / span
 
     shortage, holding = _column(static, "shortage_cost"), _column(static, "holding_cost")
-    angle = weekday[:days].to(demand.dtype) * (2 * torch.pi / 7)
+    angle = weekday[cut].to(demand.dtype) * (2 * torch.pi / 7)
     columns = {
         "recent_demand": recent * span / scale,
         "longer_demand": longer * span / scale,
         "near_forecast": near / scale,
         "far_forecast": far / scale,
-        "lead_time_forecast": level * at_lead / scale,
+        "lead_time_forecast": level * at_lead.sum_ahead(factor_sums) / scale,
         "forecast_error": error / scale,
-        "yesterday_demand": torch.asinh(yesterday * span / scale),
+        "yesterday_demand": torch.asinh(_yesterday(demand, on_sale, longer, cut) * span / scale),
         "zero_share": zeros,
         "lead_time": lead / 14.0,
         "review_period": review / 7.0,
@@ -154,14 +170,15 @@ def build_features(
         "promotion_share": share("promotion"),
         "event_share": share("event"),
         "snap_share": share("snap"),
-        "price_ratio": price_ratio[:days],
+        "price_ratio": price_ratio[cut],
         "on_sale_share": share("on_sale"),
     }
+    features = torch.empty(days - first, n, len(FEATURES))
+    for position, name in enumerate(FEATURES):
+        features[..., position] = columns[name]
     # Forecasts of a product that restarts can be many scales high: keep inputs bounded.
-    features = torch.stack(
-        [columns[name].expand(days, n).clamp(-10.0, 10.0) for name in FEATURES], dim=-1
-    )
-    return FeatureTile(demand, on_sale > 0, scale, basis, features)
+    features.clamp_(-10.0, 10.0)
+    return FeatureTile(first, demand[cut], on_sale[cut] > 0, scale, basis, features)
 
 
 def scenario_of(
@@ -175,7 +192,7 @@ def scenario_of(
     order_multiple: float,
     seed: int,
 ) -> Scenario:
-    """Cuts days [start, stop) out of a tile as a scenario.
+    """Cuts days [start, stop) of the panel out of a tile as a scenario.
 
     Random lead times and fill fractions (where the data ask for them) are drawn from
     ``seed``, so that every method meets the same ones.
@@ -193,7 +210,7 @@ def scenario_of(
         order_lead = (lead + spread.floor().long() - jitter).clamp(min=0)
     if bool((fill_min < 1).any()):
         fill = fill_min + (1 - fill_min) * torch.rand(shape, generator=generator)
-    cut = slice(start, stop)
+    cut = slice(start - tile.first, stop - tile.first)
     return Scenario(
         demand=tile.demand[cut],
         lead_time=lead,
@@ -213,82 +230,59 @@ def scenario_of(
     )
 
 
-def _day_major(per_inventory: NDArray[np.generic]) -> Tensor:
-    return torch.as_tensor(np.ascontiguousarray(per_inventory.T, dtype=np.float32))
-
-
 def _column(static: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
     return torch.as_tensor(np.array(static[name], dtype=np.float32))
 
 
-def _extend(values: Tensor, beyond: int, *, stays: bool) -> Tensor:
-    """Covariates beyond the panel: prices and assortment stay, promotions are unknown."""
-    last = values[-1:] if stays else torch.zeros_like(values[-1:])
-    return torch.cat((values, last.expand(beyond, -1)))
+def _first_sold(demand: Tensor) -> Tensor:
+    """[n] day of the first demand; T where there is none."""
+    sold = demand > 0
+    return torch.where(sold.any(0), sold.to(torch.uint8).argmax(0), demand.shape[0])
 
 
-def _cumulate(values: Tensor) -> Tensor:
-    """[T+1, n]: sums of the days before each day. Double, so that far differences stay exact."""
-    return torch.cat((values.new_zeros(1, values.shape[1]), values)).double().cumsum(0)
+def _yesterday(demand: Tensor, on_sale: Tensor, longer: Tensor, cut: slice) -> Tensor:
+    """[D, n] demand of the day before each day of ``cut``.
 
-
-def _ahead_sum(cumulated: Tensor, horizon: Tensor, days: int) -> Tensor:
-    """Sum over [t, t + horizon_i) for every day t < days; horizon in days [n]."""
-    index = torch.arange(days).unsqueeze(1) + horizon
-    index = index.clamp(max=cumulated.shape[0] - 1)
-    return (cumulated.gather(0, index) - cumulated[:days]).float()
-
-
-def _past_ratio(top: Tensor, bottom: Tensor, half_life: float, prior: Tensor) -> Tensor:
-    """Exponentially weighted sum(top) / sum(bottom) over days before t, [T, n].
-
-    ``prior`` [n] stands in until the first positive ``top``: an inventory that has never
-    sold has no scale of its own yet.
+    A day off sale (or before the panel) says nothing about demand: the usual day, ``longer``
+    [D, n], stands in.
     """
-    keep = 0.5 ** (1.0 / half_life)
-    result = torch.empty_like(top)
-    upper, lower = torch.zeros_like(top[0]), torch.zeros_like(top[0])
-    prior = prior.to(top.dtype)
-    for day in range(top.shape[0]):
-        known = (upper > 0) & (lower > 0)
-        result[day] = torch.where(known, upper / lower.clamp(min=1e-12), prior)
-        upper = upper * keep + top[day]
-        lower = lower * keep + bottom[day]
+    first, stop = cut.start, cut.stop
+    before = slice(max(first - 1, 0), stop - 1)
+    known = on_sale[before]
+    usual = longer[stop - first - known.shape[0] :]
+    result = longer.clone()
+    result[stop - first - known.shape[0] :] = torch.lerp(usual, demand[before], known)
     return result
 
 
 def _forecast_error(
-    demand: Tensor, near: Tensor, own: Tensor, protection: Tensor, prior: Tensor
+    demand: Tensor, near: Tensor, first_sold: Tensor, protection: Tensor, prior: Tensor
 ) -> Tensor:
     """Standard deviation, units, of demand over H days around its forecast, known at t.
 
     Errors of the forecasts made H or more days ago, exponentially weighted; before
     there is one, the mean demand over H stands in (``prior`` [T, n]). Only forecasts that
-    rest on the inventory's own demand (``own`` [T, n]) count: a borrowed rate's error
-    would not grow with the inventory.
+    rest on the inventory's own demand count (made after the day ``first_sold`` [n]): a borrowed
+    rate's error would not grow with the inventory.
     """
     days = demand.shape[0]
-    cumulated = _cumulate(demand)
-    start = (torch.arange(days).unsqueeze(1) - protection).clamp(min=0)
-    happened = (cumulated[:days] - cumulated.gather(0, start)).float()
-    complete = torch.arange(days).unsqueeze(1) >= protection
-    valid = (complete & own.gather(0, start)).to(demand.dtype)
-    squared = (happened - near.gather(0, start)).square() * valid
-    keep = 0.5 ** (1.0 / LONGER)
-    result = torch.empty_like(near)
-    upper, lower = torch.zeros_like(near[0]), torch.zeros_like(near[0])
-    for day in range(days):
-        # The error of the window that ended yesterday is known this morning.
-        upper = upper * keep + squared[day]
-        lower = lower * keep + valid[day]
-        result[day] = torch.where(lower > 0, (upper / lower.clamp(min=1e-12)).sqrt(), prior[day])
-    return result
+    back = Horizon(-protection, 0, days)
+    sums = cumulated(demand)
+    happened = (sums[:days] - back.of(sums)).float()
+    valid = (torch.arange(days).unsqueeze(1) > first_sold + protection).to(demand.dtype)
+    squared = happened.sub_(back.of(near)).square_().mul_(valid)
+    # The error of the window that ended yesterday is known this morning.
+    below = past_sum(valid, LONGER, today=True)
+    variance = past_sum(squared, LONGER, today=True) / below.clamp(min=1e-12)
+    return torch.lerp(prior, variance.sqrt_(), (below > 0).to(demand.dtype))
 
 
 def log_price_ratio(price: Tensor) -> Tensor:
     """log(price / mean price of the last 56 days, today included), [T, n]."""
-    cumulated = _cumulate(price)
+    sums = cumulated(price)
     days = price.shape[0]
-    first = (torch.arange(days) - 55).clamp(min=0)
-    mean = (cumulated[1:] - cumulated[first]) / (torch.arange(days) - first + 1).unsqueeze(1)
-    return (price.double() / mean.clamp(min=1e-9)).clamp(min=1e-3).log().float()
+    window = sums[1:].clone()
+    window[56:] -= sums[1 : max(days - 55, 1)]
+    length = torch.arange(1, days + 1, dtype=torch.float64).clamp(max=56).unsqueeze(1)
+    mean = window.div_(length).clamp_(min=1e-9)
+    return (price / mean).float().clamp_(min=1e-3).log_()

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import PoissonRegressor
 from torch import Tensor
 
 EFFECTS = ("price_ratio", "promotion", "event", "snap")
@@ -52,6 +51,9 @@ class DayFactors:
     @classmethod
     def fit(cls, histories: Iterable[TrainingHistory]) -> DayFactors:
         """Poisson regression of demand / the inventory's mean on weekday and covariates."""
+        # Here, not above: only training fits, and the import takes a third of `decide`'s start.
+        from sklearn.linear_model import PoissonRegressor
+
         parts: dict[str, list[tuple[NDArray[np.float64], ...]]] = {}
         rates: dict[str, list[float]] = {}
         for history in histories:
@@ -103,19 +105,19 @@ class DayFactors:
         snap: Tensor,
     ) -> Tensor:
         """Day factors [T, n] from covariates [T, n] (weekday: [T]; category: [n])."""
-        coefficients = torch.tensor(
-            [self.coefficients.get(str(c), self.coefficients[ALL]) for c in category]
-        )
-        log_factor = coefficients[:, :7].T[weekday]
+        names, code = np.unique(np.asarray(category).astype(str), return_inverse=True)
+        effects = torch.tensor([self.coefficients.get(c, self.coefficients[ALL]) for c in names])
+        by_column = effects[torch.as_tensor(code)].T.contiguous()
+        log_factor = by_column[:7][weekday]
         for column, value in enumerate((price_ratio, promotion, event, snap), start=7):
-            log_factor = torch.addcmul(log_factor, value, coefficients[:, column])
-        return log_factor.clamp(-5.0, 5.0).exp()
+            log_factor.addcmul_(value, by_column[column])
+        return log_factor.clamp_(-5.0, 5.0).exp_()
 
     def prior_rate(self, category: NDArray[np.generic]) -> NDArray[np.float32]:
         """[n] units per day expected of an inventory that has not sold yet."""
-        return np.array(
-            [self.rates.get(str(c), self.rates[ALL]) for c in category], dtype=np.float32
-        )
+        names, code = np.unique(np.asarray(category).astype(str), return_inverse=True)
+        rates = [self.rates.get(c, self.rates[ALL]) for c in names]
+        return np.array(rates, dtype=np.float32)[code]
 
     def save(self, path: Path) -> None:
         """Writes the effects as JSON that a person can read."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -15,10 +16,14 @@ from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig, load_yaml, parse
 from pipeline.data.panel import validate_inventories
-from pipeline.evaluate import evaluate_dataset, play_policy, summarize
+from pipeline.evaluate import METRICS, summarize
+from pipeline.evaluate_tiles import evaluate_policies, model_candidate
 from pipeline.model_store import load_model
 from pipeline.sources import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
+
+FEW_TILES = 16
+"""Splits up to this size are evaluated sooner than a Ray has started."""
 
 
 @contextmanager
@@ -89,14 +94,27 @@ def train_run(
     return training.result
 
 
-def evaluate_run(run: Path, data: Path, split: Split, out: Path | None) -> pd.DataFrame:
+def evaluate_run(
+    run: Path, data: Path, split: Split, out: Path | None, workers: int | None = None
+) -> pd.DataFrame:
     """Plays a run's model on a split of a data set; its per-inventory rows go to ``out``, if given.
+
+    Args:
+        run: Folder of the run.
+        data: Data set.
+        split: Of it.
+        out: Parquet file to write, or None.
+        workers: Ray workers that share the tiles; 1 plays them in this process. None: one per
+            CPU where there are enough tiles to be worth it.
+
+    Returns:
+        The metrics and weights of all inventories.
 
     Raises:
         DataError: There is no model, or the data set is wrong or of another layout.
         ConfigError: ``out`` cannot be written.
     """
-    model = load_model(run / "model")
+    candidate, model = model_candidate(run / "model"), load_model(run / "model")
     source = DatasetSource(data, model.factors)
     if source.layout.max_lead_time > model.policy.layout.max_lead_time:
         raise ConfigError(
@@ -105,12 +123,13 @@ def evaluate_run(run: Path, data: Path, split: Split, out: Path | None) -> pd.Da
             f"{model.policy.layout.max_lead_time}",
         )  # fmt: skip
     source.max_lead_time = model.policy.layout.max_lead_time
-    rows = pd.concat(
-        evaluate_dataset(source, split, play_policy(model.policy.decide)), ignore_index=True
-    )
-    rows["split"] = split
-    if out is not None:
-        write_parquet(rows, out)
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if source.num_tiles(split) > FEW_TILES else 1
+    with tempfile.TemporaryDirectory() as scratch:
+        path = out or Path(scratch) / "rows.parquet"
+        with ray_session(workers) if workers > 1 else nullcontext():
+            evaluate_policies(source, split, {path: candidate})
+        rows = pd.read_parquet(path, columns=[*METRICS, "weight"])
     summary = summarize(rows)
     click.echo(
         f"{len(rows):,} inventories, {split}: cost {summary['cost']:.4g} per inventory and day, "

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import torch
@@ -95,11 +95,14 @@ class DatasetSource:
             "directory": self.directory,
             "factors": self.factors,
             "resident_tiles": self.resident_tiles,
+            "max_lead_time": self.max_lead_time,
         }
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open()
+        # A model that was trained with longer lead times sets it: its layout must travel.
+        self.max_lead_time = cast(int, state["max_lead_time"])
 
     @property
     def layout(self) -> ObservationLayout:
@@ -146,7 +149,7 @@ class DatasetSource:
         start, stop = self.days(split)
         # Days after the split are cut before features are made: nothing can leak back.
         known = {name: values[:, :stop] for name, values in raw.dynamic.items()}
-        features = build_features(raw.static, known, self.factors, self._weekday)
+        features = build_features(raw.static, known, self.factors, self._weekday, first=start)
         manifest = self.panel.manifest
         return scenario_of(
             features,

@@ -56,6 +56,24 @@ class Sweep:
         """A trial's folder."""
         return self.directory / "trials" / key
 
+    def best(self) -> Path:
+        """Folder of the selected trial with the least validation cost.
+
+        Raises:
+            ConfigError: No trial has finished.
+        """
+        costs = {
+            choice.trial: choice.validation_cost
+            for choice in self.selected.values()
+            if choice.trial is not None and choice.validation_cost is not None
+        }
+        if not costs:
+            raise ConfigError(
+                "sweep", str(self.directory), "Look into trials/*/error.txt, and train again.",
+                "holds no trial that finished",
+            )  # fmt: skip
+        return self.trial(min(costs, key=costs.__getitem__))
+
     def trials(self) -> dict[str, RunConfig]:
         """Trial key -> what was trained."""
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from envs.errors import ConfigError
 from pipeline.action_models import ActionModelKind
-from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse
+from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
+from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
 from tuning.spaces import latin_hypercube
@@ -25,6 +27,10 @@ class DataPlan(BaseModel):
     inventories: int = Field(ge=1)
     days: int = Field(ge=1)
     seed: int = Field(default=1, ge=0)
+    test_start: int | None = Field(default=None, ge=1)
+    """First test day; None: the last 28 % of the days are the test."""
+    validation_share: float = Field(default=DEFAULT_VALIDATION_SHARE, gt=0, lt=1)
+    """Share of the inventories kept for validation."""
 
 
 def _kind_of_data(value: Any) -> str:
@@ -69,7 +75,28 @@ class Preset(BaseModel):
     """Seeds per finalist; the best mean wins, its median seed goes to test."""
     design_seed: int = Field(default=0, ge=0)
     action_models: list[ActionModelKind] = Field(default_factory=lambda: list(ActionModelKind))
+    methods: list[str] | None = Field(default=None, min_length=1)
+    """Which of the algorithms x action models are trained (``ddpg-both``); None: all."""
     algorithms: dict[AlgorithmName, AlgorithmPlan]
+
+    @property
+    def known_methods(self) -> list[str]:
+        """All algorithms x action models, ``ddpg-none`` and so on."""
+        return [f"{a}-{m}" for a in self.algorithms for m in self.action_models]
+
+    def only(self, methods: Sequence[str] | None) -> Preset:
+        """The same sweep with these methods (``["all"]``: all there are; None: the preset's).
+
+        Raises:
+            ConfigError: One of them is not a method of the preset.
+        """
+        chosen = self.methods if methods is None else list(methods)
+        if chosen is None or chosen == ["all"]:
+            return self.model_copy(update={"methods": None})
+        for method in chosen:
+            if method not in self.known_methods:
+                raise unknown_key("methods", method, [*self.known_methods, "all"])
+        return self.model_copy(update={"methods": chosen})
 
     def first_round(self) -> dict[str, RunConfig]:
         """Every method's configurations with seed 0, by trial key, methods interleaved."""
@@ -82,6 +109,7 @@ class Preset(BaseModel):
             )
             for algorithm, plan in self.algorithms.items()
             for model in self.action_models
+            if self.methods is None or f"{algorithm}-{model}" in self.methods
         }
         for number in range(self.configurations):
             for (algorithm, model), design in designs.items():
@@ -115,7 +143,7 @@ def load_preset(name: str, over: dict[str, Any] | None = None) -> Preset:
     """
     path = find_preset(name, PRESETS)
     content = merged(resolved(path, PRESETS), over or {})
-    return parse(Preset, {"name": path.stem, **content}, str(path.name))
+    return parse(Preset, {"name": path.stem, **content}, str(path.name)).only(None)
 
 
 def find_preset(name: str, folder: Path) -> Path:

@@ -114,8 +114,8 @@ def claim(preset: Preset, data_directory: str, directory: Path) -> None:
     if path.exists():
         before = yaml.safe_load(path.read_text())
         changed = sorted(key for key in plan if plan[key] != before.get(key))
-        # More configurations or seeds extend a sweep; anything else is another sweep.
-        if set(changed) - {"description", "finalists", "seeds"}:
+        # Further methods or seeds extend a sweep; anything else is another sweep.
+        if set(changed) - {"description", "finalists", "methods", "seeds"}:
             raise ConfigError(
                 "out", str(directory),
                 "Choose another folder, or delete this one to start over.",

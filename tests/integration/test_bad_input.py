@@ -177,5 +177,18 @@ def test_evaluating_a_folder_without_a_model(data: Path, tmp_path: Path) -> None
     assert not (tmp_path / "f.parquet").exists()
 
 
+def test_deciding_without_a_model_and_without_a_snapshot(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "orders.parquet"
+    day = tmp_path / "day.parquet"
+    made = run("pipeline", "data", "snapshot", "--data", data, "--day", 170, "--out", day)
+    assert made.returncode == 0, made.stderr
+    assert "300 inventories" in made.stdout
+    answer = run("pipeline", "decide", "--model", tmp_path, "--snapshot", day, "--out", out)
+    assert_refused(answer, "model", "holds no readable policy")
+    answer = run("pipeline", "data", "snapshot", "--data", data, "--day", 999, "--out", day)
+    assert_refused(answer, "day = 999", "1 to 180")
+    assert not out.exists()
+
+
 def test_comparing_an_unfinished_sweep(tmp_path: Path) -> None:
     assert_refused(run("pipeline", "compare", tmp_path), "sweep", "python -m tuning sweep")

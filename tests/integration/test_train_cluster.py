@@ -69,6 +69,18 @@ def test_twelve_methods_and_the_baselines_are_compared(
         assert "DDPG" in (sweep / name).read_text()
 
 
+def test_the_best_method_orders_for_the_next_day(
+    job: tuple[Path, dict[str, str]], output: str
+) -> None:
+    sweep = job[0] / "sweep"
+    orders = pd.read_parquet(sweep / "orders.parquet")
+    rows = pd.read_parquet(sweep / "evaluation" / "ddpg-both.parquet")
+    assert orders["inventory_id"].tolist() == rows["inventory_id"].tolist()
+    assert set(orders["date"].astype(str)) == {"2024-06-29"}  # 180 days from 2024-01-01
+    assert (orders["order"] > 0).any()
+    assert f"{len(orders)} inventories" in output
+
+
 def test_mlflow_holds_the_sweep(job: tuple[Path, dict[str, str]], output: str) -> None:
     client = mlflow.MlflowClient(job[1]["MLFLOW_TRACKING_URI"])
     (experiment,) = client.search_experiments(filter_string="name = 'deepstock'")

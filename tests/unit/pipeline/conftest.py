@@ -25,8 +25,8 @@ class History:
     def days(self) -> int:
         return int(self.dynamic["demand"].shape[1])
 
-    def build(self) -> FeatureTile:
-        return build_features(self.static, self.dynamic, self.factors, self.first_weekday)
+    def build(self, **days: int | None) -> FeatureTile:
+        return build_features(self.static, self.dynamic, self.factors, self.first_weekday, **days)
 
     def but(self, **quantities: np.ndarray[Any, Any]) -> History:
         """The same history with other quantities [n, T]."""

@@ -9,7 +9,7 @@ import pytest
 
 from envs.errors import ConfigError
 from pipeline.action_models import SENSIBLE_START, ActionModelKind
-from pipeline.algorithms.build import build_config, training_keys
+from pipeline.algorithms.build import FINAL_RATE, build_config, training_keys
 from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse
 from pipeline.sources import DatasetSource
 
@@ -82,7 +82,7 @@ def build(source: DatasetSource) -> Any:
 
 @pytest.mark.parametrize("algorithm", list(AlgorithmName))
 def test_training_values_reach_rllib_as_they_stand(build: Any, algorithm: AlgorithmName) -> None:
-    training = {"lr": 0.002, "hidden": [8], "fragment_days": 30, "weight_power": 0.25}
+    training = {"grad_clip": 2.5, "hidden": [8], "fragment_days": 30, "weight_power": 0.25}
     config = build(algorithm, training, seed=4, num_env_runners=2, validate_every=7)
     assert {name: getattr(config, name) for name in training} == training
     assert (config.seed, config.num_env_runners, config.evaluation_interval) == (4, 2, 7)
@@ -102,10 +102,17 @@ def test_the_width_of_observation_and_action_follow_from_data_and_action_model(
 
 
 def test_final_rates_become_schedules_over_the_run(build: Any) -> None:
-    default = build().critic_lr
+    first = build().critic_lr[0][1]
     config = build(training={"lr": 1e-3, "lr_final": 1e-5, "critic_lr_final": 1e-6}, iterations=30)
     assert config.lr == [[0, 1e-3], [30, 1e-5]]
-    assert config.critic_lr == [[0, default], [30, 1e-6]]
+    assert config.critic_lr == [[0, first], [30, 1e-6]]
+
+
+def test_rates_fall_by_default_and_given_schedules_stand(build: Any) -> None:
+    config = build(training={"lr": 0.01}, iterations=20)
+    assert config.lr == [[0, 0.01], [20, pytest.approx(0.01 * FINAL_RATE)]]
+    schedule = [[0, 0.01], [5, 0.02]]
+    assert build(training={"lr": schedule}).lr == schedule
 
 
 def test_a_typo_in_training_is_answered_with_the_nearest_key(build: Any) -> None:

@@ -277,3 +277,30 @@ def test_the_forecast_error_of_a_perfect_forecast_is_small(history: Any) -> None
     )
     tile = type(constant)(constant.static, constant.dynamic, factors).build()
     assert (feature(tile, "forecast_error")[WARM:] < 0.01).all()
+
+
+@pytest.mark.parametrize(("first", "stop"), [(56, None), (57, 101), (149, 150), (0, 33)])
+def test_a_days_figures_do_not_depend_on_which_days_are_asked_for(
+    history: Any, first: int, stop: int | None
+) -> None:
+    whole = history.build()
+    part = history.build(first=first, stop=stop)
+    for name in ("demand", "on_sale", "scale", "basis", "features"):
+        assert torch.equal(getattr(part, name), getattr(whole, name)[first:stop]), name
+
+
+def test_the_morning_after_the_last_day_knows_that_day(history: Any) -> None:
+    """Nothing of the new day is known but that prices and assortment stay."""
+    days = history.days
+    longer = type(history)(
+        history.static,
+        {
+            name: np.concatenate((v, v[:, -1:] * (name in ("price", "on_sale"))), axis=1)
+            for name, v in history.dynamic.items()
+        },
+        history.factors,
+    )
+    morning = history.build(first=days, stop=days + 1)
+    expected = longer.build(first=days, stop=days + 1)
+    for name in ("scale", "basis", "features"):
+        assert torch.equal(getattr(morning, name), getattr(expected, name)), name

@@ -111,6 +111,15 @@ def test_a_source_is_cheap_to_send_and_the_same_on_arrival(source: DatasetSource
     assert torch.equal(one.features, two.features)
 
 
+def test_a_models_longest_lead_time_travels_with_the_source(dataset: Path) -> None:
+    """Workers must make observations as wide as the model's."""
+    source = DatasetSource(dataset)
+    source.max_lead_time += 3
+    arrived: DatasetSource = pickle.loads(pickle.dumps(source))
+    assert arrived.layout == source.layout
+    assert arrived.load("validation", 0).layout == source.layout
+
+
 def test_random_lead_times_and_fills_are_the_same_for_everyone(
     tmp_path: Path, source: DatasetSource
 ) -> None:

@@ -52,3 +52,27 @@ def test_a_typo_deep_inside_is_named(tmp_path: Path) -> None:
     path.write_text("extends: quick\ndata: {inventory: 5}\n")
     with pytest.raises(ConfigError, match="Did you mean inventories"):
         load_preset(str(path))
+
+
+def test_the_million_preset_trains_one_method_unless_told_otherwise(tmp_path: Path) -> None:
+    preset = load_preset("million")
+    assert (preset.data.inventories, preset.data.days) == (1_000_000, 180)
+    assert list(preset.first_round()) == ["ddpg-both-c00-s0"]
+    assert len(preset.only(["all"]).first_round()) == 12
+    two = preset.only(["ds-base", "ppo-none"]).first_round()
+    assert {run.method for run in two.values()} == {"ds-base", "ppo-none"}
+    # Its path can be checked on fewer inventories.
+    path = tmp_path / "small.yaml"
+    path.write_text("extends: million\ndata: {inventories: 3000}\n")
+    small = load_preset(str(path))
+    assert small.data == preset.data.model_copy(update={"inventories": 3000})
+    assert small.first_round() == preset.first_round()
+
+
+def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ddpg-bth .* Did you mean ddpg-both\?"):
+        load_preset("quick").only(["ddpg-bth"])
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: quick\nmethods: [sac-both]\n")
+    with pytest.raises(ConfigError, match="sac-both"):
+        load_preset(str(path))

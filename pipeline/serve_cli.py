@@ -1,0 +1,63 @@
+"""The commands ``data snapshot`` and ``decide``: from data to a day's orders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from envs.errors import ConfigError
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+_MODEL = "Folder of a run, a trial, or a finished sweep (its best method on validation)."
+
+
+@click.command()
+@click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
+@click.option("--day", type=int, help="Morning of this day, from 1; default: after the last day.")
+@click.option("--stock", type=FILE, help="Parquet: inventory_id, on_hand, on_order (list).")
+@click.option("--model", type=FOLDER, help=f"{_MODEL} Default: the data set's own forecaster.")
+@click.option("--played", is_flag=True, help="Stock that MODEL leaves after the test days.")
+@click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
+def snapshot(
+    directory: Path,
+    day: int | None,
+    stock: Path | None,
+    model: Path | None,
+    played: bool,
+    out: Path,
+) -> None:
+    """Write what a day's decisions need, as known on its morning."""
+    if played and (day is not None or stock is not None or model is None):
+        raise ConfigError(
+            "--played", "given", "Give it with --model, and without --stock and --day.",
+            "does not go with the other options",
+        )  # fmt: skip
+    from pipeline.decide import find_model
+    from pipeline.snapshot import make_snapshot
+    from pipeline.sources import DatasetSource
+
+    found = find_model(model) if model else None
+    source = DatasetSource(directory, found.factors if found else None)
+    if found:
+        source.max_lead_time = max(source.max_lead_time, found.policy.layout.max_lead_time)
+    policy = found.policy.decide if found and played else None
+    rows = make_snapshot(source, out, day=day, stock=stock, played=policy)
+    click.echo(f"{rows:,} inventories: {out}")
+    if stock is None and not played:
+        click.echo(
+            "No stock was given: each inventory has one demand scale on hand, nothing on order."
+        )
+
+
+@click.command()
+@click.option("--model", type=FOLDER, required=True, help=_MODEL)
+@click.option("--snapshot", type=FILE, required=True, help="From `data snapshot`.")
+@click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
+def decide(model: Path, snapshot: Path, out: Path) -> None:
+    """Decide the orders of a day: a trained policy on a snapshot."""
+    from pipeline.decide import decide as run
+    from pipeline.decide import find_model
+
+    click.echo(f"{run(find_model(model), snapshot, out)}: {out}")

@@ -1,0 +1,214 @@
+"""A day's snapshot: all that a decision needs, one row per inventory, in one Parquet file.
+
+It is made from a data set as of a morning (:func:`make_snapshot`), with the features of
+:mod:`pipeline.features`, and read tile by tile (:func:`read_snapshot`) to decide orders.
+``docs/data-formats.md`` says the same in prose. K: days that an order may still be on its way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from envs.errors import DataError
+from envs.rollout import Policy, rollout
+from pipeline.data.panel import RawTile, TileRef
+from pipeline.data.progress import Progress
+from pipeline.features import BASIS, FEATURES, build_features
+from pipeline.forecast import DayFactors
+from pipeline.sources import DatasetSource, evaluation_start
+from pipeline.stock import Stock, StockTable
+from pipeline.streamed import StreamedParquet
+
+SCALARS: dict[str, pa.DataType] = {
+    "inventory_id": pa.string(),
+    "date": pa.date32(),
+    "due": pa.bool_(),
+    "on_hand": pa.float32(),
+    "lead_time": pa.int16(),
+    "review_period": pa.int16(),
+    "shortage_cost": pa.float32(),
+    "holding_cost": pa.float32(),
+    "order_multiple": pa.float32(),
+    "backlog": pa.bool_(),
+    "forecast": pa.string(),
+    "scale": pa.float32(),
+}
+"""Columns with one value; ``forecast`` is :func:`forecast_mark`."""
+LISTS: dict[str, int | None] = {"on_order": None, "basis": len(BASIS), "features": len(FEATURES)}
+"""Columns with a list of float32, and its length (None: K)."""
+
+
+def snapshot_schema(max_lead_time: int) -> pa.Schema:
+    """Arrow schema of a snapshot whose ``on_order`` holds arrivals in 1..K days."""
+    fields = [pa.field(name, kind, nullable=False) for name, kind in SCALARS.items()]
+    element = pa.field("element", pa.float32(), nullable=False)
+    for name, length in LISTS.items():
+        kind = pa.list_(element, max_lead_time if length is None else length)
+        fields.append(pa.field(name, kind, nullable=False))
+    return pa.schema(fields)
+
+
+def forecast_mark(factors: DayFactors | None) -> str:
+    """Tells forecasters, and definitions of the features, apart.
+
+    A model must see features that were made as those it was trained on.
+    """
+    content = json.dumps([asdict(factors) if factors else None, FEATURES, BASIS], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def make_snapshot(
+    source: DatasetSource,
+    out: Path,
+    *,
+    day: int | None = None,
+    stock: Path | None = None,
+    played: Policy | None = None,
+) -> int:
+    """Writes the snapshot of a data set as of the morning of a day, tile by tile.
+
+    Demand of earlier days is known, and of later ones what is known ahead.
+
+    Args:
+        source: The data set, with the forecaster of the model that will decide.
+        out: Parquet file to write; it is whole or absent.
+        day: 1..T, numbered as in the data set; None for T, the morning after its last day.
+        stock: Table with ``inventory_id``, ``on_hand`` and, optionally, ``on_order`` (list of
+            arrivals in 1..K days); None for one demand scale on hand and nothing on order,
+            as every evaluation starts.
+        played: Instead: the stock that this policy leaves after it has played the test days.
+            Only for the morning after the last of them.
+
+    Returns:
+        Rows written.
+
+    Raises:
+        DataError: The day is not in the data, or the stock does not fit it.
+        ConfigError: ``out`` cannot be written.
+    """
+    days = source.panel.manifest.num_days
+    day = days if day is None else day
+    if not 1 <= day <= days:
+        raise DataError(
+            "day", day, f"Use a day from 1 to {days} ({days}: the morning after the last day)."
+        )
+    assert played is None or (day == days and stock is None)
+    tiles = source.panel.tiles()
+    progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
+    table = StockTable(source, stock) if stock is not None else None
+    length = source.max_lead_time if table is None else max(source.max_lead_time, table.longest)
+    rows = 0
+    with StreamedParquet(out, snapshot_schema(length)) as file:
+        for number, tile in enumerate(tiles):
+            given = None if table is None else table.read(tile, length)
+            if played is not None:
+                given = _stock_left(source, number, played)
+            file.write(_morning(source, tile, day, length, given))
+            rows += tile.rows
+            progress.add(1)
+        file.finish()
+    return rows
+
+
+def _morning(
+    source: DatasetSource, tile: TileRef, day: int, length: int, stock: Stock | None
+) -> pa.Table:
+    """A tile's rows; ``day`` as in :func:`make_snapshot`."""
+    manifest = source.panel.manifest
+    raw = source.panel.read(tile)
+    made = build_features(
+        raw.static, raw.dynamic, source.factors, manifest.first_day.weekday(),
+        first=day, stop=day + 1,
+    )  # fmt: skip
+    static, n = raw.static, tile.rows
+    if stock is None:
+        stock = Stock(made.scale[0].numpy(), np.zeros((n, length), np.float32))
+    columns: dict[str, Any] = {
+        "inventory_id": static["inventory_id"],
+        "date": np.full(n, manifest.day(day), dtype="datetime64[D]"),
+        "due": _due(raw, day),
+        "on_hand": stock.on_hand,
+        "order_multiple": np.full(n, manifest.order_multiple, np.float32),
+        "backlog": np.full(n, manifest.backlog),
+        "forecast": pa.repeat(forecast_mark(source.factors), n),
+        "scale": made.scale[0].numpy(),
+        "on_order": stock.on_order,
+        "basis": made.basis[0].numpy(),
+        "features": made.features[0].numpy(),
+    }
+    for name in ("lead_time", "review_period", "shortage_cost", "holding_cost"):
+        columns[name] = static[name]
+    return table_of(columns, snapshot_schema(length))
+
+
+@torch.no_grad()
+def _stock_left(source: DatasetSource, tile: int, policy: Policy) -> Stock:
+    scenario = source.open("test", tile)[1]
+    left = rollout(scenario, policy, evaluation_start(scenario)).final.stack().numpy()
+    return Stock(left[:, 0], left[:, 1:])
+
+
+def _due(raw: RawTile, day: int) -> NDArray[np.bool_]:
+    period, offset = (raw.static[name].astype(int) for name in ("review_period", "review_offset"))
+    due: NDArray[np.bool_] = (day - offset) % period == 0
+    return due
+
+
+def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    """Arrow table from arrays; a 2-d array becomes a column of fixed-size lists."""
+    arrays = []
+    for field in schema:
+        values = columns[field.name]
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            arrays.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def matrix(column: pa.Array) -> torch.Tensor:
+    """[n, length] float32 of a column of fixed-size lists."""
+    width = column.type.list_size
+    return torch.from_numpy(np.array(column.flatten()).reshape(len(column), width))
+
+
+def open_snapshot(path: Path) -> pq.ParquetFile:
+    """Opens a snapshot and checks its columns' names.
+
+    Raises:
+        DataError: It is missing, is not Parquet, is empty or lacks a column.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            "snapshot", str(path), "Name a file that `python -m pipeline data snapshot` wrote.",
+            f"cannot be read ({str(error).splitlines()[0]})",
+        ) from None  # fmt: skip
+    if file.metadata.num_rows == 0:
+        raise DataError("snapshot", str(path), "Give a row per inventory.", "is empty")
+    names = file.schema_arrow.names
+    if missing := [name for name in (*SCALARS, *LISTS) if name not in names]:
+        raise DataError(
+            f"column of {path.name}", missing[0],
+            "Add it, or make the snapshot again with `python -m pipeline data snapshot`.",
+            "is missing",
+        )  # fmt: skip
+    return file
+
+
+def read_snapshot(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
+    """The columns of a snapshot in batches of at most ``rows`` inventories."""
+    yield from file.iter_batches(rows, columns=[*SCALARS, *LISTS], use_threads=True)
