@@ -28,24 +28,27 @@ from pipeline.train import TrainingRun
 SCORE = "score.json"
 
 
-def bench_classical(cases: Sequence[Case], seeds: int, periods: int, out: Path) -> pd.DataFrame:
-    """Trains and scores what is missing, on all cores, and makes the table.
+def bench_classical(
+    cases: Sequence[Case], seeds: int, periods: int, out: Path, jobs: int = 1
+) -> pd.DataFrame:
+    """Trains and scores what is missing and makes the table.
 
     Args:
         cases: Rows.
         seeds: Runs per row.
         periods: Inventory-days that each policy is scored on, per problem.
         out: Keeps the runs, ``table.csv`` and ``table.md``.
+        jobs: Runs at a time, one core each.
 
     Returns:
         One row per case; see :func:`row_of`.
     """
-    jobs = [(case, seed) for seed in range(seeds) for case in cases]
-    missing = [job for job in jobs if not _score_file(out, *job).exists()]
-    click.echo(f"{len(jobs) - len(missing)} of {len(jobs)} runs are there already.")
-    with ray_session(os.cpu_count() or 1):
+    runs = [(case, seed) for seed in range(seeds) for case in cases]
+    missing = [run for run in runs if not _score_file(out, *run).exists()]
+    click.echo(f"{len(runs) - len(missing)} of {len(runs)} runs are there already.")
+    with ray_session(jobs):
         work = ray.remote(num_cpus=1, max_retries=1)(train_and_score)
-        pending = {work.remote(*job, periods, out.resolve()): job for job in missing}
+        pending = {work.remote(*run, periods, out.resolve()): run for run in missing}
         while pending:
             (done,), _ = ray.wait(list(pending))
             case, seed = pending.pop(done)

@@ -159,10 +159,10 @@ def _cases() -> list[Case]:
         Case(*poisson, ppo, none, 60),
         Case(*everything, ds, base, 300, limit_pct=1.0, limit_worst_pct=2.5, below_base_stock=True),
         Case(*everything, ddpg, base, 200),
-        Case(*setting1, ddpg, base, 60, limit_pct=setting1_limit),
+        Case(*setting1, ddpg, base, 80, limit_pct=setting1_limit),
         Case(*setting1, ppo, base, 30, limit_pct=setting1_limit),
         Case(*setting1, ds, base, 100),
-        Case(*setting1, ddpg, none, 60),
+        Case(*setting1, ddpg, none, 80),
         Case(*setting1, ppo, none, 30),
         Case(*setting1, ds, none, 100),
     ]

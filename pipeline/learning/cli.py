@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -18,9 +19,13 @@ import click
     "--out", type=click.Path(path_type=Path, file_okay=False),
     default=Path("runs/bench/classical"), show_default=True,
 )  # fmt: skip
-def classical(seeds: int, periods: int, only: str, out: Path) -> None:
+@click.option(
+    "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True,
+    help="Runs at a time, one core each.",
+)  # fmt: skip
+def classical(seeds: int, periods: int, only: str, out: Path, jobs: int) -> None:
     """Train on classical problems and compare with their known best costs; resumes."""
     from pipeline.learning.bench import bench_classical, markdown
     from pipeline.learning.cases import select_cases
 
-    click.echo(markdown(bench_classical(select_cases(only), seeds, periods, out)))
+    click.echo(markdown(bench_classical(select_cases(only), seeds, periods, out, jobs)))
