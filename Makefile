@@ -7,6 +7,8 @@ PRESET       ?= quick
 METHODS      ?=
 # make study
 STUDY        ?= full
+# make bench-classical
+SEEDS        ?= 5
 DATA         ?=
 RAY_ADDRESS  ?=
 OUT          ?= runs/$(basename $(notdir $(PRESET)))$(if $(DATA),-$(notdir $(abspath $(DATA))))
@@ -35,9 +37,9 @@ READY_DEV := $(if $(MANAGED),$(VENV)/.installed-dev)
 .PHONY: help venv dev-venv data train-cluster study test test-slow bench bench-classical ui lint format typecheck clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  STUDY=smoke|full  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
+	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  STUDY=smoke|full|full-50  SEEDS=5  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
 
 $(VENV)/.deepstock:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -76,8 +78,8 @@ test-slow: $(READY_DEV) ## Only the slow tests: learning, faults, several nodes
 bench: $(READY_DEV) ## Throughput of the simulator and the training steps
 	$(PY) -m pipeline bench $(ARGS)
 
-bench-classical: $(READY) ## Learners on problems whose best cost is known (hours of CPU: SEEDS=5)
-	$(PY) -m pipeline bench classical --seeds $(or $(SEEDS),5) $(ARGS)
+bench-classical: $(READY) ## Learners on problems whose best cost is known (SEEDS each: hours of CPU)
+	$(PY) -m pipeline bench classical --seeds $(SEEDS) $(ARGS)
 
 ui: $(READY) ## Start MLflow and TensorBoard on the finished and running sweeps
 	$(PY) -m cluster ui
