@@ -122,7 +122,7 @@ class TrainingRun:
         self._record("losses.jsonl", {"iteration": iteration, **figures})
         lost = [name for name, value in figures.items() if not math.isfinite(value)]
         if lost:
-            # RLlib sets such gradients to zero and goes on: the run would look finished.
+            # Nothing else ends the run, and its last good model would look finished.
             self.result.status = "diverged"
             self.result.cause = f"{lost[0]} is {figures[lost[0]]} in iteration {iteration}"
         last = iteration >= self.run.iterations

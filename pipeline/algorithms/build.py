@@ -74,9 +74,19 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
             raise unknown_key("training", key, known)
         _check_type(key, run.training[key], getattr(config, key.removesuffix("_final")))
     training = dict(run.training)
+    clip_by = training.get("grad_clip_by", "global_norm")
+    if clip_by != "global_norm":  # see JointGradients
+        raise ConfigError(
+            "training: grad_clip_by", clip_by, "Leave it out: gradients are clipped by global norm."
+        )
     for rate in ("lr", "critic_lr"):
         first = training.get(rate, getattr(config, rate, None))
         final = training.pop(f"{rate}_final", None)
+        if final is not None and isinstance(first, list):
+            raise ConfigError(
+                f"training: {rate}_final", final, f"Let the schedule of {rate} end with it.",
+                "does not go with a schedule",
+            )  # fmt: skip
         if isinstance(first, (int, float)):
             final = first * FINAL_RATE if final is None else final
             training[rate] = [[0, first], [run.iterations, final]]

@@ -58,8 +58,9 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
         """Hyperparameters beyond RLlib's PPO (lr, clip_param, num_epochs, ...).
 
         Args:
-            value_hidden: Widths of its hidden layers.
-            initial_std: Its standard deviation, share of the range.
+            value_hidden: Widths of the value network's hidden layers.
+            initial_std: Standard deviation of the Gaussian before training, share of the
+                action's range.
         """
         super().training(**kwargs)
         set_given(self, locals())

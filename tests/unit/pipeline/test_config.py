@@ -134,6 +134,8 @@ def test_a_typo_in_training_is_answered_with_the_nearest_key(build: Any) -> None
         ("ddpg", {"tau": [0.1]}),
         ("ds", {"updates_per_iteration": "ten"}),
         ("ds", {"hidden": 64}),
+        ("ppo", {"grad_clip_by": "value"}),
+        ("ddpg", {"lr": [[0, 0.01], [5, 0.02]], "lr_final": 0.01}),
     ],
 )
 def test_a_wrong_training_value_is_refused_before_anything_runs(

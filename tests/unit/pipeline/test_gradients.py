@@ -1,0 +1,115 @@
+"""The learners' own gradient step, and what may move which network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.learner import Learner
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+
+from envs.study import study_setting1
+from pipeline.algorithms.build import build_config
+from pipeline.algorithms.runner import ShardRunner
+from pipeline.config import RunConfig
+from pipeline.sources import GivenScenarios
+
+TRAINING: dict[str, dict[str, Any]] = {
+    "ddpg": {"hidden": [8], "critic_hidden": [8], "updates_per_iteration": 1,
+             "critic_warm_up": 0, "train_batch_size_per_learner": 64},
+    "ppo": {"hidden": [8], "value_hidden": [8], "minibatch_size": 64,
+            "train_batch_size_per_learner": 64},
+}  # fmt: skip
+
+
+def make_learner(algorithm: str, **training: Any) -> tuple[Learner, MultiAgentBatch]:
+    """A learner with weights of seed 0, and a batch for it."""
+    run = RunConfig(
+        algorithm=algorithm, action_model="base",
+        training={"fragment_days": 31, **TRAINING[algorithm], **training},
+    )  # fmt: skip
+    trajectories = study_setting1(16, 0)
+    config = build_config(run, GivenScenarios({"train": [trajectories]}))
+    torch.manual_seed(0)
+    runner = ShardRunner(config=config, worker_index=0, num_workers=0)
+    (columns,) = runner.sample()
+    torch.manual_seed(0)
+    learner = config.build_learner(spaces=runner.get_spaces())
+    rows = SampleBatch(columns)
+    return learner, MultiAgentBatch({DEFAULT_MODULE_ID: rows}, env_steps=len(rows))
+
+
+def parameters(learner: Learner) -> list[torch.nn.Parameter]:
+    return list(learner.module[DEFAULT_MODULE_ID].parameters())
+
+
+class RLlibsOwn(PPOTorchLearner):
+    """RLlib's PPO as it comes: its own optimizer, clipping and step."""
+
+
+@pytest.mark.parametrize("grad_clip", [0.05, None])
+def test_the_joint_gradient_step_is_rllibs(grad_clip: float | None) -> None:
+    ours, batch = make_learner("ppo", grad_clip=grad_clip)
+    config = ours.config.copy(copy_frozen=False)
+    config.learners(learner_class=RLlibsOwn)
+    theirs = config.build_learner(
+        spaces={DEFAULT_MODULE_ID: (config.observation_space, config.action_space)}
+    )
+    theirs.module.set_state(ours.module.get_state())
+    for _ in range(3):
+        for learner in (ours, theirs):
+            learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+        # Adam hardly sees the scale of a gradient: clipping shows in the gradients themselves.
+        for pair in zip(parameters(ours), parameters(theirs), strict=True):
+            mine, rllibs = (parameter.grad for parameter in pair)
+            assert mine is not None
+            torch.testing.assert_close(mine, rllibs, rtol=1e-4, atol=1e-7)
+            torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-6)
+
+
+def losses_gradients(learner: Learner, batch: MultiAgentBatch, key: str) -> dict[str, Any]:
+    """Gradients of the mean of one output of the training forward pass."""
+    module = learner.module[DEFAULT_MODULE_ID].unwrapped()
+    columns = {k: torch.as_tensor(v) for k, v in batch[DEFAULT_MODULE_ID].items()}
+    module.zero_grad(set_to_none=True)
+    module.forward_train(columns)[key].mean().backward()
+    return {name: p.grad for name, p in module.named_parameters()}
+
+
+def test_the_actors_loss_does_not_move_the_critic_nor_the_critics_the_actor() -> None:
+    learner, batch = make_learner("ddpg")
+    of_actor = losses_gradients(learner, batch, "q_of_policy")
+    assert all(g is None for name, g in of_actor.items() if name.startswith("critic"))
+    assert any(g is not None and g.any() for n, g in of_actor.items() if n.startswith("policy"))
+    of_critic = losses_gradients(learner, batch, "q")
+    assert all(g is None for name, g in of_critic.items() if name.startswith("policy"))
+    assert any(g is not None and g.any() for n, g in of_critic.items() if n.startswith("critic"))
+
+
+def test_without_smoothing_the_actor_is_judged_at_its_own_action() -> None:
+    def judged(smoothing: float) -> tuple[torch.Tensor, torch.Tensor]:
+        learner, batch = make_learner("ddpg", actor_smoothing=smoothing)
+        module = learner.module[DEFAULT_MODULE_ID].unwrapped()
+        columns = {k: torch.as_tensor(v) for k, v in batch[DEFAULT_MODULE_ID].items()}
+        out = module.forward_train(columns)
+        observation = module.layout.unflatten(columns[Columns.OBS])
+        plain = module.critic(observation, out["policy_action"], module.policy.action_model)
+        return out["q_of_policy"].detach(), plain.detach()
+
+    torch.testing.assert_close(*judged(0.0))
+    tried, plain = judged(0.05)
+    assert not torch.allclose(tried, plain)
+    assert float((tried - plain).abs().mean()) < float(plain.std())
+
+
+def test_the_mode_of_a_module_reaches_its_networks() -> None:
+    """RLlib asks for the mode before every minibatch; asking again must cost nothing."""
+    learner, _ = make_learner("ddpg")
+    module = learner.module[DEFAULT_MODULE_ID].unwrapped()
+    for mode in (False, True, True, False):
+        assert module.train(mode) is module
+        assert {part.training for part in (module, module.policy, module.critic)} == {mode}
