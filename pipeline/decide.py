@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from envs.dynamics import admissible_order
+from envs.errors import ConfigError
 from envs.state import Observation
-from pipeline.model_store import POLICY, TrainedModel, load_model
+from pipeline.model_store import POLICY, TrainedModel, load_data_model
 from pipeline.networks import PolicyNetwork
 from pipeline.snapshot import (
     forecast_mark,
@@ -63,11 +64,11 @@ def find_model(directory: Path) -> TrainedModel:
 
     Raises:
         DataError: There is none, or it cannot be read.
-        ConfigError: No trial of the sweep has a model.
+        ConfigError: No trial of the sweep has a model, or it was not trained on a data set.
     """
     if (directory / SELECTION).exists():
         directory = read_sweep(directory).best()
-    return load_model(directory if (directory / POLICY).exists() else directory / "model")
+    return load_data_model(directory if (directory / POLICY).exists() else directory / "model")
 
 
 def orders_schema(outputs: int) -> pa.Schema:
@@ -102,8 +103,10 @@ def decide(model: TrainedModel, snapshot: Path, out: Path) -> Orders:
 
     Raises:
         DataError: The snapshot breaks its contract, or does not suit the model.
-        ConfigError: ``out`` cannot be written.
+        ConfigError: ``out`` cannot be written, or is the snapshot itself.
     """
+    if out.resolve() == snapshot.resolve():
+        raise ConfigError("out", str(out), "Name another file.", "is the snapshot")
     policy = model.policy
     mark = None if model.factors is None else forecast_mark(model.factors)
     total = Orders(0, 0, 0, 0.0)

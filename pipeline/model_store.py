@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from envs.errors import DataError
+from envs.errors import ConfigError, DataError
 from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel
+from pipeline.features import BASIS, FEATURES
 from pipeline.forecast import DayFactors
 from pipeline.networks import PolicyNetwork
 
@@ -81,3 +82,20 @@ def load_model(directory: Path) -> TrainedModel:
         ) from None  # fmt: skip
     policy.eval()
     return TrainedModel(policy, factors)
+
+
+def load_data_model(directory: Path) -> TrainedModel:
+    """:func:`load_model` for use on data sets.
+
+    Raises:
+        DataError: There is no model, or it cannot be read.
+        ConfigError: It was trained on something else: a setting of the study, a textbook problem.
+    """
+    model = load_model(directory)
+    layout = model.policy.layout
+    if (layout.basis, layout.features) != (len(BASIS), len(FEATURES)):
+        raise ConfigError(
+            "model", str(directory), "Name one that was trained on a data set.",
+            f"sees {layout.features} features; a data set has {len(FEATURES)}",
+        )  # fmt: skip
+    return model

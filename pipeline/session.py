@@ -18,7 +18,7 @@ from pipeline.config import RunConfig, load_yaml, parse
 from pipeline.data.panel import validate_inventories
 from pipeline.evaluate import METRICS, summarize
 from pipeline.evaluate_tiles import evaluate_policies, model_candidate
-from pipeline.model_store import load_model
+from pipeline.model_store import load_data_model
 from pipeline.sources import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
 
@@ -112,9 +112,9 @@ def evaluate_run(
 
     Raises:
         DataError: There is no model, or the data set is wrong or of another layout.
-        ConfigError: ``out`` cannot be written.
+        ConfigError: ``out`` cannot be written, or the model was not trained on a data set.
     """
-    candidate, model = model_candidate(run / "model"), load_model(run / "model")
+    model, candidate = load_data_model(run / "model"), model_candidate(run / "model")
     source = DatasetSource(data, model.factors)
     if source.layout.max_lead_time > model.policy.layout.max_lead_time:
         raise ConfigError(

@@ -14,11 +14,13 @@ import torch
 
 from envs.errors import ConfigError, DataError
 from envs.rollout import rollout
+from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel
 from pipeline.data.generate import make
 from pipeline.decide import decide, find_model, orders_schema
 from pipeline.model_store import TrainedModel, save_model
 from pipeline.networks import PolicyNetwork
+from pipeline.session import evaluate_run
 from pipeline.snapshot import make_snapshot, snapshot_schema
 from pipeline.sources import DatasetSource, evaluation_start
 
@@ -252,3 +254,19 @@ def test_a_model_is_found_in_a_run_and_in_its_own_folder(
         assert all(torch.equal(v, found[k]) for k, v in model.policy.state_dict().items())
     with pytest.raises(DataError, match="no readable policy"):
         find_model(tmp_path / "elsewhere")
+
+
+def test_a_model_of_the_study_is_refused_on_a_data_set(
+    source: DatasetSource, tmp_path: Path
+) -> None:
+    layout = ObservationLayout(1, 1, 1)
+    save_model(tmp_path / "model", PolicyNetwork(layout, ActionModel("base", 1), [4]), None)
+    with pytest.raises(ConfigError, match="sees 1 features"):
+        find_model(tmp_path)
+    with pytest.raises(ConfigError, match="sees 1 features"):
+        evaluate_run(tmp_path, source.directory, "test", None)
+
+
+def test_orders_do_not_replace_their_snapshot(source: DatasetSource, snapshot: Path) -> None:
+    with pytest.raises(ConfigError, match="is the snapshot"):
+        decide(model_of(source), snapshot, snapshot)
