@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from envs.errors import ConfigError
 from envs.study import SETTINGS
 from pipeline.data.progress import Progress
 from pipeline.report_data import TRIAL
@@ -44,11 +45,16 @@ def measure(directory: Path) -> None:
     Runs that were tested before on the same trajectories are not played again.
 
     Raises:
-        ConfigError: The folder holds no study.
+        ConfigError: The folder holds no study, or one that has just begun.
     """
     folder = StudyFolder(directory)
     plan = folder.plan()
     settings = [s for s in SETTINGS if (folder.sweep(s) / SELECTION).exists()]
+    if not settings:
+        raise ConfigError(
+            "study", str(directory), "Let `make study` run on first.",
+            "has not selected any method's model yet",
+        )  # fmt: skip
     horizon, growth = folder.trials("horizon"), folder.trials("growth")
     parts = [_Part(setting, folder.trials(setting)) for setting in settings]
     parts += [_Part("setting4", horizon)] if horizon else []

@@ -11,7 +11,7 @@ import numpy as np
 import ray
 
 from envs.errors import DataError
-from pipeline.model_store import load_model
+from pipeline.model_store import POLICY, load_model
 from pipeline.report_data import paired_difference
 from pipeline.study.play import play
 from pipeline.study.references import TestSet
@@ -47,8 +47,13 @@ def play_runs(runs: Sequence[Path], test: TestSet, add: Callable[[int], None]) -
 
 
 def _is_tested(run: Path, stamp: str) -> bool:
-    path = run / TEST
-    return path.exists() and json.loads(path.read_text())["on"] == stamp
+    """On the same trajectories, and not trained again since."""
+    path, model = run / TEST, run / "model" / POLICY
+    if not (path.exists() and model.exists()):
+        return False
+    if json.loads(path.read_text())["on"] != stamp:
+        return False
+    return path.stat().st_mtime_ns >= model.stat().st_mtime_ns
 
 
 def _test(runs: Sequence[Path], test: TestSet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,9 @@ from pipeline.networks import PolicyNetwork
 from pipeline.study.folder import StudyFolder
 from pipeline.study.outputs import outputs_of
 from pipeline.study.play import play, play_file
+from pipeline.study.measure import measure
 from pipeline.study.references import References
+from pipeline.study.testing import TEST, play_runs
 from pipeline.study.trajectories import DATA, published
 
 
@@ -81,3 +84,24 @@ def test_a_constant_level_does_not_move_with_the_inventory(run: Path, tmp_path: 
     assert table["output"].to_numpy() == pytest.approx(40.0, rel=1e-4)
     assert references.of("setting1").reference.mean() == pytest.approx(0.85, abs=0.2)
     assert setting1_demand(3, 1).shape == (31, 3)
+
+
+def test_a_run_is_played_once_and_again_if_it_was_trained_again(run: Path, tmp_path: Path) -> None:
+    test = References(StudyFolder(tmp_path), trajectories=20, seed=0).of("setting1")
+
+    def cost() -> float:
+        play_runs([run], test, lambda _: None)
+        return float(json.loads((run / TEST).read_text())["cost"])
+
+    first = cost()
+    written = (run / TEST).stat().st_mtime_ns
+    assert cost() == first
+    assert (run / TEST).stat().st_mtime_ns == written
+    save_model(run / "model", constant(0.2, ObservationLayout(1, 1, 1)), None)
+    assert cost() > first + 1
+
+
+def test_a_study_that_has_just_begun_cannot_be_measured(tmp_path: Path) -> None:
+    StudyFolder(tmp_path).claim({"name": "s", "test": {"trajectories": 20, "seed": 0}})
+    with pytest.raises(ConfigError, match="has not selected"):
+        measure(tmp_path)
