@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -147,8 +146,3 @@ def copies_for(plan: AlgorithmPlan | RunConfig, published: int, trajectories: in
     """``fragment_copies`` that play about as many trajectories as the tuned configuration did."""
     copies = int(plan.training.get("fragment_copies", 1))
     return max(1, round(copies * published / trajectories))
-
-
-def plan_path(name: str) -> Path:
-    """The file of a plan."""
-    return find_preset(name, PLANS)
