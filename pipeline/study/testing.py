@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -48,12 +49,15 @@ def play_runs(runs: Sequence[Path], test: TestSet, add: Callable[[int], None]) -
 
 def _is_tested(run: Path, stamp: str) -> bool:
     """On the same trajectories, and not trained again since."""
-    path, model = run / TEST, run / "model" / POLICY
-    if not (path.exists() and model.exists()):
-        return False
-    if json.loads(path.read_text())["on"] != stamp:
-        return False
-    return path.stat().st_mtime_ns >= model.stat().st_mtime_ns
+    path = run / TEST
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    return figures.get("on") == stamp and figures.get("model") == _digest(run)
+
+
+def _digest(run: Path) -> str:
+    """Of the run's model; empty without one."""
+    path = run / "model" / POLICY
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
 def _test(runs: Sequence[Path], test: TestSet) -> None:
@@ -66,6 +70,7 @@ def _test(runs: Sequence[Path], test: TestSet) -> None:
         gap = paired_difference(cost, test.reference)
         figures = {
             "on": test.stamp,
+            "model": _digest(run),
             "cost": float(cost.mean()),
             "error": float(cost.std(ddof=1) / len(cost) ** 0.5),
             "gap_pct": gap.percent, "gap_low": gap.low, "gap_high": gap.high,

@@ -18,9 +18,9 @@ from pipeline.cli import commands
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
 from pipeline.study.folder import StudyFolder
+from pipeline.study.measure import measure
 from pipeline.study.outputs import outputs_of
 from pipeline.study.play import play, play_file
-from pipeline.study.measure import measure
 from pipeline.study.references import References
 from pipeline.study.testing import TEST, play_runs
 from pipeline.study.trajectories import DATA, published
