@@ -8,9 +8,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import yaml
 
 from envs.study import SettingName
 from pipeline.action_models import ActionModelKind
@@ -202,5 +205,13 @@ def _growth(study: Study, chosen: Mapping[SettingName, Mapping[str, RunConfig]])
                         }
                     )
                     folder = study.folder.trial("growth", key)
+                    _forget_other(folder, run)
                     trials.append(TrialPlan(f"growth-{key}", folder, run, source))
     return trials
+
+
+def _forget_other(folder: Path, run: RunConfig) -> None:
+    """Removes what was trained when another configuration was the selected one."""
+    written = folder / "config.yaml"
+    if written.exists() and yaml.safe_load(written.read_text()) != run.model_dump(mode="json"):
+        shutil.rmtree(folder)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from envs.errors import ConfigError
 from envs.study import SettingName
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, parse
@@ -22,6 +23,7 @@ from tuning.preset import (
 PLANS = PRESETS / "study"
 """Folder of the shipped plans."""
 STRICT = ConfigDict(extra="forbid", frozen=True)
+Count = Annotated[int, Field(ge=1)]
 
 
 class TestPlan(BaseModel):
@@ -66,9 +68,9 @@ class HorizonPlan(BaseModel):
 
     model_config = STRICT
 
-    trajectories: list[int]
+    trajectories: list[Count] = Field(min_length=1)
     """N."""
-    counted_days: list[int]
+    counted_days: list[Count] = Field(min_length=1)
     """T - 1."""
     seeds: int = Field(ge=1)
     """Of networks and of SKUs: every seed draws its own."""
@@ -96,7 +98,7 @@ class GrowthPlan(BaseModel):
     model_config = STRICT
 
     settings: list[SettingName]
-    trajectories: list[int]
+    trajectories: list[Count] = Field(min_length=1)
     seeds: int = Field(ge=1)
     """Of networks and of trajectories: every seed draws its own."""
 
@@ -122,13 +124,24 @@ class StudyPlan(BaseModel):
         """The sweeps' presets by setting.
 
         Raises:
-            ConfigError: A preset is missing, wrong, or not of the study.
+            ConfigError: A preset is missing, wrong or not of the study, two are of one setting,
+                or ``growth`` names a setting that is not tuned.
         """
         presets: dict[SettingName, Preset] = {}
         for name in self.sweeps:
             preset = load_preset(name, self.sweep_override)
             data = parse(StudyData, preset.data.model_dump(), f"{name}: data")
+            if data.study in presets:
+                raise ConfigError(
+                    "sweeps", name, "Give one sweep per setting.", f"is on {data.study} as well"
+                )
             presets[data.study] = preset
+        for setting in self.growth.settings if self.growth else ():
+            if setting not in presets:
+                raise ConfigError(
+                    "growth.settings", setting, "Add its sweep, or leave the setting out.",
+                    "is not tuned",
+                )  # fmt: skip
         return presets
 
 

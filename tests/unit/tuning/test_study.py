@@ -79,6 +79,18 @@ def test_growing_data_is_played_as_often_as_the_tuned_one(tmp_path: Path) -> Non
         assert study.sources[trial.source].load("train", 0).num_inventories == n
 
 
+def test_growth_is_trained_again_where_another_configuration_was_selected(tmp_path: Path) -> None:
+    study = plan_study(load_study("smoke"), tmp_path)
+    first, second = (r for r in study.first["setting2"].values() if r.method == "ppo-base")
+    trial = _growth(study, {"setting2": {"ppo-base": first}})[0]
+    trial.folder.mkdir(parents=True)
+    (trial.folder / "config.yaml").write_text(yaml.safe_dump(trial.run.model_dump(mode="json")))
+    _growth(study, {"setting2": {"ppo-base": first}})
+    assert trial.folder.exists()
+    _growth(study, {"setting2": {"ppo-base": second}})
+    assert not trial.folder.exists()
+
+
 def test_a_sweep_may_be_on_a_setting(tmp_path: Path) -> None:
     preset = load_preset("study-setting3", {"configurations": 1})
     plan = plan_sweep(preset, None, tmp_path / "a")
@@ -101,6 +113,15 @@ def test_a_typo_in_a_plan_or_an_override_is_named(tmp_path: Path) -> None:
     path.write_text("extends: smoke\nhorizon: {seed: 3}\n")
     with pytest.raises(ConfigError, match="Did you mean seeds"):
         load_study(str(path))
+    path.write_text("extends: smoke\ngrowth: {trajectories: [0]}\n")
+    with pytest.raises(ConfigError, match="trajectories"):
+        load_study(str(path))
+    path.write_text("extends: smoke\nsweeps: [study-setting1]\n")
+    with pytest.raises(ConfigError, match="is not tuned"):
+        load_study(str(path)).presets()
+    path.write_text("extends: smoke\nsweeps: [study-setting2, study-setting2]\n")
+    with pytest.raises(ConfigError, match="is on setting2 as well"):
+        load_study(str(path)).presets()
     path.write_text("extends: smoke\nsweep_override: {data: {trajectory: 3}}\n")
     with pytest.raises(ConfigError, match="Did you mean trajectories"):
         load_study(str(path)).presets()
