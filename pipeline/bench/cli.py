@@ -16,7 +16,10 @@ SECTIONS = (
 @click.option(
     "--section", "sections", multiple=True, type=click.Choice(SECTIONS), help="Default: all."
 )
-@click.option("--rounds", default=5, show_default=True, help="Turns that each row takes.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True,
+    help="Turns that each row takes.",
+)  # fmt: skip
 @click.option(
     "--history",
     type=click.Path(path_type=Path, dir_okay=False),

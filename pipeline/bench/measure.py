@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +40,18 @@ def run_measured(arguments: Sequence[str | Path]) -> Usage:
     process = subprocess.Popen(command, start_new_session=True)
     cpu: dict[tuple[int, int], float] = {}
     peak = 0.0
-    while process.poll() is None:
-        found = _descendants(process.pid)
-        cpu |= found
-        peak = max(peak, sum(_pss_kib(pid) for pid, _ in found))
-        try:
-            process.wait(EVERY_S)
-        except subprocess.TimeoutExpired:
-            continue
+    try:
+        while process.poll() is None:
+            found = _descendants(process.pid)
+            cpu |= found
+            peak = max(peak, sum(_pss_kib(pid) for pid, _ in found))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(EVERY_S)
+    except BaseException:  # Ctrl-C reaches this session only
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return Usage(time.monotonic() - start, sum(cpu.values()), peak / 2**20)

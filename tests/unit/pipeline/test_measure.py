@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,16 @@ def test_cpu_time_of_children_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_that_fails_is_no_measurement() -> None:
     with pytest.raises(subprocess.CalledProcessError):
         run_measured(["-c", "raise SystemExit(3)"])
+
+
+def test_a_command_ends_with_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def interrupted(pid: int) -> None:
+        started.append(pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "_descendants", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_measured(["-c", "import time; time.sleep(60)"])
+    assert not Path(f"/proc/{started[0]}").exists()
