@@ -1,7 +1,7 @@
 """``python -m pipeline bench classical``: how near the learners come to known optima.
 
-Every run lies in a folder of its own; the same command trains what is missing and scores again
-nothing that was scored.
+Every run lies in a folder of its own; the same command trains what is missing, and nothing again
+that was trained and scored in the same way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def bench_classical(
         One row per case; see :func:`row_of`.
     """
     runs = [(case, seed) for seed in range(seeds) for case in cases]
-    missing = [run for run in runs if not _score_file(out, *run).exists()]
+    missing = [run for run in runs if not _is_scored(out, *run, periods)]
     click.echo(f"{len(runs) - len(missing)} of {len(runs)} runs are there already.")
     with ray_session(jobs):
         work = ray.remote(num_cpus=1, max_retries=1)(train_and_score)
@@ -54,6 +54,9 @@ def bench_classical(
             case, seed = pending.pop(done)
             gap = mean_interval([score.gap_pct for score in ray.get(done)]).value
             click.echo(f"{case.key} seed {seed}: {gap:+.2f} %, {len(pending)} runs to go")
+    for run in runs:
+        if (status := _status(_score_file(out, *run))) != "finished":
+            click.echo(f"{run[0].key} seed {run[1]} {status}: scored is its best model before.")
     table = pd.DataFrame(
         [row_of(case, [_read(_score_file(out, case, seed)) for seed in range(seeds)])
          for case in cases],
@@ -74,7 +77,12 @@ def train_and_score(case: Case, seed: int, periods: int, out: Path) -> list[Scor
     seconds = time.process_time() - start
     training.close()
     scores = case.score(load_model(file.parent / "model").policy.decide, periods)
-    content = {"cpu_s": seconds, "scores": [asdict(score) for score in scores]}
+    content = {
+        "cpu_s": seconds,
+        "status": training.result.status,
+        "asked": _asked(case, seed, periods),
+        "scores": [asdict(score) for score in scores],
+    }
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(content, indent=1))
     os.replace(partial, file)
@@ -153,6 +161,25 @@ def _number(value: float | None, form: str) -> str:
 
 def _score_file(out: Path, case: Case, seed: int) -> Path:
     return out / f"{case.key}-s{seed}" / SCORE
+
+
+def _asked(case: Case, seed: int, periods: int) -> dict[str, Any]:
+    """What a score depends on, besides the program."""
+    return {"run": case.run(seed).model_dump(mode="json"), "periods": periods}
+
+
+def _is_scored(out: Path, case: Case, seed: int, periods: int) -> bool:
+    file = _score_file(out, case, seed)
+    if not file.exists():
+        return False
+    asked = _asked(case, seed, periods)
+    same: bool = json.loads(file.read_text()).get("asked", asked) == asked
+    return same
+
+
+def _status(file: Path) -> str:
+    status: str = json.loads(file.read_text()).get("status", "finished")
+    return status
 
 
 def _read(file: Path) -> tuple[float, list[Score]]:

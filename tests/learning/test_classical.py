@@ -59,6 +59,8 @@ def test_a_run_that_was_scored_is_not_trained_again(tmp_path: Path) -> None:
     assert model.stat().st_mtime_ns == written
     assert first["gap_pct"].tolist() == again["gap_pct"].tolist()
     assert (tmp_path / "table.md").read_text().count("DS BASE") == 1
+    bench_classical(one, 1, 20_000, tmp_path)
+    assert model.stat().st_mtime_ns != written
 
 
 def test_a_tile_holds_every_problem_with_its_own_terms() -> None:
