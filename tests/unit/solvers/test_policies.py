@@ -135,3 +135,16 @@ def test_simulations_of_long_review_periods_count_whole_ones() -> None:
     assert simulate(problem, BaseStock(60), periods=1, seed=0).periods == 2 * 495
     longest = replace(problem, review_period=600)
     assert simulate(longest, BaseStock(60), periods=1, seed=0).periods == 2 * 600
+
+
+def test_a_control_takes_the_luck_of_the_sample_off() -> None:
+    problem = PROBLEMS["lost_sales_poisson_p9_L2"]
+    best, exact = best_base_stock(problem), optimal(problem)
+    control = (best.policy, best.cost)
+    itself = simulate(problem, best.policy, periods=20_000, seed=3, control=control)
+    assert itself.cost == pytest.approx(best.cost, rel=1e-6)
+    assert itself.standard_error < 1e-6
+    plain = simulate(problem, exact.policy, periods=100_000, seed=3)
+    controlled = simulate(problem, exact.policy, periods=100_000, seed=3, control=control)
+    assert controlled.standard_error < 0.6 * plain.standard_error
+    assert controlled.cost == pytest.approx(exact.cost, abs=4 * controlled.standard_error)
