@@ -39,10 +39,10 @@ def study(name: str, out: Path, address: str | None, *, retry_failed: bool = Fal
         from tuning.study import plan_study, run_study
 
         click.echo(f"Ray: {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")
-        study = plan_study(plan, out)
+        planned = plan_study(plan, out)
         with SweepRun(out, name=f"study-{plan.name}") as run:
             run_study(
-                study,
+                planned,
                 retry_failed=retry_failed,
                 on_trial=lambda folder: publish_run(run, folder),
             )
