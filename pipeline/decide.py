@@ -113,7 +113,7 @@ def decide(model: TrainedModel, snapshot: Path, out: Path) -> Orders:
     schema = orders_schema(policy.action_model.outputs)
     with open_snapshot(snapshot) as file, StreamedParquet(out, schema) as orders:
         checker = SnapshotChecker(snapshot, policy.layout, mark)
-        for batch in read_snapshot(file, BATCH_ROWS):
+        for batch in read_snapshot(snapshot, file, BATCH_ROWS):
             rows = checker.typed(batch)
             decided = decide_batch(policy, rows)
             orders.write(decided)

@@ -209,6 +209,21 @@ def open_snapshot(path: Path) -> pq.ParquetFile:
     return file
 
 
-def read_snapshot(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
-    """The columns of a snapshot in batches of at most ``rows`` inventories."""
-    yield from file.iter_batches(rows, columns=[*SCALARS, *LISTS], use_threads=True)
+def read_snapshot(path: Path, file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
+    """The columns of a snapshot in batches of at most ``rows`` inventories.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    batches = file.iter_batches(rows, columns=[*SCALARS, *LISTS], use_threads=True)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(
+                "snapshot", str(path), "Make it again with `python -m pipeline data snapshot`.",
+                f"is damaged ({str(error).splitlines()[0]})",
+            ) from None  # fmt: skip
+        if batch is None:
+            return
+        yield batch

@@ -270,3 +270,14 @@ def test_a_model_of_the_study_is_refused_on_a_data_set(
 def test_orders_do_not_replace_their_snapshot(source: DatasetSource, snapshot: Path) -> None:
     with pytest.raises(ConfigError, match="is the snapshot"):
         decide(model_of(source), snapshot, snapshot)
+
+
+def test_a_damaged_snapshot_is_told_from_a_full_disk(
+    source: DatasetSource, snapshot: Path, tmp_path: Path
+) -> None:
+    content = bytearray(snapshot.read_bytes())
+    content[4:104] = b"x" * 100  # the first page's header
+    (tmp_path / "cut.parquet").write_bytes(content)
+    with pytest.raises(DataError, match="is damaged"):
+        decide(model_of(source), tmp_path / "cut.parquet", tmp_path / "orders.parquet")
+    assert not (tmp_path / "orders.parquet").exists()
