@@ -22,6 +22,19 @@ FINAL_RATE = 0.03
 """Learning rates fall to this share of their start over a run, unless ``lr_final`` says where
 to. At a constant rate the policies go on moving by more than what separates the methods."""
 
+LEAST = {
+    "fragment_days": 1, "fragment_copies": 1, "updates_per_iteration": 1,
+    "fragments_per_iteration": 1, "replay_capacity": 1, "critic_warm_up": 0,
+    "train_batch_size_per_learner": 1, "minibatch_size": 1, "num_epochs": 1,
+}  # fmt: skip
+"""Whole numbers, and their least values."""
+RANGES = {
+    "gamma": (0.0, 1.0), "tau": (0.0, 1.0), "lambda_": (0.0, 1.0),
+    "initial_action": (0.001, 0.999), "exploration_noise": (0.0, 1.0),
+    "actor_smoothing": (0.0, 1.0),
+}  # fmt: skip
+"""Ends of other numbers' ranges."""
+
 
 def training_keys(config_class: type) -> set[str]:
     """Names that ``training()`` of a config class takes, RLlib's own included."""
@@ -54,6 +67,18 @@ def _check_type(key: str, value: Any, default: Any) -> None:
         raise ConfigError(f"training: {key}", value, wanted, "has the wrong type")
 
 
+def _check_range(key: str, value: Any) -> None:
+    """What would otherwise end a run in its first iteration, or train something else."""
+    if key in LEAST and (not isinstance(value, int) or value < LEAST[key]):
+        raise ConfigError(
+            f"training: {key}", value, f"Use a whole number of at least {LEAST[key]}."
+        )
+    if key in RANGES and value is not None:
+        low, high = RANGES[key]
+        if not isinstance(value, (int, float)) or not low <= value <= high:
+            raise ConfigError(f"training: {key}", value, f"Use a number from {low:g} to {high:g}.")
+
+
 def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
     """The RLlib configuration of a run.
 
@@ -73,6 +98,7 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
         if key not in known:
             raise unknown_key("training", key, known)
         _check_type(key, run.training[key], getattr(config, key.removesuffix("_final")))
+        _check_range(key, run.training[key])
     training = dict(run.training)
     clip_by = training.get("grad_clip_by", "global_norm")
     if clip_by != "global_norm":  # see JointGradients

@@ -135,6 +135,11 @@ def test_a_typo_in_training_is_answered_with_the_nearest_key(build: Any) -> None
         ("ds", {"updates_per_iteration": "ten"}),
         ("ds", {"hidden": 64}),
         ("ppo", {"grad_clip_by": "value"}),
+        ("ppo", {"fragment_copies": 0}),
+        ("ddpg", {"updates_per_iteration": 2.5}),
+        ("ddpg", {"tau": 2.0}),
+        ("ds", {"initial_action": 1.0}),
+        ("ds", {"initial_action": "low"}),
         ("ddpg", {"lr": [[0, 0.01], [5, 0.02]], "lr_final": 0.01}),
     ],
 )
