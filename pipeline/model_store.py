@@ -88,7 +88,7 @@ def load_data_model(directory: Path) -> TrainedModel:
     """:func:`load_model` for use on data sets.
 
     Raises:
-        DataError: There is no model, or it cannot be read.
+        DataError: There is no model, it cannot be read, or its forecaster is missing.
         ConfigError: It was trained on something else: a setting of the study, a textbook problem.
     """
     model = load_model(directory)
@@ -97,5 +97,10 @@ def load_data_model(directory: Path) -> TrainedModel:
         raise ConfigError(
             "model", str(directory), "Name one that was trained on a data set.",
             f"sees {layout.features} features; a data set has {len(FEATURES)}",
+        )  # fmt: skip
+    if model.factors is None:
+        raise DataError(
+            "model", str(directory), f"Restore {FORECAST}, or train again.",
+            f"lacks {FORECAST}, by which its features were made",
         )  # fmt: skip
     return model

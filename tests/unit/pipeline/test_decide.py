@@ -281,3 +281,10 @@ def test_a_damaged_snapshot_is_told_from_a_full_disk(
     with pytest.raises(DataError, match="is damaged"):
         decide(model_of(source), tmp_path / "cut.parquet", tmp_path / "orders.parquet")
     assert not (tmp_path / "orders.parquet").exists()
+
+
+def test_a_model_without_its_forecaster_is_refused(source: DatasetSource, tmp_path: Path) -> None:
+    """Features of another forecaster would be taken without a word."""
+    save_model(tmp_path / "model", model_of(source).policy, None)
+    with pytest.raises(DataError, match=r"lacks forecast\.json"):
+        find_model(tmp_path)
