@@ -23,6 +23,7 @@ from pipeline.study.trajectories import StudyData
 from pipeline.sweep_folder import (
     FORECAST,
     PRESET,
+    SELECTION,
     Selected,
     Sweep,
     read_sweep,
@@ -103,8 +104,18 @@ def run_sweep(
     _train(plan, plan.first, retry_failed, on_trial)
     further = further_seeds(plan.preset, plan.first, directory)
     _train(plan, further, retry_failed, on_trial)
-    write_selection(directory, select({**plan.first, **further}, directory))
+    selected = select({**plan.first, **further}, directory)
+    write_selection(directory, with_earlier(selected, plan.preset, directory))
     return read_sweep(directory)
+
+
+def with_earlier(
+    selected: Mapping[str, Selected], preset: Preset, directory: Path
+) -> dict[str, Selected]:
+    """A selection with the methods that only earlier calls asked for, in the preset's order."""
+    before = read_sweep(directory).selected if (directory / SELECTION).exists() else {}
+    both = {**before, **selected}
+    return {method: both[method] for method in preset.known_methods if method in both}
 
 
 def claim(preset: Preset, data_directory: str, directory: Path) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig
+from pipeline.sweep_folder import PRESET, write_selection
 from pipeline.train import RunResult
-from tuning.preset import Preset, trial_key
-from tuning.sweep import further_seeds, select
+from tuning.preset import Preset, load_preset, trial_key
+from tuning.sweep import further_seeds, select, with_earlier
 
 
 def runs_with(directory: Path, costs: dict[tuple[int, int], float | str]) -> dict[str, RunConfig]:
@@ -49,7 +50,7 @@ def test_a_method_without_a_finished_trial_stays_in_the_table(tmp_path: Path) ->
     assert choice.failed == 1
 
 
-def test_only_the_finalists_getfurther_seeds(tmp_path: Path) -> None:
+def test_only_the_finalists_get_further_seeds(tmp_path: Path) -> None:
     runs = runs_with(tmp_path, {(0, 0): 3.0, (1, 0): 2.0, (2, 0): 4.0, (3, 0): "boom"})
     preset = Preset(
         name="p",
@@ -62,3 +63,16 @@ def test_only_the_finalists_getfurther_seeds(tmp_path: Path) -> None:
     further = further_seeds(preset, runs, tmp_path)
     assert set(further) == {f"ds-base-c{c:02d}-s{s}" for c in (0, 1) for s in (1, 2)}
     assert all(run.seed == int(key[-1]) for key, run in further.items())
+
+
+def test_methods_of_earlier_calls_stay_selected(tmp_path: Path) -> None:
+    """METHODS=ddpg-both, and later METHODS=ds-base in the same folder."""
+    preset = load_preset("smoke")
+    chosen = select(runs_with(tmp_path, {(0, 0): 3.0}), tmp_path)
+    (tmp_path / PRESET).write_text("name: smoke\n")
+    assert with_earlier(chosen, preset, tmp_path) == chosen
+    write_selection(tmp_path, {"ddpg-both": chosen["ds-base"]})
+    assert list(with_earlier(chosen, preset, tmp_path)) == ["ddpg-both", "ds-base"]
+    newer = select(runs_with(tmp_path / "newer", {(0, 0): 1.0}), tmp_path / "newer")
+    write_selection(tmp_path, chosen)
+    assert with_earlier(newer, preset, tmp_path) == newer
