@@ -11,9 +11,11 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
 from envs.objective import day_cost
 from envs.rollout import rollout, rollout_metrics
-from envs.state import Scenario
+from envs.state import InventoryState, Scenario
 from pipeline.action_models import ActionModelKind
+from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.build import build_config
+from pipeline.algorithms.gradients import adam
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.bench import problems
 from pipeline.bench.limits import Limits
@@ -127,10 +129,12 @@ def training(limits: Limits, rounds: int = 5) -> list[Row]:
 def _bare_ds(n: int) -> Callable[[], int]:
     given = problems.scenario(n, 56)
     policy = problems.policy(given)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    optimizer = adam(list(policy.parameters()))
+    training_rollout = TrainingRollout(policy)
+    empty = InventoryState.empty(n, problems.LEAD, like=given.demand)
 
     def play() -> int:
-        outcome = rollout(given, policy.decide).outcome
+        outcome = training_rollout(given, empty)
         day_cost(outcome, given.shortage_cost, given.holding_cost).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
