@@ -164,10 +164,17 @@ def decision_rewards(
     """
     days, n = cost.shape
     running = torch.cat((cost.new_zeros(1, n), cost.cumsum(0)))
+    shared = bool((lead_time == lead_time[0]).all() & (review_period == review_period[0]).all())
+    if shared:
+        # Whole days are picked then, instead of numbers.
+        lead_time, review_period = lead_time[:1], review_period[:1]
     first = torch.arange(days, device=cost.device).unsqueeze(1) + lead_time
     last = first + review_period
-    reward = running.gather(0, first.clamp(max=days)) - running.gather(0, last.clamp(max=days))
-    return reward, last <= days
+    ends = [
+        running.index_select(0, day.squeeze(1)) if shared else running.gather(0, day)
+        for day in (first.clamp(max=days), last.clamp(max=days))
+    ]
+    return ends[0] - ends[1], (last <= days).expand(days, n)
 
 
 def after_warm_up(review: Tensor, lead_time: Tensor) -> Tensor:

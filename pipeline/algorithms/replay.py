@@ -68,7 +68,10 @@ class ReplayShard:
 
     def _some(self, decisions: Decisions) -> Tensor:
         """As many of the decisions as fit, drawn at random; in order, which is read faster."""
-        return torch.randperm(len(decisions.day))[: self.capacity].sort().values
+        count = len(decisions.day)
+        keep = torch.ones(count, dtype=torch.bool)
+        keep[torch.randperm(count)[self.capacity :]] = False
+        return keep.nonzero().squeeze(1)  # sorting takes ten times longer
 
     def draw(self, rows: int, load: Callable[[int], Scenario]) -> dict[str, Tensor]:
         """``rows`` uniform draws as training columns, in random order.
