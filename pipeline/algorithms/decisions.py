@@ -62,12 +62,12 @@ def extract_decisions(
         day, inventory = of_day.repeat_interleave(n), torch.arange(n).repeat(len(of_day))
         here, there = of_day, of_day + period[0]
         next_day = day + period[0]
-        shape = (days, n)
+        shape = [days, n]
     else:
         day, inventory = chosen.nonzero(as_tuple=True)
         next_day = day + period[inventory]
         here, there = (when * scenario.num_inventories + inventory for when in (day, next_day))
-        shape = (days * scenario.num_inventories,)
+        shape = [days * scenario.num_inventories]
 
     def pick(values: Tensor, where: Tensor) -> Tensor:
         return values.reshape(shape).index_select(0, where).flatten()
