@@ -111,7 +111,7 @@ def training(limits: Limits, rounds: int = 5) -> list[Row]:
     per_day = problems.training_flops(layout)
     simulated = {
         f"ds, bare torch, {n:,} inventories": Work(_bare_ds(n), flops=per_day)
-        for n in (256, 1024, 4096)
+        for n in (256, 1024, 4096, 8192)
     } | {
         "ds, RLlib learner, 1,024 inventories": Work(
             _learner(source, AlgorithmName.DS, 1024, per_row=56), flops=per_day
