@@ -164,10 +164,32 @@ def decision_rewards(
     """
     days, n = cost.shape
     running = torch.cat((cost.new_zeros(1, n), cost.cumsum(0)))
+    shared = bool((lead_time == lead_time[0]).all() & (review_period == review_period[0]).all())
+    if shared:
+        # Whole days are picked then, instead of numbers.
+        lead_time, review_period = lead_time[:1], review_period[:1]
     first = torch.arange(days, device=cost.device).unsqueeze(1) + lead_time
     last = first + review_period
-    reward = running.gather(0, first.clamp(max=days)) - running.gather(0, last.clamp(max=days))
-    return reward, last <= days
+    ends = [
+        running.index_select(0, day.squeeze(1)) if shared else running.gather(0, day)
+        for day in (first.clamp(max=days), last.clamp(max=days))
+    ]
+    return ends[0] - ends[1], (last <= days).expand(days, n)
+
+
+def after_warm_up(review: Tensor, lead_time: Tensor) -> Tensor:
+    """[T, N] bool: the first order could have arrived by that day.
+
+    Days before that are the warm-up, which no metric counts.
+
+    Args:
+        review: [T, N] bool.
+        lead_time: [N] int64 nominal L.
+    """
+    days = review.shape[0]
+    day = torch.arange(days, dtype=torch.int32, device=review.device).unsqueeze(1)
+    first = torch.where(review, day, days).amin(0)
+    return day >= first + lead_time.to(torch.int32)
 
 
 def governed_days(
@@ -181,8 +203,7 @@ def governed_days(
         review_period: [N] int64 P.
 
     Returns:
-        Two [T, N] masks: the first order could have arrived by that day (before that is
-        the warm-up, which no metric counts); and the day is governed by an order all of
+        Two [T, N] masks: :func:`after_warm_up`; and the day is governed by an order all of
         whose governed days lie inside the horizon (the last orders' are cut).
     """
     days = review.shape[0]
@@ -190,5 +211,5 @@ def governed_days(
     latest = torch.where(review, day, -1).cummax(0).values
     ordered = day - lead_time
     deciding = torch.where(ordered >= 0, latest.gather(0, ordered.clamp(min=0)), -1)
-    after_warm_up = deciding >= 0
-    return after_warm_up, after_warm_up & (deciding + lead_time + review_period <= days)
+    governed = deciding >= 0
+    return governed, governed & (deciding + lead_time + review_period <= days)

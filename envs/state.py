@@ -266,9 +266,9 @@ class Scenario:
             inventory: [R] int64.
             stock: [R, K+1] units, before the order.
         """
-        return Observation(
-            stock,
-            self.scale[day, inventory],
-            self.basis[day, inventory],
-            self.features[day, inventory],
-        )
+        parts = (self.scale, self.basis, self.features)
+        if all(part.is_contiguous() for part in parts):
+            # Rows of one index are copied whole, which takes half the time of two indices.
+            row = day * self.num_inventories + inventory
+            return Observation(stock, *(part.flatten(0, 1).index_select(0, row) for part in parts))
+        return Observation(stock, *(part[day, inventory] for part in parts))

@@ -7,14 +7,15 @@ tables and intervals are made from those rows alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from envs.objective import governed_days, horizon_metrics
-from envs.rollout import Policy, rollout
+from envs.objective import after_warm_up
+from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
 from pipeline.sources import DatasetSource, ScenarioSource, Split, evaluation_start
@@ -31,8 +32,8 @@ def play_policy(policy: Policy) -> PolicyFor:
 
 def counted_days(scenario: Scenario) -> Tensor:
     """[T, N] days that enter the metrics: after the warm-up, and counted by the scenario."""
-    after_warm_up, _ = governed_days(scenario.review, scenario.lead_time, scenario.review_period)
-    return after_warm_up if scenario.counted is None else after_warm_up & scenario.counted
+    counted = after_warm_up(scenario.review, scenario.lead_time)
+    return counted if scenario.counted is None else counted & scenario.counted
 
 
 @torch.no_grad()
@@ -54,13 +55,15 @@ def evaluate_scenario(
     counted = counted_days(scenario)
     start = evaluation_start(scenario) if start is None else start
     played_scenario, policy = policy_for(scenario)
-    played = rollout(played_scenario, policy, start)
-    metrics = horizon_metrics(
-        played.outcome,
-        scenario.demand,
-        scenario.shortage_cost,
-        scenario.holding_cost,
-        counted,
+    # What a policy exchanges changes neither what is counted nor what it costs.
+    judged = replace(
+        played_scenario,
+        shortage_cost=scenario.shortage_cost,
+        holding_cost=scenario.holding_cost,
+    )
+    # As one tile: a policy may be built for exactly these inventories.
+    metrics = rollout_metrics(
+        judged, policy, start, counted=counted, tile_rows=scenario.num_inventories
     )
     return pd.DataFrame(
         {

@@ -79,23 +79,41 @@ class PolicyNetwork(nn.Module):
         return self._logits_AN(observation).t().contiguous()
 
     def _logits_AN(self, observation: Observation) -> Tensor:
+        return self.pass_forward(observation.features, stock_columns(observation))
+
+    def layers(self) -> tuple[nn.Linear, list[nn.Linear], nn.Linear | None]:
+        """The first layer, those between, and the head (None where the first is the head)."""
+        first, *others = [layer for layer in self.net if isinstance(layer, nn.Linear)]
+        return (first, others[:-1], others[-1]) if others else (first, [], None)
+
+    def pass_forward(
+        self, features: Tensor, stock_SN: Tensor, hidden: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """What ``self.net`` makes of :func:`network_inputs`, without putting these together.
 
         The first layer takes features and stock in turn, stock lies in columns, and the
         head's few outputs come out as columns: each is several times faster than the same
         numbers in rows.
+
+        Args:
+            features: [N, F].
+            stock_SN: See :func:`stock_columns`.
+            hidden: A tensor per hidden layer, [N, width], to keep what comes out of its
+                rectifier (no gradients are recorded then); None keeps nothing.
+
+        Returns:
+            [A, N] logits.
         """
-        stock_SN = stock_columns(observation)
-        first, *others = [layer for layer in self.net if isinstance(layer, nn.Linear)]
+        first, between, head = self.layers()
+        kept = iter(hidden or [])
         of_stock, of_features = first.weight.split((stock_SN.shape[0], self.layout.features), 1)
-        hidden = torch.addmm(first.bias, observation.features, of_features.t())
-        hidden.addmm_(stock_SN.t(), of_stock.t())
-        if not others:
-            return hidden.t()
-        for layer in others[:-1]:
-            hidden = torch.addmm(layer.bias, hidden.relu_(), layer.weight.t())
-        head = others[-1]
-        return torch.addmm(head.bias.unsqueeze(1), head.weight, hidden.relu_().t())
+        out = torch.addmm(first.bias, features, of_features.t(), out=next(kept, None))
+        out.addmm_(stock_SN.t(), of_stock.t())
+        if head is None:
+            return out.t()
+        for layer in between:
+            out = torch.addmm(layer.bias, out.relu_(), layer.weight.t(), out=next(kept, None))
+        return torch.addmm(head.bias.unsqueeze(1), head.weight, out.relu_().t())
 
     def action(self, observation: Observation) -> Tensor:
         """[N, A] in (0, 1): the level or the coefficients, as a share of their range."""

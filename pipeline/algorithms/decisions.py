@@ -52,21 +52,45 @@ def extract_decisions(
     if scenario.counted is not None:
         cost = cost * scenario.counted
     reward, complete = decision_rewards(cost, scenario.lead_time, scenario.review_period)
-    follows = torch.arange(days).unsqueeze(1) + scenario.review_period
-    day, inventory = (scenario.review & complete & (follows < days)).nonzero(as_tuple=True)
-    next_day = follows[day, inventory]
+    period = scenario.review_period
+    follows = torch.arange(days).unsqueeze(1) + period
+    chosen = scenario.review & complete & (follows < days)
+    if bool((period == period[0]).all()) and _all_or_nobody(chosen):
+        # Whole days are picked then, instead of numbers.
+        of_day = chosen[:, 0].nonzero().squeeze(1)
+        n = scenario.num_inventories
+        day, inventory = of_day.repeat_interleave(n), torch.arange(n).repeat(len(of_day))
+        here, there = of_day, of_day + period[0]
+        next_day = day + period[0]
+        shape = [days, n]
+    else:
+        day, inventory = chosen.nonzero(as_tuple=True)
+        next_day = day + period[inventory]
+        here, there = (when * scenario.num_inventories + inventory for when in (day, next_day))
+        shape = [days * scenario.num_inventories]
+
+    def pick(values: Tensor, where: Tensor) -> Tensor:
+        return values.reshape(shape).index_select(0, where).flatten()
+
     unit = cost_scale(scenario)
-    here, there = unit[day, inventory], unit[next_day, inventory]
+    unit_here = pick(unit, here)
     return Decisions(
         day=day,
         inventory=inventory,
         next_day=next_day,
-        reward=reward[day, inventory] / here,
+        reward=pick(reward, here) / unit_here,
         # Where the schedule of reviews ends before the horizon does, so do the decisions.
-        discount=(gamma * there / here).clamp(max=MAX_DISCOUNT)
-        * scenario.review[next_day, inventory],
-        weight=here**weight_power,
+        discount=(gamma * pick(unit, there) / unit_here).clamp(max=MAX_DISCOUNT)
+        * pick(scenario.review, there),
+        weight=unit_here**weight_power,
     )
+
+
+def _all_or_nobody(chosen: Tensor) -> bool:
+    """Of [T, N]: on every day either all inventories are chosen or none is."""
+    # As bytes: torch has no fast reduction of booleans.
+    chosen = chosen.view(torch.uint8)
+    return torch.equal(chosen.amin(1), chosen.amax(1))
 
 
 def generalized_advantages(decisions: Decisions, values: Tensor, lambda_: float) -> Tensor:

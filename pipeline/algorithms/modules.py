@@ -18,9 +18,8 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.utils.annotations import override
 from torch import Tensor, nn
 
-from envs.dynamics import DayOutcome
 from envs.objective import day_cost
-from envs.rollout import Decision, rollout
+from envs.rollout import Decision
 from envs.state import (
     PER_DAY,
     PER_INVENTORY,
@@ -30,6 +29,7 @@ from envs.state import (
     Scenario,
 )
 from pipeline.action_models import ActionModel
+from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.networks import Critic, PolicyNetwork, ValueNetwork
 
 
@@ -188,11 +188,15 @@ class DSModule(PolicyModule):
     around it would let the learners drift apart silently.
     """
 
+    @override(PolicyModule)
+    def setup(self) -> None:
+        super().setup()
+        self.play = TrainingRollout(self.policy)
+
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         scenario, state = scenario_from_columns(batch, self.layout.max_lead_time)
-        played = rollout(scenario, self.policy.decide, state)
-        cost = day_cost(DayOutcome(*played.outcome), scenario.shortage_cost, scenario.holding_cost)
+        cost = day_cost(self.play(scenario, state), scenario.shortage_cost, scenario.holding_cost)
         assert scenario.counted is not None
         counted = scenario.counted.to(cost.dtype)
         unit = scenario.holding_cost * scenario.scale[0]

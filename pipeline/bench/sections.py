@@ -8,12 +8,16 @@ from typing import Any
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from torch.nn import functional
 
 from envs.objective import day_cost
 from envs.rollout import rollout, rollout_metrics
-from envs.state import Scenario
+from envs.state import InventoryState, Scenario
 from pipeline.action_models import ActionModelKind
+from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.build import build_config
+from pipeline.algorithms.ddpg import HUBER_DELTA
+from pipeline.algorithms.gradients import adam
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.bench import problems
 from pipeline.bench.limits import Limits
@@ -107,7 +111,7 @@ def training(limits: Limits, rounds: int = 5) -> list[Row]:
     per_day = problems.training_flops(layout)
     simulated = {
         f"ds, bare torch, {n:,} inventories": Work(_bare_ds(n), flops=per_day)
-        for n in (256, 1024, 4096)
+        for n in (256, 1024, 4096, 8192)
     } | {
         "ds, RLlib learner, 1,024 inventories": Work(
             _learner(source, AlgorithmName.DS, 1024, per_row=56), flops=per_day
@@ -118,6 +122,7 @@ def training(limits: Limits, rounds: int = 5) -> list[Row]:
         for name in (AlgorithmName.DDPG, AlgorithmName.PPO)
         for rows in (1024, 8192)
     }
+    decided["ddpg, bare torch, batches of 8,192"] = Work(_bare_ddpg(source, 8192))
     return [
         *take_turns("training", simulated, limits, rounds=rounds),
         *take_turns("training", decided, limits, rounds=rounds, unit="transitions"),
@@ -127,10 +132,12 @@ def training(limits: Limits, rounds: int = 5) -> list[Row]:
 def _bare_ds(n: int) -> Callable[[], int]:
     given = problems.scenario(n, 56)
     policy = problems.policy(given)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    optimizer = adam(list(policy.parameters()))
+    training_rollout = TrainingRollout(policy)
+    empty = InventoryState.empty(n, problems.LEAD, like=given.demand)
 
     def play() -> int:
-        outcome = rollout(given, policy.decide).outcome
+        outcome = training_rollout(given, empty)
         day_cost(outcome, given.shortage_cost, given.holding_cost).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -162,6 +169,49 @@ def _learner(
     def play() -> int:
         learner.update(batch=batch, minibatch_size=rows, num_epochs=1)
         return rows * per_row
+
+    return play
+
+
+def _bare_ddpg(source: ScenarioSource, rows: int) -> Callable[[], int]:
+    """The arithmetic of ``DDPGLearner`` without RLlib around it: what the learner adds is seen."""
+    config = _config(
+        source,
+        AlgorithmName.DDPG,
+        train_batch_size_per_learner=rows,
+        updates_per_iteration=1,
+        hidden=list(problems.HIDDEN),
+    )
+    runner = ShardRunner(config=config, worker_index=0, num_workers=0)
+    module = config.get_rl_module_spec(spaces=runner.get_spaces(), inference_only=False).build()
+    module.make_target_networks()
+    (batch,) = runner.sample()
+    columns = {name: torch.as_tensor(column) for name, column in batch.items()}
+    networks = (module.policy, module.critic)
+    parameters = [list(network.parameters()) for network in networks]
+    optimizers = [adam(group) for group in parameters]
+    pairs = [
+        (list(target.parameters()), list(main.parameters()))
+        for main, target in module.get_target_network_pairs()
+    ]
+
+    def play() -> int:
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        out = module._forward_train(columns)
+        target = (columns["rewards"] + columns["discount"] * out["q_next"]).clamp(max=0.0)
+        errors = functional.huber_loss(out["q"], target, reduction="none", delta=HUBER_DELTA)
+        weight = columns["weight"] / columns["weight"].mean()
+        excess = (out["logits"].abs() - 4.0).clamp(min=0.0).square().mean()
+        loss = (weight * errors).mean() - (weight * out["q_of_policy"]).mean() + excess
+        loss.backward()
+        for group, optimizer in zip(parameters, optimizers, strict=True):
+            torch.nn.utils.clip_grad_norm_(group, 5.0, foreach=True)
+            optimizer.step()
+        with torch.no_grad():
+            for kept, new in pairs:
+                torch._foreach_lerp_(kept, new, 0.02)
+        return rows
 
     return play
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from envs.dynamics import DayOutcome
 from envs.objective import (
+    after_warm_up,
     day_cost,
     decision_rewards,
     governed_days,
@@ -111,3 +112,16 @@ def test_governed_days_by_hand() -> None:
     assert governed[:, 0].nonzero().flatten().tolist() == [3, 4, 5, 6, 7, 8]
     assert first_arrival[:, 1].nonzero().flatten().tolist() == [4, 5, 6, 7, 8]
     assert governed[:, 1].nonzero().flatten().tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_warm_up_ends_when_the_first_order_can_arrive(
+    random_problem: Problem, seed: int
+) -> None:
+    """Also where nobody is reviewed, or the first order would arrive after the horizon."""
+    scenario, _ = random_problem(seed, n=30, days=5 + seed)
+    review = scenario.review.clone()
+    review[:, :3] = False
+    review[:4, 3:10] = False
+    expected, _ = governed_days(review, scenario.lead_time, scenario.review_period)
+    assert torch.equal(after_warm_up(review, scenario.lead_time), expected)

@@ -150,3 +150,25 @@ def test_advantages_equal_a_slow_reference(
 
 def test_the_cost_scale_is_what_a_decision_can_cost() -> None:
     assert cost_scale(hand_scenario())[2].tolist() == [2 * 1 * 2.0, 3 * 2 * 1.0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_days_that_are_picked_whole_give_the_same_decisions(
+    random_problem: Problem, seed: int
+) -> None:
+    """One inventory with other terms sends the rest through the general path."""
+    scenario, start = random_problem(seed, n=6, days=20, shared_lead_time=True)
+    period = torch.full((6,), 1 + seed % 3)
+    review = (torch.arange(20).unsqueeze(1) % period) == 0
+    scenario = replace(scenario, review_period=period, review=review.contiguous())
+    other = period.clone()
+    other[-1] += 1
+    mixed = replace(scenario, review_period=other)
+    with torch.no_grad():
+        played = rollout(scenario, lambda seen: Decision(seen.basis[:, 0]), start)
+    whole = extract_decisions(scenario, played, gamma=0.9, weight_power=0.5)
+    general = extract_decisions(mixed, played, gamma=0.9, weight_power=0.5)
+    mine, same = whole.inventory < 5, general.inventory < 5
+    assert int(mine.sum()) > 0
+    for name in ("day", "inventory", "next_day", "reward", "discount", "weight"):
+        assert torch.equal(getattr(whole, name)[mine], getattr(general, name)[same]), name

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from envs.rollout import Decision
+from envs.objective import horizon_metrics
+from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from envs.study import study_setting1
 from pipeline.evaluate import (
     METRICS,
+    counted_days,
     evaluate_dataset,
     evaluate_scenario,
     play_policy,
@@ -101,6 +104,38 @@ def test_a_scenario_of_its_own_does_not_change_what_is_counted(random_problem: P
     exchanged = evaluate_scenario(scenario, lambda _: (other, base_stock))
     assert plain["counted_days"].tolist() == exchanged["counted_days"].tolist()
     assert (plain["counted_days"] < 30).any()
+
+
+@pytest.mark.parametrize("backlog", [False, True])
+def test_figures_are_those_of_the_trajectory(random_problem: Problem, backlog: bool) -> None:
+    """Days are added up as they are played; a policy may know its inventories by their row."""
+    scenario, start = random_problem(8, n=50, days=60, backlog=backlog, random_counted=True)
+    with torch.no_grad():
+        played = rollout(scenario, base_stock, start)
+    own = torch.linspace(0.5, 2.0, 50, dtype=torch.float64)
+    exchanged = replace(
+        scenario, basis=played.order.unsqueeze(-1), shortage_cost=own, holding_cost=own
+    )
+    table = evaluate_scenario(
+        scenario, lambda _: (exchanged, lambda seen: Decision(seen.basis[:, 0])), start
+    )
+    expected = horizon_metrics(
+        played.outcome,
+        scenario.demand,
+        scenario.shortage_cost,
+        scenario.holding_cost,
+        counted_days(scenario),
+    )
+    for column, values in (
+        ("counted_days", expected.counted_days),
+        ("mean_demand", expected.mean_demand),
+        ("mean_sales", expected.mean_sales),
+        ("mean_inventory", expected.mean_inventory),
+        ("cost", expected.cost),
+        ("stockout_rate_pct", expected.stockout_rate),
+        ("turnover_days", expected.turnover_time),
+    ):
+        np.testing.assert_allclose(table[column], values, rtol=1e-9, atol=1e-9, err_msg=column)
 
 
 def test_evaluation_is_deterministic(source: DatasetSource) -> None:
