@@ -59,6 +59,9 @@ def train_trials(
         directory: Ray Tune keeps its own files in ``directory/tune``.
         retry_failed: Forget failed and diverged trials of earlier sessions.
         on_trial: Called with the folder of every trial that has ended.
+
+    Raises:
+        KeyboardInterrupt: Trials were cut before they ended; the same call trains them.
     """
     pending: list[dict[str, object]] = []
     for trial in trials:
@@ -96,10 +99,22 @@ def train_trials(
             callbacks=[SweepReporter(len(trials), done, on_trial)],
         ),
     )
+    interrupted = False
     for outcome in tuner.fit():
+        # Tune swallows Ctrl-C and hands back trials that were cut or never started; they have
+        # no result and no error, and are trained by the next call.
+        if outcome.config is None:
+            interrupted = True
+            continue
         folder = Path(outcome.config["trial"]["directory"])
-        if RunResult.read(folder) is None:
-            cause = str(outcome.error or "ended without a result").strip().splitlines()[-1]
-            folder.mkdir(parents=True, exist_ok=True)
-            RunResult("failed", cause=cause).write(folder)
-            on_trial(folder)
+        if RunResult.read(folder) is not None:
+            continue
+        if outcome.error is None:
+            interrupted = True
+            continue
+        cause = str(outcome.error).strip().splitlines()[-1]
+        folder.mkdir(parents=True, exist_ok=True)
+        RunResult("failed", cause=cause).write(folder)
+        on_trial(folder)
+    if interrupted:
+        raise KeyboardInterrupt
