@@ -32,6 +32,7 @@ from ray.rllib.utils.metrics import (
 )
 from torch import Tensor
 
+from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
@@ -119,6 +120,12 @@ class ShardRunner(EnvRunner, Checkpointable):
             )
             played = self._play(scenario, self._explore, state)
             self.replay.add(tile, first_day, played, self._decisions(scenario, played))
+        if self.replay.size == 0:
+            raise ConfigError(
+                "training: fragment_days", self.config.fragment_days,
+                "Use more days than the longest lead time and two review periods.",
+                "holds no whole decision of any inventory",
+            )  # fmt: skip
         runners = max(1, self.num_workers or 1)
         rows = self.config.updates_per_iteration * self.config.total_train_batch_size // runners
         return self.replay.draw(rows, self._tile)

@@ -10,6 +10,7 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
+from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
 from envs.rollout import rollout
 from envs.study import study_setting1
@@ -142,6 +143,15 @@ def test_ddpg_explores_around_the_policy_within_the_range(source: DatasetSource)
     assert (rows[Columns.ACTIONS] <= 1).all()
     assert (rows[Columns.ACTIONS] - action).std().item() == pytest.approx(0.1, rel=0.15)
     assert (rows[Columns.REWARDS] <= 0).all()
+
+
+def test_fragments_too_short_for_any_decision_are_refused(source: DatasetSource) -> None:
+    run = RunConfig(
+        algorithm="ddpg", action_model="both", training={**SMALL["ddpg"], "fragment_days": 1}
+    )
+    runner = ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)
+    with pytest.raises(ConfigError, match="fragment_days"):
+        sample(runner, 0)
 
 
 def test_ddpg_plays_as_many_fragments_as_asked(source: DatasetSource) -> None:
