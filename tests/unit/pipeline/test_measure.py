@@ -11,7 +11,7 @@ import pytest
 from pipeline.bench import measure
 from pipeline.bench.measure import run_measured
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc: Linux only")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux only")
 
 CHILD = "import time; held = bytearray(150 << 20); time.sleep({seconds})"
 PARENT = """
