@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from envs.asking import Decision, Policy, Questions
+from envs.compiled import COMPILED_ROWS, compiled_metrics
 from envs.dynamics import (
     DayOutcome,
     Into,
@@ -30,9 +31,10 @@ __all__ = ["Decision", "Policy", "Trajectory", "rollout", "rollout_metrics"]
 
 BLOCK_DAYS = 16
 """Days that are played in one piece of memory, which stays in the cache."""
-TILE_ROWS, TILE_ROWS_GIVEN = 4096, 16384
-"""Inventories that :func:`rollout_metrics` plays at a time: asking a policy, whose hidden
-layers must fit the cache too, and with given orders."""
+ASKED_ROWS, TILE_ROWS = 8192, 16384
+"""Inventories that :func:`rollout_metrics` plays at a time: so many that a policy is asked
+about ``ASKED_ROWS`` of them a day (at most ``4 * ASKED_ROWS``), or ``TILE_ROWS`` with given
+orders. More would leave the cache; with fewer the fixed cost of a day shows."""
 
 
 @dataclass
@@ -84,6 +86,7 @@ def rollout_metrics(
     *,
     counted: Tensor | None = None,
     tile_rows: int | None = None,
+    compiled: bool = False,
 ) -> HorizonMetrics:
     """Plays ``policy`` and keeps the metrics only; of any number of inventories.
 
@@ -95,10 +98,15 @@ def rollout_metrics(
         policy: See :func:`rollout`; it is asked about one tile at a time.
         state: Stock on the first morning; None starts empty.
         counted: [T, N] bool, days that enter the metrics; None takes the scenario's.
-        tile_rows: Inventories per tile; None: ``TILE_ROWS`` or ``TILE_ROWS_GIVEN``.
+        tile_rows: Inventories per tile; None: see ``ASKED_ROWS``.
+        compiled: Translate the days to machine code first (:mod:`envs.compiled`), which takes
+            some ten seconds per shape and process.
     """
     if tile_rows is None:
-        tile_rows = TILE_ROWS_GIVEN if isinstance(policy, Tensor) else TILE_ROWS
+        given = COMPILED_ROWS if compiled else TILE_ROWS
+        tile_rows = given if isinstance(policy, Tensor) else _asking_rows(scenario)
+        # Tiles of one size: a small last one would cost as much a day as a whole one.
+        tile_rows = -(-scenario.num_inventories // -(-scenario.num_inventories // tile_rows))
     counted = scenario.counted if counted is None else counted
     state = _start(scenario) if state is None else state
     tiles = []
@@ -106,14 +114,23 @@ def rollout_metrics(
     for first in range(0, scenario.num_inventories, tile_rows):
         rows = slice(first, first + tile_rows)
         tile = scenario.inventories(rows)
-        if memory is None or memory.rows != tile.num_inventories:
-            memory = _Block.of_tile(tile, len(state.pipeline))
-        ask = Questions(tile, policy[:, rows] if isinstance(policy, Tensor) else policy)
+        answer = policy[:, rows] if isinstance(policy, Tensor) else policy
         start = InventoryState(state.on_hand[rows], tuple(c[rows] for c in state.pipeline))
         which = None if counted is None else counted[:, rows]
         with torch.no_grad():
-            tiles.append(_tile_metrics(tile, ask, start, which, memory))
+            if compiled:
+                tiles.append(compiled_metrics(tile, answer, start, which))
+                continue
+            if memory is None or memory.rows != tile.num_inventories:
+                memory = _Block.of_tile(tile, len(state.pipeline))
+            tiles.append(_tile_metrics(tile, Questions(tile, answer), start, which, memory))
     return HorizonMetrics.concatenate(tiles)
+
+
+def _asking_rows(scenario: Scenario) -> int:
+    """Inventories of which some ``ASKED_ROWS`` are reviewed on a day."""
+    reviewed = float(scenario.review[:, :ASKED_ROWS].float().mean())
+    return round(ASKED_ROWS / max(reviewed, 0.25))
 
 
 def _start(scenario: Scenario) -> InventoryState:

@@ -44,30 +44,52 @@ def cost_scale(scenario: Scenario) -> Tensor:
 
 
 def extract_decisions(
-    scenario: Scenario, played: Trajectory, *, gamma: float, weight_power: float
+    scenario: Scenario,
+    played: Trajectory,
+    *,
+    gamma: float,
+    weight_power: float,
+    limit: int | None = None,
 ) -> Decisions:
-    """Every decision whose governed days and next decision lie inside the fragment."""
+    """Every decision whose governed days and next decision lie inside the fragment.
+
+    Args:
+        scenario: What was played.
+        played: How it went.
+        gamma: Discount from a decision to the inventory's next one.
+        weight_power: See :attr:`Decisions.weight`.
+        limit: Of more decisions than this, so many are drawn at random (see :func:`_some_of`).
+    """
     days = scenario.num_days
     cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
     if scenario.counted is not None:
         cost = cost * scenario.counted
     reward, complete = decision_rewards(cost, scenario.lead_time, scenario.review_period)
     period = scenario.review_period
-    follows = torch.arange(days).unsqueeze(1) + period
+    one_period = bool((period == period[0]).all())
+    follows = torch.arange(days).unsqueeze(1) + (period[:1] if one_period else period)
     chosen = scenario.review & complete & (follows < days)
-    if bool((period == period[0]).all()) and _all_or_nobody(chosen):
-        # Whole days are picked then, instead of numbers.
+    n = scenario.num_inventories
+    shape = [days * n]
+    if one_period and _all_or_nobody(chosen):
         of_day = chosen[:, 0].nonzero().squeeze(1)
-        n = scenario.num_inventories
-        day, inventory = of_day.repeat_interleave(n), torch.arange(n).repeat(len(of_day))
-        here, there = of_day, of_day + period[0]
+        some = _some_of(len(of_day) * n, limit)
+        if some is None:
+            # Whole days are picked then, instead of numbers.
+            day, inventory = of_day.repeat_interleave(n), torch.arange(n).repeat(len(of_day))
+            here, there, shape = of_day, of_day + period[0], [days, n]
+        else:
+            day, inventory = of_day[some // n], some % n
+            here = day * n + inventory
+            there = here + period[0] * n
         next_day = day + period[0]
-        shape = [days, n]
     else:
-        day, inventory = chosen.nonzero(as_tuple=True)
+        here = chosen.flatten().nonzero().squeeze(1)
+        some = _some_of(len(here), limit)
+        here = here if some is None else here[some]
+        day, inventory = here // n, here % n
         next_day = day + period[inventory]
-        here, there = (when * scenario.num_inventories + inventory for when in (day, next_day))
-        shape = [days * scenario.num_inventories]
+        there = next_day * n + inventory
 
     def pick(values: Tensor, where: Tensor) -> Tensor:
         return values.reshape(shape).index_select(0, where).flatten()
@@ -84,6 +106,18 @@ def extract_decisions(
         * pick(scenario.review, there),
         weight=unit_here**weight_power,
     )
+
+
+def _some_of(count: int, limit: int | None) -> Tensor | None:
+    """``limit`` of the numbers below ``count``, in order; None: all of them fit.
+
+    One is drawn from each of ``limit`` equal parts of the range, so all are equally likely.
+    Where a part's end cuts a number in two, both sides may draw it.
+    """
+    if limit is None or count <= limit:
+        return None
+    part = torch.arange(limit, dtype=torch.float64)
+    return ((part + torch.rand_like(part)) * (count / limit)).long().clamp_(max=count - 1)
 
 
 def _all_or_nobody(chosen: Tensor) -> bool:

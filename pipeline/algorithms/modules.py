@@ -100,8 +100,8 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     @override(PolicyModule)
     def explore(self, observation: Observation) -> Decision:
         action = self.policy.action(observation)
-        noise = self.model_config["exploration_noise"] * torch.randn_like(action)
-        action = (action + noise).clamp(0.0, 1.0)
+        spread = self.model_config["exploration_noise"]
+        action = torch.add(action, torch.randn_like(action), alpha=spread).clamp_(0.0, 1.0)
         order = self.policy.action_model(action, observation)
         return Decision(order, {Columns.ACTIONS: action})
 

@@ -32,11 +32,14 @@ class ReplayShard:
         self._columns: dict[str, Tensor] = {}
 
     def add(self, tile: int, first_day: int, played: Trajectory, decisions: Decisions) -> None:
-        """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``."""
+        """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``.
+
+        No more than ``capacity`` of them, see ``limit`` of
+        :func:`~pipeline.algorithms.decisions.extract_decisions`.
+        """
         assert played.stock is not None
-        keep = slice(None) if len(decisions.day) <= self.capacity else self._some(decisions)
-        day, inventory = decisions.day[keep], decisions.inventory[keep]
-        next_day = decisions.next_day[keep]
+        day, inventory, next_day = decisions.day, decisions.inventory, decisions.next_day
+        assert len(day) <= self.capacity
         n = played.stock.shape[1]
         here, there = day * n + inventory, next_day * n + inventory
         stock, action = played.stock.flatten(0, 1), played.columns[Columns.ACTIONS].flatten(0, 1)
@@ -45,9 +48,9 @@ class ReplayShard:
             "day": day + first_day,
             "next_day": next_day + first_day,
             "inventory": inventory,
-            "reward": decisions.reward[keep],
-            "discount": decisions.discount[keep],
-            "weight": decisions.weight[keep],
+            "reward": decisions.reward,
+            "discount": decisions.discount,
+            "weight": decisions.weight,
         }
         looked_up = {"stock": (stock, here), "next_stock": (stock, there), "action": (action, here)}
         if not self._columns:
@@ -67,13 +70,6 @@ class ReplayShard:
                 torch.index_select(source, 0, where[part], out=self._columns[name][ring])
         self._next = (self._next + count) % self.capacity
         self.size = min(self.capacity, self.size + count)
-
-    def _some(self, decisions: Decisions) -> Tensor:
-        """As many of the decisions as fit, drawn at random; in order, which is read faster."""
-        count = len(decisions.day)
-        keep = torch.ones(count, dtype=torch.bool)
-        keep[torch.randperm(count)[self.capacity :]] = False
-        return keep.nonzero().squeeze(1)  # sorting takes ten times longer
 
     def draw(self, rows: int, load: Callable[[int], Scenario]) -> dict[str, Tensor]:
         """``rows`` uniform draws as training columns, in random order.

@@ -36,7 +36,11 @@ from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.algorithms.decisions import extract_decisions, generalized_advantages
+from pipeline.algorithms.decisions import (
+    Decisions,
+    extract_decisions,
+    generalized_advantages,
+)
 from pipeline.algorithms.modules import scenario_columns
 from pipeline.algorithms.replay import ReplayShard
 from pipeline.environment import keep_freed_memory
@@ -119,7 +123,8 @@ class ShardRunner(EnvRunner, Checkpointable):
                 iteration * self.config.fragments_per_iteration + part
             )
             played = self._play(scenario, self._explore, state)
-            self.replay.add(tile, first_day, played, self._decisions(scenario, played))
+            decisions = self._decisions(scenario, played, self.replay.capacity)
+            self.replay.add(tile, first_day, played, decisions)
         if self.replay.size == 0:
             raise ConfigError(
                 "training: fragment_days", self.config.fragment_days,
@@ -226,12 +231,15 @@ class ShardRunner(EnvRunner, Checkpointable):
         self._count_steps(scenario)
         return played
 
-    def _decisions(self, scenario: Scenario, played: Trajectory) -> Any:
+    def _decisions(
+        self, scenario: Scenario, played: Trajectory, limit: int | None = None
+    ) -> Decisions:
         return extract_decisions(
             scenario,
             played,
             gamma=self.config.gamma,
             weight_power=self.config.weight_power,
+            limit=limit,
         )
 
     def _count_steps(self, scenario: Scenario) -> None:

@@ -172,3 +172,36 @@ def test_days_that_are_picked_whole_give_the_same_decisions(
     assert int(mine.sum()) > 0
     for name in ("day", "inventory", "next_day", "reward", "discount", "weight"):
         assert torch.equal(getattr(whole, name)[mine], getattr(general, name)[same]), name
+
+
+@pytest.mark.parametrize("daily", [True, False])
+def test_a_limit_draws_all_decisions_equally_often(random_problem: Problem, daily: bool) -> None:
+    """Each of R decisions is drawn limit / R times on average, as it is without a limit."""
+    choices = {"shared_lead_time": True, "longest_period": 1} if daily else {}
+    scenario, start = random_problem(8, n=6, days=20, **choices)
+    with torch.no_grad():
+        played = rollout(scenario, lambda seen: Decision(seen.basis[:, 0]), start)
+
+    def extract(limit: int | None) -> Decisions:
+        return extract_decisions(scenario, played, gamma=0.9, weight_power=0.5, limit=limit)
+
+    every = extract(None)
+    count = len(every.day)
+    numbers = every.day * 6 + every.inventory
+    limit, draws = round(0.4 * count), 3000
+    torch.manual_seed(0)
+    times = torch.zeros(count)
+    for _ in range(draws):
+        some = extract(limit)
+        index = torch.searchsorted(numbers, some.day * 6 + some.inventory)
+        assert torch.equal(numbers[index], some.day * 6 + some.inventory)
+        assert len(index) == limit
+        assert bool((index.diff() >= 0).all())
+        for name in ("next_day", "reward", "discount", "weight"):
+            assert torch.equal(getattr(some, name), getattr(every, name)[index]), name
+        times += torch.bincount(index, minlength=count)
+    # Four standard deviations of a share near 0.4 in 3000 draws: 0.036.
+    torch.testing.assert_close(
+        times / draws, torch.full((count,), limit / count), rtol=0, atol=0.036
+    )
+    assert len(extract(count).day) == count
