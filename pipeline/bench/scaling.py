@@ -32,14 +32,12 @@ Records = list[dict[str, Any]]
 
 
 def inventories(limits: Limits, rounds: int = 5) -> list[Row]:
-    """Rates with N from 1e3 to 3e6, given orders, and to 1e5 with a policy."""
-    given = {
-        f"given orders, N = {n:,}": metrics_only(problems.scenario(n, 28, features=0))
-        for n in (1_000, 10_000, 100_000, 1_000_000, 3_000_000)
-    }
+    """Rates with N from 1e3 to 3e6: with given orders, and with a policy."""
+    sizes = (1_000, 10_000, 100_000, 1_000_000, 3_000_000)
+    bare, seen = problems.scenario(sizes[-1], 56, features=0), problems.scenario(sizes[-1], 7)
+    given = {f"given orders, N = {n:,}": metrics_only(bare.inventories(slice(0, n))) for n in sizes}
     played = {
-        f"policy, N = {n:,}": with_policy(problems.scenario(n, 14), "base")
-        for n in (1_000, 10_000, 100_000)
+        f"policy, N = {n:,}": with_policy(seen.inventories(slice(0, n)), "base") for n in sizes
     }
     repeated = {what: _long_enough(work) for what, work in (given | played).items()}
     return take_turns("inventories", repeated, limits, rounds=rounds)

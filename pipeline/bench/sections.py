@@ -21,6 +21,7 @@ from pipeline.algorithms.gradients import adam
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.bench import problems
 from pipeline.bench.limits import Limits
+from pipeline.bench.stock import stock_runner
 from pipeline.bench.timing import Row, Work, take_turns
 from pipeline.config import AlgorithmName, RunConfig
 from pipeline.sources import ScenarioSource
@@ -38,6 +39,7 @@ def dynamics(limits: Limits, rounds: int = 5, n: int = MILLION, days: int = 56) 
     small = problems.scenario(2048, days, features=0)
     work = {
         f"metrics of {n:,}, one lead time": metrics_only(shared),
+        f"metrics of {n:,}, one lead time, compiled": metrics_only(shared, compiled=True),
         f"metrics of {n // 4:,}, lead times 0-14": metrics_only(mixed),
         "trajectory of a tile of 8,192": Work(_trajectory(tile), bytes_moved=DEMAND + OUTCOMES),
         "day by day with gradients, a tile of 2,048": with_gradients(small),
@@ -45,12 +47,12 @@ def dynamics(limits: Limits, rounds: int = 5, n: int = MILLION, days: int = 56) 
     return take_turns("dynamics", work, limits, rounds=rounds)
 
 
-def metrics_only(given: Scenario) -> Work:
+def metrics_only(given: Scenario, *, compiled: bool = False) -> Work:
     """Plays constant orders; only demand has to come from main memory."""
     orders = problems.constant_order(given)
 
     def play() -> int:
-        rollout_metrics(given, orders)
+        rollout_metrics(given, orders, compiled=compiled)
         return given.demand.numel()
 
     return Work(play, bytes_moved=DEMAND)
@@ -217,19 +219,25 @@ def _bare_ddpg(source: ScenarioSource, rows: int) -> Callable[[], int]:
 
 
 def through_rllib(limits: Limits, rounds: int = 5) -> list[Row]:
-    """``ShardRunner.sample()``: exploration noise and the replay included; and RLlib's runner."""
-    source = problems.in_tiles(4096, 56, 2)
+    """``ShardRunner.sample()``, exploration noise and the replay included; and RLlib's own way."""
+    small, large = problems.in_tiles(4096, 56, 2), problems.in_tiles(16_384, 56, 2)
+    ddpg, ppo = AlgorithmName.DDPG, AlgorithmName.PPO
+    in_stock = small.load("train", 0)
     work = {
-        "ddpg, 8,192 rows drawn": Work(
-            runner_work(source, AlgorithmName.DDPG, 8192, updates_per_iteration=1)
+        "ddpg, 8,192 rows drawn": runner_work(small, ddpg, 8192, updates_per_iteration=1),
+        "ddpg, 8,192 rows, tiles of 16,384": runner_work(
+            large, ddpg, 8192, updates_per_iteration=1
         ),
-        "ddpg, as many rows drawn as played": Work(
-            runner_work(source, AlgorithmName.DDPG, 8192, updates_per_iteration=28)
+        "ddpg, as many rows drawn as played": runner_work(
+            small, ddpg, 8192, updates_per_iteration=28
         ),
-        "ppo, values and advantages": Work(runner_work(source, AlgorithmName.PPO, 4096)),
-        "RLlib's stock runner": Work(stock_runner(source.load("train", 0))),
+        "ppo, values and advantages": runner_work(small, ppo, 4096),
+        "ppo, tiles of 16,384": runner_work(large, ppo, 4096),
+        "RLlib's stock runner": stock_runner(in_stock),
+        "RLlib's stock runner, to the learner's batch": stock_runner(in_stock, to_learner=True),
     }
-    return take_turns("through RLlib", work, limits, rounds=rounds)
+    turns = {what: Work(play) for what, play in work.items()}
+    return take_turns("through RLlib", turns, limits, rounds=rounds)
 
 
 def runner_work(
@@ -244,29 +252,5 @@ def runner_work(
         for _ in range(source.num_tiles("train")):
             runner.sample()
         return runner.num_env_steps_sampled_lifetime - before
-
-    return play
-
-
-def stock_runner(given: Scenario, n: int = 1024, days: int = 10) -> Callable[[], int]:
-    """RLlib's ``SingleAgentEnvRunner`` with the native vector environment."""
-    from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
-    from ray.tune import register_env
-
-    from envs.gym_env import InventoryVectorEnv
-
-    few = given.inventories(slice(0, n))
-    register_env("deepstock-bench", lambda _: InventoryVectorEnv(few))
-    config = _config(problems.in_tiles(8, 40, 1), AlgorithmName.PPO).copy(copy_frozen=False)
-    config.environment(env="deepstock-bench").env_runners(
-        env_runner_cls=SingleAgentEnvRunner,
-        num_envs_per_env_runner=n,
-        gym_env_vectorize_mode="vector_entry_point",
-    )
-    runner = SingleAgentEnvRunner(config=config, worker_index=0, num_workers=0)
-
-    def play() -> int:
-        runner.sample(num_timesteps=n * days)
-        return n * days
 
     return play

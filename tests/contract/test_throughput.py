@@ -7,6 +7,7 @@ import pytest
 from pipeline.bench import problems, sections
 from pipeline.bench.limits import Limits
 from pipeline.bench.scaling import bench_memory
+from pipeline.bench.stock import stock_runner
 from pipeline.bench.timing import Work, take_turns
 from pipeline.config import AlgorithmName
 
@@ -36,7 +37,7 @@ def test_the_columnar_runner_outruns_the_stock_runner() -> None:
     work = {
         "ddpg": Work(sections.runner_work(source, AlgorithmName.DDPG, 1024, **settings)),
         "ppo": Work(sections.runner_work(source, AlgorithmName.PPO, 1024)),
-        "stock": Work(sections.stock_runner(source.load("train", 0), n=512, days=5)),
+        "stock": Work(stock_runner(source.load("train", 0), n=512, days=5)),
     }
     rates = best_rates(work, rounds=3)
     for name in ("ddpg", "ppo"):
