@@ -211,9 +211,11 @@ class StockCalendar:
         self._slots = slots = max_lead_time + 1
         self._table = like.new_empty((days + slots, n))
         rows = self._table.unbind(0)
+        # All at once: a window that is sliced by itself costs as much as a day's arithmetic.
+        windows = self._table.as_strided((days + 1, slots, n), (n, n, 1)).unbind(0)
         self.mornings = [
-            InventoryState(rows[t], rows[t + 1 : t + slots], self._table[t : t + slots])
-            for t in range(days + 1)
+            InventoryState(rows[t], rows[t + 1 : t + slots], window)
+            for t, window in enumerate(windows)
         ]
         """The state of each morning of a block, and of the one after it."""
 

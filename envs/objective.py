@@ -46,6 +46,8 @@ class HorizonMetrics:
     @staticmethod
     def concatenate(tiles: Sequence[HorizonMetrics]) -> HorizonMetrics:
         """Metrics of the inventories of all tiles, one tile after the other."""
+        if len(tiles) == 1:
+            return tiles[0]
         names = [field.name for field in fields(HorizonMetrics)]
         return HorizonMetrics(
             **{name: torch.cat([getattr(tile, name) for tile in tiles]) for name in names}

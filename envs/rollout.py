@@ -29,8 +29,8 @@ from envs.state import InventoryState, Scenario
 
 __all__ = ["Decision", "Policy", "Trajectory", "rollout", "rollout_metrics"]
 
-BLOCK_DAYS = 16
-"""Days that are played in one piece of memory, which stays in the cache."""
+BLOCK_SIZE = 2**18
+"""Inventory-days that are played in one piece of memory, which stays in the cache."""
 ASKED_ROWS, TILE_ROWS = 8192, 16384
 """Inventories that :func:`rollout_metrics` plays at a time: so many that a policy is asked
 about ``ASKED_ROWS`` of them a day (at most ``4 * ASKED_ROWS``), or ``TILE_ROWS`` with given
@@ -166,11 +166,17 @@ class _Block:
 
     @staticmethod
     def of_tile(tile: Scenario, max_lead_time: int) -> _Block:
-        """Memory for blocks of ``BLOCK_DAYS`` days of ``tile``."""
-        days, n = min(BLOCK_DAYS, tile.num_days), tile.num_inventories
+        """Memory for a block of days of ``tile``."""
+        days, n = _block_days(tile), tile.num_inventories
         order, *outcome = tile.demand.new_empty((4, days, n))
         calendar = StockCalendar(n, max_lead_time, days, like=tile.demand)
         return _Block(calendar, order, DayOutcome(*outcome))
+
+
+def _block_days(scenario: Scenario) -> int:
+    """Days of a block: as many as fit, all blocks of (nearly) one length."""
+    days, most = scenario.num_days, max(1, BLOCK_SIZE // scenario.num_inventories)
+    return -(-days // -(-days // most))
 
 
 def _tile_metrics(
@@ -181,8 +187,9 @@ def _tile_metrics(
     memory: _Block,
 ) -> HorizonMetrics:
     sums = HorizonSums(like=scenario.demand[0])
-    for first in range(0, scenario.num_days, BLOCK_DAYS):
-        demand = scenario.demand[first : first + BLOCK_DAYS]
+    size = len(memory.order)
+    for first in range(0, scenario.num_days, size):
+        demand = scenario.demand[first : first + size]
         state = _play_block(scenario, ask, state, first, demand, memory)
         days = demand.shape[0]
         outcome = DayOutcome(*(part[:days] for part in memory.outcome))
@@ -199,7 +206,7 @@ def _rollout_in_place(
     kept: _Kept | None = None
     if record:
         kept = _Kept(scenario.demand.new_empty((days, n, 1 + len(state.pipeline))))
-    size = min(days, BLOCK_DAYS)
+    size = _block_days(scenario)
     calendar = StockCalendar(n, len(state.pipeline), size, like=scenario.demand)
     for first in range(0, days, size):
         block = slice(first, first + size)

@@ -51,7 +51,7 @@ def test_in_place_is_bit_equal_to_the_path_with_gradients(
     scenario, start = random_problem(**choices)
     before = start.stack().clone()
     slow = rollout(scenario, policy, start, record=True)
-    with torch.no_grad(), patch.object(rollouts, "BLOCK_DAYS", block):
+    with torch.no_grad(), patch.object(rollouts, "_block_days", lambda _: block):
         fast = rollout(scenario, policy, start, record=True)
         # The orders that came out, given in advance, are the same trajectory too.
         again = rollout(scenario, fast.order, start, record=True)
@@ -90,7 +90,7 @@ def test_metrics_of_tiles_and_blocks_are_those_of_the_trajectory(
         scenario.holding_cost,
         scenario.counted,
     )
-    with patch.object(rollouts, "BLOCK_DAYS", block):
+    with patch.object(rollouts, "_block_days", lambda _: block):
         for orders in (policy, played.order):
             got = rollout_metrics(scenario, orders, start, tile_rows=tile_rows)
             for field in fields(HorizonMetrics):
