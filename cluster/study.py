@@ -28,6 +28,7 @@ def study(name: str, out: Path, address: str | None, *, retry_failed: bool = Fal
         ConfigError, ClusterError: Before anything long starts, where possible.
     """
     plan = load_study(name)
+    plan.presets()  # a wrong sweep is found out before a cluster is started
     out = out.resolve()
     check_host(NEEDS, out)
     with open_cluster(address) as cluster:

@@ -91,7 +91,8 @@ def job_needs(preset: Preset, *, generates: bool) -> Needs:
     methods = len(preset.methods or preset.known_methods) + BASELINES
     return Needs(
         cpus=max(1 + plan.num_env_runners + plan.num_learners for plan in plans),
-        memory_gib=2.0,
+        # Ray, the driver and one trial; all inventories' costs and ids while they are compared.
+        memory_gib=2.0 + 2_000 * inventories / 2**30,
         # About five float32 columns per inventory and day, uncompressed; 1 GiB for checkpoints;
         # an inventory's row of each evaluation (and a copy until all are there), its snapshot.
         disk_gib=1.0

@@ -33,10 +33,11 @@ def entry(
 
 
 def append(path: Path, new: dict[str, Any]) -> None:
-    """Adds a line; earlier ones are never touched."""
+    """Adds a line; earlier ones are never touched, not even one that a crash cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    cut = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
     with path.open("a") as file:
-        file.write(json.dumps(new) + "\n")
+        file.write(("\n" if cut else "") + json.dumps(new) + "\n")
 
 
 def read(path: Path) -> list[dict[str, Any]]:

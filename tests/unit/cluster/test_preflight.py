@@ -12,8 +12,10 @@ import pytest
 
 from cluster import host
 from cluster.preflight import Needs, NodeReport, check_host, check_reports
+from cluster.train import job_needs
 from envs.errors import ClusterError
 from pipeline.environment import DEFAULTS, foreign_package
+from tuning.preset import load_preset
 
 ROOT = Path(__file__).resolve().parents[3]
 MINE = NodeReport("here", "3.11", "2.60.0", "2.13.0", "2.4.6", None, "abc")
@@ -108,3 +110,11 @@ def test_host_figures_are_plausible() -> None:
     assert 0 < host.available_memory() <= host.total_memory()
     ports = host.free_ports(20)
     assert len(set(ports)) == 20
+
+
+def test_a_larger_preset_needs_more_memory_and_disk() -> None:
+    quick, million = (job_needs(load_preset(name), generates=True) for name in ("quick", "million"))
+    # Measured for the whole preset: 3.9 GiB.
+    assert 3.5 < million.memory_gib < 5
+    assert quick.memory_gib < 2.1
+    assert million.disk_gib > quick.disk_gib
