@@ -34,8 +34,11 @@ Records = list[dict[str, Any]]
 def inventories(limits: Limits, rounds: int = 5) -> list[Row]:
     """Rates with N from 1e3 to 3e6: with given orders, and with a policy."""
     sizes = (1_000, 10_000, 100_000, 1_000_000, 3_000_000)
-    bare, seen = problems.scenario(sizes[-1], 56, features=0), problems.scenario(sizes[-1], 7)
-    given = {f"given orders, N = {n:,}": metrics_only(bare.inventories(slice(0, n))) for n in sizes}
+    seen = problems.scenario(sizes[-1], 7)
+    given = {
+        f"given orders, N = {n:,}": metrics_only(problems.scenario(n, 56, features=0))
+        for n in sizes
+    }
     played = {
         f"policy, N = {n:,}": with_policy(seen.inventories(slice(0, n)), "base") for n in sizes
     }
