@@ -82,9 +82,9 @@ def compiled_metrics(
         )
         try:
             state = play(ask, state, block, rules, sums)
-        except Exception as error:
-            # Torch has an exception of its own for each way in which this can fail.
-            if "compiler" not in f"{type(error).__name__} {error}".lower():
+        except RuntimeError as error:
+            # Torch wraps it in an error that says where in the compilation it was.
+            if "InvalidCxxCompiler" not in f"{type(error).__name__} {error}":
                 raise
             raise ConfigError(
                 "compiled", True,

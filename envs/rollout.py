@@ -29,8 +29,9 @@ from envs.state import InventoryState, Scenario
 
 __all__ = ["Decision", "Policy", "Trajectory", "rollout", "rollout_metrics"]
 
-BLOCK_SIZE = 2**18
-"""Inventory-days that are played in one piece of memory, which stays in the cache."""
+BLOCK_DAYS, BLOCK_SIZE = 16, 2**18
+"""Days and inventory-days, at least, that are played in one piece of memory, which stays in
+the cache; every piece begins with a copy of the stock."""
 ASKED_ROWS, TILE_ROWS = 8192, 16384
 """Inventories that :func:`rollout_metrics` plays at a time: so many that a policy is asked
 about ``ASKED_ROWS`` of them a day (at most ``4 * ASKED_ROWS``), or ``TILE_ROWS`` with given
@@ -175,7 +176,7 @@ class _Block:
 
 def _block_days(scenario: Scenario) -> int:
     """Days of a block: as many as fit, all blocks of (nearly) one length."""
-    days, most = scenario.num_days, max(1, BLOCK_SIZE // scenario.num_inventories)
+    days, most = scenario.num_days, max(BLOCK_DAYS, BLOCK_SIZE // scenario.num_inventories)
     return -(-days // -(-days // most))
 
 
