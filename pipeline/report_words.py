@@ -54,13 +54,12 @@ def _headline(results: SweepResults) -> Headline:
     name = _name(best)
     finished = int(results.methods["cost"].notna().sum())
     lead = f"{name} has the least cost of {finished} methods" if finished > 1 else name
-    verb = ": " if finished > 1 else " "
     forecast = results.baseline_cost(FORECAST)
     if math.isfinite(forecast):
-        answer = f"{lead}{verb}{_against_forecast(results, best, forecast)}."
+        answer = f"{lead}: {_against_forecast(results, best, forecast)}."
     else:
         answer = (
-            f"{lead}{verb}{rounded(best['cost'])} per inventory and day "
+            f"{lead}: {rounded(best['cost'])} per inventory and day "
             f"(95 % interval {rounded(best['ci_low'])} to {rounded(best['ci_high'])})."
         )
     further = [

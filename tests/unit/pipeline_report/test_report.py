@@ -137,6 +137,12 @@ def test_headline_admits_that_the_baseline_is_cheaper(build_sweep) -> None:
     assert not any("closes" in sentence for sentence in found.further)
 
 
+def test_headline_of_a_single_method_is_a_sentence(build_sweep) -> None:
+    others = tuple(f"ds-{model}" for model in ("none", "base", "coeff"))
+    found = headline(SweepResults.read(build_sweep(algorithms=("ds",), failing=others)))
+    assert found.answer.startswith("DS BOTH: its cost is ")
+
+
 def test_headline_admits_a_draw(build_sweep) -> None:
     sweep = build_sweep(algorithms=("ds",), forecast=1.02 * 2.45, inventories=60)
     found = headline(SweepResults.read(sweep))
