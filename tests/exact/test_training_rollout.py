@@ -19,25 +19,9 @@ from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.algorithms import adjoint
 from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.networks import PolicyNetwork
+from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
-
-problems = st.fixed_dictionaries(
-    {
-        "seed": st.integers(0, 10_000),
-        "n": st.integers(1, 6),
-        "days": st.integers(1, 15),
-        "longest": st.integers(0, 5),
-        "backlog": st.booleans(),
-        "shared_lead_time": st.booleans(),
-        "random_lead_time": st.booleans(),
-        "random_fill": st.booleans(),
-        "random_counted": st.booleans(),
-        "order_multiple": st.sampled_from([0.0, 3.0]),
-        "order_max": st.sampled_from([float("inf"), 9.0]),
-        "longest_period": st.sampled_from([1, 4]),
-    }
-)
 
 
 def network_for(
@@ -84,7 +68,7 @@ def agree(one: list[Tensor], other: list[Tensor], tolerance: float) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(
-    choices=problems,
+    choices=problem_choices,
     kind=st.sampled_from(list(ActionModelKind)),
     hidden=st.sampled_from([(), (7,), (8, 6), (5, 5, 5)]),
     block_rows=st.integers(1, 40),

@@ -7,28 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from envs.rollout import Decision, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
+from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
-
-problems = st.fixed_dictionaries(
-    {
-        "seed": st.integers(0, 10_000),
-        "n": st.integers(1, 5),
-        "days": st.integers(1, 15),
-        "longest": st.integers(0, 5),
-        "backlog": st.booleans(),
-        "shared_lead_time": st.booleans(),
-        "random_lead_time": st.booleans(),
-        "random_fill": st.booleans(),
-        "order_multiple": st.sampled_from([0.0, 3.0]),
-        "order_max": st.sampled_from([float("inf"), 9.0]),
-    }
-)
 
 
 def asked(observation: Observation) -> Decision:
@@ -41,7 +26,7 @@ def arriving(scenario: Scenario, played: Trajectory) -> Tensor:
 
 
 @settings(max_examples=200, deadline=None)
-@given(choices=problems)
+@given(choices=problem_choices)
 def test_units_are_conserved(random_problem: Problem, choices: dict[str, object]) -> None:
     scenario, start = random_problem(**choices)
     played = rollout(scenario, asked, start)
@@ -62,7 +47,7 @@ def test_units_are_conserved(random_problem: Problem, choices: dict[str, object]
 
 
 @settings(max_examples=100, deadline=None)
-@given(choices=problems)
+@given(choices=problem_choices)
 def test_equals_a_slow_reference_with_one_dictionary_entry_per_delivery(
     random_problem: Problem, choices: dict[str, object]
 ) -> None:

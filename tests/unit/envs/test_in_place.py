@@ -14,25 +14,9 @@ from envs import rollout as rollouts
 from envs.objective import horizon_metrics
 from envs.rollout import Decision, rollout, rollout_metrics
 from envs.state import InventoryState, Observation, Scenario
+from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
-
-problems = st.fixed_dictionaries(
-    {
-        "seed": st.integers(0, 10_000),
-        "n": st.integers(1, 7),
-        "days": st.integers(1, 15),
-        "longest": st.integers(0, 5),
-        "backlog": st.booleans(),
-        "shared_lead_time": st.booleans(),
-        "random_lead_time": st.booleans(),
-        "random_fill": st.booleans(),
-        "random_counted": st.booleans(),
-        "order_multiple": st.sampled_from([0.0, 3.0]),
-        "order_max": st.sampled_from([float("inf"), 9.0]),
-        "longest_period": st.sampled_from([1, 4]),
-    }
-)
 
 
 def policy(seen: Observation) -> Decision:
@@ -43,7 +27,7 @@ def policy(seen: Observation) -> Decision:
 
 
 @settings(max_examples=200, deadline=None)
-@given(choices=problems, block=st.integers(1, 6))
+@given(choices=problem_choices, block=st.integers(1, 6))
 def test_in_place_is_bit_equal_to_the_path_with_gradients(
     random_problem: Problem, choices: dict[str, object], block: int
 ) -> None:
@@ -76,7 +60,7 @@ def test_in_place_is_bit_equal_to_the_path_with_gradients(
 
 
 @settings(max_examples=100, deadline=None)
-@given(choices=problems, block=st.integers(1, 6), tile_rows=st.integers(1, 8))
+@given(choices=problem_choices, block=st.integers(1, 6), tile_rows=st.integers(1, 8))
 def test_metrics_of_tiles_and_blocks_are_those_of_the_trajectory(
     random_problem: Problem, choices: dict[str, object], block: int, tile_rows: int
 ) -> None:
