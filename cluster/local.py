@@ -163,6 +163,8 @@ class LocalCluster:
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
         # Ray read the mode when this process imported it: the nodes must use the same.
         environment.setdefault("RAY_AUTH_MODE", "disabled")
+        # Told to end, a node would wait half a minute for work to move elsewhere.
+        environment.setdefault("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0")
         with (self.session_dir / f"{name}.log").open("wb") as log:
             self._nodes.append(
                 subprocess.Popen(

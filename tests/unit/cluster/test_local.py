@@ -198,7 +198,9 @@ def test_killing_or_interrupting_one_cluster_ends_that_one_only(tmp_path: Path) 
         facts = [hear(process) for process in (killed, interrupted)]
         killed.kill()  # as by the out-of-memory killer: no code of ours runs
         killed.wait()
-        assert leftovers(facts[0]["pids"], 40) == []
+        # Seconds, mostly; a node that was still asking the head about itself waits for an answer
+        # of the dead one first, for up to a minute.
+        assert leftovers(facts[0]["pids"], 90) == []
         assert read_record(folders[0] / "cluster.json") == {}
         assert all(len(session_members(pid)) >= 2 for pid in facts[1]["pids"])
         again = start("with cluster:\n    tell(ok=True)", folders[0])  # a leftover does not block
