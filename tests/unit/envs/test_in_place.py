@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -100,3 +101,26 @@ def test_given_orders_are_placed_on_review_days_only(
     with torch.set_grad_enabled(gradients):
         played = rollout(scenario, torch.full_like(scenario.demand, 7.0), start)
     assert torch.equal(played.order, 7.0 * scenario.review)
+
+
+@pytest.mark.parametrize(("period", "tiles"), [(1, [4, 4, 2]), (2, [5, 5]), (4, [10])])
+def test_a_policy_is_asked_about_tiles_of_one_size(
+    random_problem: Problem, period: int, tiles: list[int]
+) -> None:
+    """Of 10 inventories, as many at a time as make 4 questions a day."""
+    scenario, start = random_problem(5, n=10, days=4, longest_period=1)
+    day = torch.arange(4).unsqueeze(1)
+    review = (day + torch.arange(10)) % period == 0
+    scenario = replace(scenario, review=review, review_period=torch.full((10,), period))
+    asked = []
+
+    def count(seen: Observation) -> Decision:
+        asked.append(len(seen.scale))
+        return policy(seen)
+
+    with patch.object(rollouts, "ASKED_ROWS", 4):
+        rollout_metrics(scenario, count, start)
+    assert len(asked) == 4 * len(tiles)  # every tile has somebody to ask about every day
+    assert sum(asked) == int(review.sum())
+    if period == 1:
+        assert asked == [size for size in tiles for _ in range(4)]

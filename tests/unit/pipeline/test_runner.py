@@ -71,6 +71,20 @@ def test_a_sample_is_a_function_of_weights_shard_and_iteration(
     assert not same(*(sample(worker, iteration=3) for worker in workers))
 
 
+def test_a_replay_smaller_than_a_fragment_takes_a_part_of_it(source: DatasetSource) -> None:
+    run = RunConfig(
+        algorithm="ddpg",
+        action_model="both",
+        training=SMALL["ddpg"] | {"replay_capacity": 60},
+    )
+    runner = ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)
+    rows = sample(runner)
+    assert len(rows["weight"]) == 3 * 50
+    assert runner.replay.size == 60
+    # A part of each fragment's days, not its first or last decisions.
+    assert len(runner.replay._columns["day"].unique()) > 10
+
+
 def test_without_a_number_the_next_iteration_is_played(source: DatasetSource) -> None:
     counting, asked = make_runner(source, "ppo"), make_runner(source, "ppo")
     for iteration in range(2):
