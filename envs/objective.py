@@ -3,6 +3,7 @@
     cost            mean over counted days of  b * unmet + h * leftover
     stockout rate   share of counted days that end with no stock, in %
     turnover time   mean end-of-day inventory / mean daily sales, in days
+    fill rate       share of demand that is served from stock on its day, in %
 
 Under backlog ``unmet`` is what is owed at the end of the day and the stock that
 is held is the positive part of the end inventory.
@@ -24,6 +25,10 @@ def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -
     return shortage_cost * outcome.unmet + holding_cost * outcome.end.clamp(min=0.0)
 
 
+BLOCK_SUMS = ("days", "demand", "sales", "stock", "unmet", "stockout_days")
+"""What is added up over the counted days of a block: days and units, per inventory."""
+
+
 @dataclass(frozen=True)
 class HorizonMetrics:
     """Metrics of each inventory over its counted days, [N] each."""
@@ -42,6 +47,10 @@ class HorizonMetrics:
     """Units per day."""
     counted_days: Tensor
     """Days that entered the metrics; all else is NaN where this is 0."""
+    fill_rate: Tensor
+    """Percent of demand served from stock on its day; NaN where nothing was asked for."""
+    blocks: Tensor | None = None
+    """[B, len(BLOCK_SUMS), N] sums over each block of days, where they were asked for."""
 
     @staticmethod
     def concatenate(tiles: Sequence[HorizonMetrics]) -> HorizonMetrics:
@@ -49,8 +58,9 @@ class HorizonMetrics:
         if len(tiles) == 1:
             return tiles[0]
         names = [field.name for field in fields(HorizonMetrics)]
+        parts = {name: [getattr(tile, name) for tile in tiles] for name in names}
         return HorizonMetrics(
-            **{name: torch.cat([getattr(tile, name) for tile in tiles]) for name in names}
+            **{n: None if p[0] is None else torch.cat(p, dim=-1) for n, p in parts.items()}
         )
 
 
@@ -118,6 +128,20 @@ class HorizonSums:
             added.append(added[0] + added[3])
         self._sums = [total + part for total, part in zip(self._sums, added, strict=True)]
 
+    @staticmethod
+    def total(blocks: Sequence[HorizonSums]) -> HorizonSums:
+        """All days of several blocks."""
+        result = HorizonSums(like=blocks[0]._days)
+        result._days = torch.stack([block._days for block in blocks]).sum(0)
+        columns = zip(*(block._sums for block in blocks), strict=True)
+        result._sums = [torch.stack(column).sum(0) for column in columns]
+        return result
+
+    def stacked(self) -> Tensor:
+        """[len(BLOCK_SUMS), N] the sums themselves."""
+        unmet, held, stocked, sales, demand = self._sums
+        return torch.stack((self._days, demand, sales, held, unmet, self._days - stocked))
+
     def metrics(self, shortage_cost: Tensor, holding_cost: Tensor) -> HorizonMetrics:
         """Metrics of the days added so far; b and h are [N]."""
         days = torch.where(self._days > 0, self._days, float("nan"))
@@ -130,6 +154,7 @@ class HorizonSums:
             mean_sales=sold,
             mean_demand=demand,
             counted_days=self._days,
+            fill_rate=100.0 * sold / torch.where(demand > 0, demand, float("nan")),
         )
 
 

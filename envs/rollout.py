@@ -9,7 +9,8 @@ place (:class:`~envs.dynamics.StockCalendar`), by the same functions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -88,6 +89,7 @@ def rollout_metrics(
     counted: Tensor | None = None,
     tile_rows: int | None = None,
     compiled: bool = False,
+    block_days: int | None = None,
 ) -> HorizonMetrics:
     """Plays ``policy`` and keeps the metrics only; of any number of inventories.
 
@@ -102,7 +104,11 @@ def rollout_metrics(
         tile_rows: Inventories per tile; None: see ``ASKED_ROWS``.
         compiled: Translate the days to machine code first (:mod:`envs.compiled`), which takes
             some ten seconds per shape and process.
+        block_days: Also add up every block of so many days (see
+            :attr:`~envs.objective.HorizonMetrics.blocks`); the last one takes the days that are
+            left over. Not with ``compiled``.
     """
+    assert not (compiled and block_days)
     if tile_rows is None:
         given = COMPILED_ROWS if compiled else TILE_ROWS
         tile_rows = given if isinstance(policy, Tensor) else _asking_rows(scenario)
@@ -123,8 +129,9 @@ def rollout_metrics(
                 tiles.append(compiled_metrics(tile, answer, start, which))
                 continue
             if memory is None or memory.rows != tile.num_inventories:
-                memory = _Block.of_tile(tile, len(state.pipeline))
-            tiles.append(_tile_metrics(tile, Questions(tile, answer), start, which, memory))
+                memory = _Block.of_tile(tile, len(state.pipeline), block_days or 1)
+            ask = Questions(tile, answer)
+            tiles.append(_tile_metrics(tile, ask, start, which, memory, block_days))
     return HorizonMetrics.concatenate(tiles)
 
 
@@ -166,18 +173,19 @@ class _Block:
         ]
 
     @staticmethod
-    def of_tile(tile: Scenario, max_lead_time: int) -> _Block:
-        """Memory for a block of days of ``tile``."""
-        days, n = _block_days(tile), tile.num_inventories
+    def of_tile(tile: Scenario, max_lead_time: int, unit: int = 1) -> _Block:
+        """Memory for a block of days of ``tile``, a multiple of ``unit`` if there are so many."""
+        days, n = _block_days(tile, unit), tile.num_inventories
         order, *outcome = tile.demand.new_empty((4, days, n))
         calendar = StockCalendar(n, max_lead_time, days, like=tile.demand)
         return _Block(calendar, order, DayOutcome(*outcome))
 
 
-def _block_days(scenario: Scenario) -> int:
-    """Days of a block: as many as fit, all blocks of (nearly) one length."""
+def _block_days(scenario: Scenario, unit: int = 1) -> int:
+    """Days of a block: as many as fit, all blocks of (nearly) one length; multiples of ``unit``."""
     days, most = scenario.num_days, max(BLOCK_DAYS, BLOCK_SIZE // scenario.num_inventories)
-    return -(-days // -(-days // most))
+    size = -(-days // -(-days // most))
+    return min(-(-size // unit) * unit, days)
 
 
 def _tile_metrics(
@@ -186,17 +194,35 @@ def _tile_metrics(
     state: InventoryState,
     counted: Tensor | None,
     memory: _Block,
+    block_days: int | None,
 ) -> HorizonMetrics:
-    sums = HorizonSums(like=scenario.demand[0])
+    unit = min(block_days or scenario.num_days, scenario.num_days)
+    sums = [HorizonSums(like=scenario.demand[0]) for _ in range(scenario.num_days // unit)]
     size = len(memory.order)
     for first in range(0, scenario.num_days, size):
         demand = scenario.demand[first : first + size]
         state = _play_block(scenario, ask, state, first, demand, memory)
-        days = demand.shape[0]
-        outcome = DayOutcome(*(part[:days] for part in memory.outcome))
-        which = None if counted is None else counted[first : first + days]
-        sums.add(outcome, which, demand if scenario.backlog else None)
-    return sums.metrics(scenario.shortage_cost, scenario.holding_cost)
+        last = first + len(demand)
+        for start, stop, block in _pieces(first, last, unit, len(sums)):
+            played = slice(start - first, stop - first)
+            sums[block].add(
+                DayOutcome(*(part[played] for part in memory.outcome)),
+                None if counted is None else counted[start:stop],
+                demand[played] if scenario.backlog else None,
+            )
+    metrics = HorizonSums.total(sums).metrics(scenario.shortage_cost, scenario.holding_cost)
+    if block_days is None:
+        return metrics
+    return replace(metrics, blocks=torch.stack([block.stacked() for block in sums]))
+
+
+def _pieces(first: int, last: int, unit: int, blocks: int) -> Iterator[tuple[int, int, int]]:
+    """Start, stop and block of the parts of the days [first, last) that lie in one block each."""
+    while first < last:
+        block = min(first // unit, blocks - 1)
+        stop = last if block == blocks - 1 else min(last, (block + 1) * unit)
+        yield first, stop, block
+        first = stop
 
 
 def _rollout_in_place(
