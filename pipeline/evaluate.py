@@ -6,21 +6,31 @@ tables and intervals are made from those rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from envs.objective import after_warm_up
+from envs.objective import BLOCK_SUMS, HorizonMetrics, after_warm_up
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
 from pipeline.sources import DatasetSource, ScenarioSource, Split, evaluation_start
 
-METRICS = ("cost", "stockout_rate_pct", "turnover_days")
+METRICS = ("cost", "stockout_rate_pct", "turnover_days", "fill_rate_pct")
+BLOCK_DAYS, MOST_BLOCKS = 7, 52
+"""Days of a block that intervals draw whole: a week, or several where there would be too many."""
+STATIC = (
+    "weight", "sales_class", "category", "lead_time", "review_period", "shortage_cost",
+    "holding_cost",
+)  # fmt: skip
+"""Columns of the inventories that their rows repeat."""
+SUMMARIZED = ("counted_days", "weight", "mean_demand", "mean_sales", "mean_inventory")
+"""What :func:`summarize` needs besides cost and stockout rate."""
 PolicyFor = Callable[[Scenario], tuple[Scenario, Policy]]
 """Builds a policy for a tile; may exchange the scenario (only perfect hindsight does)."""
 
@@ -36,7 +46,6 @@ def counted_days(scenario: Scenario) -> Tensor:
     return counted if scenario.counted is None else counted & scenario.counted
 
 
-@torch.no_grad()
 def evaluate_scenario(
     scenario: Scenario, policy_for: PolicyFor, start: InventoryState | None = None
 ) -> pd.DataFrame:
@@ -50,7 +59,23 @@ def evaluate_scenario(
     Returns:
         One row per inventory: ``counted_days``, ``mean_demand``, ``mean_sales``,
         ``mean_inventory`` (units), ``cost`` (money per day), ``stockout_rate_pct``,
-        ``turnover_days``; NaN where no day was counted (or nothing was sold).
+        ``turnover_days`` and ``fill_rate_pct``; NaN where no day was counted (or nothing was
+        sold, or asked for).
+    """
+    return _rows(play_scenario(scenario, policy_for, start))
+
+
+@torch.no_grad()
+def play_scenario(
+    scenario: Scenario,
+    policy_for: PolicyFor,
+    start: InventoryState | None = None,
+    *,
+    block_days: int | None = None,
+) -> HorizonMetrics:
+    """Plays one tile; the arguments are those of :func:`evaluate_scenario`.
+
+    ``block_days`` asks for the sums over every block of so many days as well.
     """
     counted = counted_days(scenario)
     start = evaluation_start(scenario) if start is None else start
@@ -62,9 +87,17 @@ def evaluate_scenario(
         holding_cost=scenario.holding_cost,
     )
     # As one tile: a policy may be built for exactly these inventories.
-    metrics = rollout_metrics(
-        judged, policy, start, counted=counted, tile_rows=scenario.num_inventories
+    return rollout_metrics(
+        judged,
+        policy,
+        start,
+        counted=counted,
+        tile_rows=scenario.num_inventories,
+        block_days=block_days,
     )
+
+
+def _rows(metrics: HorizonMetrics) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "counted_days": metrics.counted_days.numpy().astype(np.int32),
@@ -74,22 +107,34 @@ def evaluate_scenario(
             "cost": metrics.cost.numpy(),
             "stockout_rate_pct": metrics.stockout_rate.numpy(),
             "turnover_days": metrics.turnover_time.numpy(),
+            "fill_rate_pct": metrics.fill_rate.numpy(),
         }
     )
 
 
-def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pd.DataFrame:
-    """:func:`evaluate_scenario` with the inventories' ids, weights and classes.
+def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pa.Table:
+    """:func:`evaluate_scenario` with the inventories' ids and what the panel says of them.
 
-    Adds ``inventory_id``, ``weight``, ``sales_class``, ``category``, ``lead_time`` and
-    ``review_period``.
+    Adds ``inventory_id``, the columns of :data:`STATIC`, and for each of
+    :data:`~envs.objective.BLOCK_SUMS` a fixed-size list ``block_<name>``: its sums over
+    the blocks of days.
     """
-    rows = evaluate_scenario(scenario, policy_for)
+    days = BLOCK_DAYS * -(-scenario.num_days // (BLOCK_DAYS * MOST_BLOCKS))
+    metrics = play_scenario(scenario, policy_for, block_days=days)
+    rows = _rows(metrics)
     rows.insert(0, "inventory_id", np.asarray(raw.inventory_id).astype(str))
-    for name in ("weight", "sales_class", "category", "lead_time", "review_period"):
+    for name in STATIC:
         values = np.asarray(raw.static[name])
         rows[name] = values if values.dtype.kind in "iuf" else values.astype(str)
-    return rows
+    table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
+    assert metrics.blocks is not None
+    for name, sums in zip(BLOCK_SUMS, metrics.blocks.unbind(1), strict=True):
+        kind = np.uint16 if name.endswith("days") else np.float32
+        flat = np.ascontiguousarray(sums.numpy().T.astype(kind)).ravel()
+        table = table.append_column(
+            f"block_{name}", pa.FixedSizeListArray.from_arrays(pa.array(flat), len(sums))
+        )
+    return table
 
 
 def evaluate_dataset(
@@ -97,26 +142,46 @@ def evaluate_dataset(
 ) -> Iterator[pd.DataFrame]:
     """Per-inventory rows of a whole split, tile by tile."""
     for tile in range(source.num_tiles(split)):
-        yield evaluate_tile(*source.open(split, tile), policy_for)
+        yield evaluate_tile(*source.open(split, tile), policy_for).to_pandas()
 
 
 def summarize(rows: pd.DataFrame) -> dict[str, float]:
     """Aggregates rows over inventories.
 
     Cost is money and adds up: its mean counts every inventory once (a weight by demand
-    would count size twice). Stockout rate and turnover time are averages weighted by
-    ``weight``; turnover of inventories that sold nothing is left out.
+    would count size twice). Turnover time and fill rate are ratios of totals, in units: all
+    stock over all sales, all sales over all demand; a mean of the inventories' own ratios
+    would be made by those that hardly sell. The stockout rate is an average weighted by
+    ``weight`` (mean demand where the rows have none).
     """
-    weight = rows["weight"] if "weight" in rows else rows["mean_demand"].clip(lower=1e-9)
-    result = {"cost": float(rows["cost"].mean())}
-    for name in ("stockout_rate_pct", "turnover_days"):
-        known = rows[name].notna()
-        result[name] = (
-            float(np.average(rows.loc[known, name], weights=weight[known]))
-            if known.any() and float(weight[known].sum()) > 0
-            else float("nan")
-        )
-    return result
+    known = rows[rows["counted_days"] > 0]
+    weight = known["weight"] if "weight" in known else known["mean_demand"].clip(lower=1e-9)
+    stock, sales, demand = (
+        float((known[name] * known["counted_days"]).sum())
+        for name in ("mean_inventory", "mean_sales", "mean_demand")
+    )
+    return {
+        # A policy that has diverged must not look like days that were not counted.
+        "cost": float(known["cost"].to_numpy(np.float64).mean()) if len(known) else float("nan"),
+        "stockout_rate_pct": _ratio(
+            float((weight * known["stockout_rate_pct"]).sum()), float(weight.sum())
+        ),
+        "turnover_days": _ratio(stock, sales),
+        "fill_rate_pct": 100.0 * _ratio(sales, demand),
+    }
+
+
+def in_words(summary: Mapping[str, float]) -> str:
+    """All four figures: none means much without the others."""
+    return (
+        f"cost {summary['cost']:.4g} per inventory and day, stockout rate "
+        f"{summary['stockout_rate_pct']:.2f} %, turnover time {summary['turnover_days']:.2f} days, "
+        f"fill rate {summary['fill_rate_pct']:.2f} %"
+    )
+
+
+def _ratio(total: float, by: float) -> float:
+    return total / by if by > 0 else float("nan")
 
 
 def summarize_source(

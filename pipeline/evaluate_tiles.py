@@ -154,9 +154,8 @@ def _rows(work: _Work, tile: int) -> pa.Table:
     tables = []
     for candidate in work.candidates.values():
         rows = evaluate_tile(raw, scenario, candidate.policy_for)
-        rows["split"] = work.split
-        tables.append(pa.Table.from_pandas(rows, preserve_index=False))
-    return pa.concat_tables(tables).replace_schema_metadata()
+        tables.append(rows.append_column("split", pa.array([work.split] * len(rows))))
+    return pa.concat_tables(tables)
 
 
 def _merge(parts: Path, tiles: int, files: list[Path], mark: str) -> None:

@@ -16,7 +16,7 @@ from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig, load_yaml, parse
 from pipeline.data.panel import validate_inventories
-from pipeline.evaluate import METRICS, summarize
+from pipeline.evaluate import METRICS, SUMMARIZED, in_words, summarize
 from pipeline.evaluate_tiles import evaluate_policies, model_candidate
 from pipeline.model_store import load_data_model
 from pipeline.sources import DatasetSource, Split
@@ -79,9 +79,7 @@ def train_run(
             if "cost" in figures:
                 click.echo(
                     f"{run.method} {training.result.iterations}/{run.iterations} "
-                    f"validation cost {figures['cost']:.4g}, stockout rate "
-                    f"{figures['stockout_rate_pct']:.2f} %, turnover time "
-                    f"{figures['turnover_days']:.2f} days ({training.result.seconds:.0f} s)"
+                    f"validation {in_words(figures)} ({training.result.seconds:.0f} s)"
                 )
         training.close()
     if training.result.status != "finished":
@@ -129,12 +127,10 @@ def evaluate_run(
         path = out or Path(scratch) / "rows.parquet"
         with ray_session(workers) if workers > 1 else nullcontext():
             evaluate_policies(source, split, {path: candidate})
-        rows = pd.read_parquet(path, columns=[*METRICS, "weight"])
-    summary = summarize(rows)
+        rows = pd.read_parquet(path, columns=[*METRICS, *SUMMARIZED])
     click.echo(
-        f"{len(rows):,} inventories, {split}: cost {summary['cost']:.4g} per inventory and day, "
-        f"stockout rate {summary['stockout_rate_pct']:.2f} %, turnover time "
-        f"{summary['turnover_days']:.2f} days." + (f" Rows: {out}" if out else "")
+        f"{len(rows):,} inventories, {split}: {in_words(summarize(rows))}."
+        + (f" Rows: {out}" if out else "")
     )
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from unittest.mock import patch
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs import rollout as rollouts
-from envs.objective import horizon_metrics
+from envs.objective import BLOCK_SUMS, horizon_metrics
 from envs.rollout import Decision, rollout, rollout_metrics
 from envs.state import InventoryState, Observation, Scenario
 from tests.choices import problem_choices
@@ -35,7 +36,7 @@ def test_in_place_is_bit_equal_to_the_path_with_gradients(
     scenario, start = random_problem(**choices)
     before = start.stack().clone()
     slow = rollout(scenario, policy, start, record=True)
-    with torch.no_grad(), patch.object(rollouts, "_block_days", lambda _: block):
+    with torch.no_grad(), patch.object(rollouts, "_block_days", lambda *_: block):
         fast = rollout(scenario, policy, start, record=True)
         # The orders that came out, given in advance, are the same trajectory too.
         again = rollout(scenario, fast.order, start, record=True)
@@ -74,11 +75,40 @@ def test_metrics_of_tiles_and_blocks_are_those_of_the_trajectory(
         scenario.holding_cost,
         scenario.counted,
     )
-    with patch.object(rollouts, "_block_days", lambda _: block):
+    with patch.object(rollouts, "_block_days", lambda *_: block):
         for orders in (policy, played.order):
             got = rollout_metrics(scenario, orders, start, tile_rows=tile_rows)
             torch.testing.assert_close(
                 vars(got), vars(expected), rtol=1e-9, atol=1e-9, equal_nan=True
+            )
+
+
+@pytest.mark.parametrize("backlog", [False, True])
+@pytest.mark.parametrize(
+    ("block_days", "ends"), [(7, [7, 14, 21, 31]), (31, [31]), (40, [31])]
+)
+def test_block_sums_are_those_of_the_trajectory(
+    random_problem: Problem, backlog: bool, block_days: int, ends: list[int]
+) -> None:
+    """The last block takes the days that are left over."""
+    scenario, start = random_problem(6, n=30, days=31, backlog=backlog, random_counted=True)
+    played = rollout(scenario, policy, start)
+    with patch.object(rollouts, "_block_days", lambda *_: 5):
+        got = rollout_metrics(scenario, policy, start, tile_rows=13, block_days=block_days).blocks
+    assert got is not None
+    assert got.shape == (len(ends), len(BLOCK_SUMS), 30)
+    outcome, counted = played.outcome, scenario.counted
+    assert counted is not None
+    expected = {
+        "days": counted, "demand": scenario.demand, "sales": outcome.sales,
+        "stock": outcome.end.clamp(min=0.0), "unmet": outcome.unmet,
+        "stockout_days": outcome.end <= 0,
+    }  # fmt: skip
+    for name, values in expected.items():
+        value = values.double() * counted
+        for b, (first, last) in enumerate(itertools.pairwise([0, *ends])):
+            torch.testing.assert_close(
+                got[b, BLOCK_SUMS.index(name)], value[first:last].sum(0), rtol=1e-9, atol=1e-9
             )
 
 

@@ -42,6 +42,7 @@ def test_metrics_over_all_days() -> None:
     assert metrics.stockout_rate.tolist() == [25.0, 100.0]
     assert metrics.turnover_time[0].item() == pytest.approx((20 / 4) / (12 / 4))
     assert metrics.turnover_time[1].isnan()
+    assert metrics.fill_rate.tolist() == [pytest.approx(100 * 12 / 15), 0.0]
     assert metrics.mean_demand.tolist() == [15 / 4, 10 / 4]
     assert metrics.mean_sales.tolist() == [3.0, 0.0]
     assert metrics.counted_days.tolist() == [4.0, 4.0]
@@ -63,6 +64,7 @@ def test_owed_units_are_a_stockout_and_are_not_held() -> None:
     one = torch.ones(1)
     metrics = horizon_metrics(owed, torch.ones(2, 1), one, one)
     assert metrics.stockout_rate.item() == 50.0
+    assert metrics.fill_rate.item() == 100.0
     assert metrics.mean_inventory.item() == 1.5
 
 

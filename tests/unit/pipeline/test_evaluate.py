@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from envs.objective import horizon_metrics
+from envs.objective import BLOCK_SUMS, horizon_metrics
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from envs.study import study_setting1
@@ -32,49 +32,67 @@ def base_stock(observation: Observation) -> Decision:
     return Decision(observation.scale - observation.stock.sum(-1))
 
 
-def rows(**columns: list[float]) -> pd.DataFrame:
-    return pd.DataFrame(columns)
+def row(**columns: float) -> dict[str, float]:
+    """An inventory over ten counted days."""
+    usual = {
+        "counted_days": 10, "weight": 1.0, "cost": 1.0, "stockout_rate_pct": 5.0,
+        "mean_demand": 4.0, "mean_sales": 3.0, "mean_inventory": 6.0,
+    }  # fmt: skip
+    return usual | columns
 
 
-def test_rates_are_weighted_and_cost_counts_every_inventory_once() -> None:
-    table = rows(
-        weight=[1.0, 3.0, 6.0],
-        cost=[10.0, 20.0, 60.0],
-        stockout_rate_pct=[10.0, 0.0, 5.0],
-        turnover_days=[8.0, float("nan"), 2.0],
-        mean_demand=[100.0, 100.0, 100.0],
+def table_of(*lines: dict[str, float]) -> pd.DataFrame:
+    return pd.DataFrame(list(lines))
+
+
+def test_stockout_rates_are_weighted_and_cost_counts_every_inventory_once() -> None:
+    table = table_of(
+        row(weight=1.0, cost=10.0, stockout_rate_pct=10.0),
+        row(weight=3.0, cost=20.0, stockout_rate_pct=0.0),
+        row(weight=6.0, cost=60.0, stockout_rate_pct=5.0),
     )
-    assert summarize(table) == {
-        "cost": 30.0,
-        "stockout_rate_pct": pytest.approx((1 * 10 + 3 * 0 + 6 * 5) / 10),
-        "turnover_days": pytest.approx((1 * 8 + 6 * 2) / 7),
-    }
+    summary = summarize(table)
+    assert summary["cost"] == 30.0
+    assert summary["stockout_rate_pct"] == pytest.approx((1 * 10 + 3 * 0 + 6 * 5) / 10)
 
 
 def test_without_weights_mean_demand_weighs() -> None:
-    table = rows(
-        cost=[1.0, 3.0], stockout_rate_pct=[50.0, 10.0], turnover_days=[4.0, 8.0],
-        mean_demand=[1.0, 3.0],
-    )  # fmt: skip
-    assert summarize(table) == {"cost": 2.0, "stockout_rate_pct": 20.0, "turnover_days": 7.0}
+    table = table_of(
+        row(mean_demand=1.0, stockout_rate_pct=50.0), row(mean_demand=3.0, stockout_rate_pct=10.0)
+    ).drop(columns="weight")
+    assert summarize(table)["stockout_rate_pct"] == 20.0
+
+
+def test_turnover_and_fill_rate_are_ratios_of_totals() -> None:
+    """One inventory that hardly sells must not make the turnover time of all."""
+    slow = row(weight=50.0, mean_demand=0.02, mean_sales=0.01, mean_inventory=80.0)
+    table = table_of(row(), row(), slow)
+    summary = summarize(table)
+    assert summary["turnover_days"] == pytest.approx((6 + 6 + 80) / (3 + 3 + 0.01))
+    assert summary["fill_rate_pct"] == pytest.approx(100 * 6.01 / 8.02)
+    half = table.assign(counted_days=[10, 5, 10])  # fewer days, less stock and fewer sales
+    assert summarize(half)["turnover_days"] == pytest.approx((6 + 3 + 80) / (3 + 1.5 + 0.01))
+
+
+def test_stock_that_nobody_buys_counts_in_the_turnover() -> None:
+    dead = row(mean_demand=0.0, mean_sales=0.0, mean_inventory=9.0)
+    assert summarize(table_of(row(), dead))["turnover_days"] == pytest.approx(15 / 3)
+    assert np.isnan(summarize(table_of(dead))["turnover_days"])
+    assert np.isnan(summarize(table_of(dead))["fill_rate_pct"])
 
 
 def test_inventories_without_a_counted_day_are_left_out() -> None:
-    nan = float("nan")
-    table = rows(
-        weight=[1.0, 5.0], cost=[4.0, nan], stockout_rate_pct=[10.0, nan],
-        turnover_days=[nan, nan], mean_demand=[2.0, nan],
-    )  # fmt: skip
-    summary = summarize(table)
-    assert (summary["cost"], summary["stockout_rate_pct"]) == (4.0, 10.0)
-    assert np.isnan(summary["turnover_days"])
+    nothing = {name: float("nan") for name in row()} | {"weight": 5.0, "counted_days": 0}
+    assert summarize(table_of(row(), nothing)) == summarize(table_of(row()))
 
 
-def test_a_tile_without_weight_has_no_rates() -> None:
-    table = rows(
-        weight=[0.0], cost=[4.0], stockout_rate_pct=[10.0], turnover_days=[1.0], mean_demand=[2.0]
-    )
-    assert np.isnan(summarize(table)["stockout_rate_pct"])
+def test_figures_that_are_not_numbers_are_not_left_out() -> None:
+    """A policy that has diverged must be seen."""
+    assert np.isnan(summarize(table_of(row(), row(cost=float("nan"))))["cost"])
+
+
+def test_a_tile_without_weight_has_no_stockout_rate() -> None:
+    assert np.isnan(summarize(table_of(row(weight=0.0)))["stockout_rate_pct"])
 
 
 def test_days_before_the_first_order_can_arrive_are_not_counted() -> None:
@@ -134,6 +152,7 @@ def test_figures_are_those_of_the_trajectory(random_problem: Problem, backlog: b
         ("cost", expected.cost),
         ("stockout_rate_pct", expected.stockout_rate),
         ("turnover_days", expected.turnover_time),
+        ("fill_rate_pct", expected.fill_rate),
     ):
         np.testing.assert_allclose(table[column], values, rtol=1e-9, atol=1e-9, err_msg=column)
 
@@ -153,6 +172,29 @@ def test_a_data_sets_rows_carry_ids_and_weights(source: DatasetSource) -> None:
     known = table["stockout_rate_pct"].notna()
     expected = np.average(table["stockout_rate_pct"][known], weights=table["weight"][known])
     assert summarize(table)["stockout_rate_pct"] == pytest.approx(expected)
+
+
+def test_the_blocks_of_a_row_add_up_to_it(source: DatasetSource) -> None:
+    table = pd.concat(evaluate_dataset(source, "test", play_policy(base_stock)))
+    start, stop = source.days("test")
+    blocks = {name: np.stack(table[f"block_{name}"].to_list()) for name in BLOCK_SUMS}
+    assert {values.shape for values in blocks.values()} == {(600, (stop - start) // 7)}
+    counted = table["counted_days"]
+    assert (blocks["days"].sum(1) == counted).all()
+    for name, mean in {"demand": "mean_demand", "sales": "mean_sales", "stock": "mean_inventory",
+                       "unmet": None}.items():  # fmt: skip
+        each = table["mean_demand"] - table["mean_sales"] if mean is None else table[mean]
+        np.testing.assert_allclose(
+            blocks[name].sum(1), (each * counted).fillna(0.0), rtol=1e-4, atol=1e-2
+        )
+    known = counted > 0
+    cost = (
+        table["shortage_cost"] * blocks["unmet"].sum(1)
+        + table["holding_cost"] * blocks["stock"].sum(1)
+    ) / counted
+    np.testing.assert_allclose(cost[known], table["cost"][known], rtol=1e-4)
+    stockouts = 100 * blocks["stockout_days"].sum(1) / counted
+    np.testing.assert_allclose(stockouts[known], table["stockout_rate_pct"][known], atol=1e-3)
 
 
 def test_shares_of_the_tiles_add_up_to_the_split(source: DatasetSource) -> None:
