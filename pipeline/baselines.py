@@ -1,7 +1,7 @@
 """Baselines that share the table with the learned policies.
 
 Each is a policy under the same simulator, start and demand. What a baseline has to
-choose it chooses on training or validation inventories, never on test days.
+choose it chooses on training inventories: on validation it competes like a method.
 """
 
 from __future__ import annotations
@@ -14,73 +14,56 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.rollout import Decision, Policy
+from envs.rollout import Policy
 from envs.state import Observation, Scenario
-from pipeline.evaluate import PolicyFor, counted_days, evaluate_scenario, play_policy
-from pipeline.features import BASIS, FEATURES
-from pipeline.sources import ScenarioSource, Split
+from pipeline.evaluate import PolicyFor, counted_days, play_policy, play_scenario
+from pipeline.features import FEATURES
+from pipeline.order_up_to import (
+    ForecastErrorRule,
+    feature,
+    order_up_to_given_level,
+    tuning_tiles,
+)
+from pipeline.sources import ScenarioSource
 
-FORECAST = BASIS.index("near_forecast")
 SAFETY_FACTORS = tuple(np.round(np.arange(-0.5, 3.01, 0.1), 2).tolist())
-TUNING_TILES = 16
-"""Tiles that baselines are tuned on: some 30,000 inventories settle one factor for each of 36
-classes, and a million would take minutes per baseline."""
 LEVEL_FACTORS = tuple(np.round(np.geomspace(0.2, 4.0, 40), 3).tolist())
-
-
-def _feature(observation: Observation, name: str) -> Tensor:
-    return observation.features[..., FEATURES.index(name)]
-
-
-def order_up_to(level: Tensor, observation: Observation) -> Decision:
-    """Orders what the inventory position lacks to ``level`` [N] units."""
-    return Decision((level - observation.stock.sum(-1)).clamp(min=0.0))
-
-
-def _order_up_to_given_level(observation: Observation) -> Decision:
-    """For scenarios whose only basis feature is the level itself."""
-    return order_up_to(observation.basis[..., 0], observation)
 
 
 def _best_candidates(
     source: ScenarioSource,
-    split: Split,
     candidates: Sequence[float],
     policy_of: Callable[[float], PolicyFor],
     group_of: Callable[[Scenario], Tensor],
     groups: int,
 ) -> list[float]:
-    """For each group of inventories the candidate with the least cost on a split.
-
-    At most :data:`TUNING_TILES` tiles of it, evenly spread, are looked at.
-    """
+    """For each group of training inventories the candidate with the least cost."""
     cost = np.zeros((len(candidates), groups))
-    for tile in range(0, source.num_tiles(split), -(-source.num_tiles(split) // TUNING_TILES)):
-        scenario = source.load(split, tile)
+    for tile in tuning_tiles(source, "train"):
+        scenario = source.load("train", tile)
         group = group_of(scenario).numpy()
         for row, candidate in enumerate(candidates):
-            rows = evaluate_scenario(scenario, policy_of(candidate))
-            np.add.at(cost[row], group, np.nan_to_num(rows["cost"].to_numpy()))
+            own = play_scenario(scenario, policy_of(candidate)).cost.numpy()
+            np.add.at(cost[row], group, np.nan_to_num(own))
     return [candidates[best] for best in cost.argmin(0)]
 
 
 @dataclass(frozen=True)
-class ForecastSafetyStock:
+class ForecastSafetyStock(ForecastErrorRule):
     """Order-up-to forecast + k * z * error: what most planning systems do.
 
     z is the normal quantile of b / (b + h * P) (a unit too many is held for about a review
     period; a unit short is short once), error the standard deviation of the forecast over
-    the protection period; one safety factor k for all is tuned on validation inventories.
+    the protection period; one safety factor k for all is tuned on training inventories.
     """
 
     safety_factor: float
 
     @classmethod
     def tune(cls, source: ScenarioSource) -> ForecastSafetyStock:
-        """The safety factor with the least validation cost."""
+        """The safety factor with the least cost on training inventories."""
         (best,) = _best_candidates(
             source,
-            "validation",
             SAFETY_FACTORS,
             lambda factor: play_policy(cls(factor)),
             lambda scenario: torch.zeros(scenario.num_inventories, dtype=torch.long),
@@ -88,14 +71,12 @@ class ForecastSafetyStock:
         )
         return cls(best)
 
-    def __call__(self, observation: Observation) -> Decision:
-        """A :data:`~envs.rollout.Policy`."""
-        cost_ratio = (4.0 * _feature(observation, "log_cost_ratio")).exp()
-        held_days = 7.0 * _feature(observation, "review_period")
+    def weights(self, observation: Observation) -> Tensor:
+        """[N, 2] one, and the factor times the normal quantile."""
+        cost_ratio = (4.0 * feature(observation, "log_cost_ratio")).exp()
+        held_days = 7.0 * feature(observation, "review_period")
         quantile = torch.special.ndtri(cost_ratio / (cost_ratio + held_days))
-        error = _feature(observation, "forecast_error") * observation.scale
-        level = observation.basis[..., FORECAST] + self.safety_factor * quantile * error
-        return order_up_to(level, observation)
+        return torch.stack((torch.ones_like(quantile), self.safety_factor * quantile), dim=-1)
 
 
 @dataclass(frozen=True)
@@ -129,7 +110,6 @@ class BaseStockPerClass:
         return cls(
             _best_candidates(
                 source,
-                "train",
                 LEVEL_FACTORS,
                 lambda factor: cls([factor] * cls.CLASSES).policy_for,
                 cls.class_of,
@@ -141,7 +121,7 @@ class BaseStockPerClass:
         """The levels of a tile, fixed on its first day."""
         factor = torch.tensor(self.factors)[self.class_of(scenario)]
         level = (factor * scenario.scale[0]).expand_as(scenario.scale)
-        return replace(scenario, basis=level.unsqueeze(-1)), _order_up_to_given_level
+        return replace(scenario, basis=level.unsqueeze(-1)), order_up_to_given_level
 
 
 def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
@@ -187,4 +167,4 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         scale=torch.ones_like(scenario.scale),
         basis=level.unsqueeze(-1),
     )
-    return exchanged, _order_up_to_given_level
+    return exchanged, order_up_to_given_level

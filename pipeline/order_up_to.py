@@ -1,0 +1,67 @@
+"""Order-up-to rules on forecast and forecast error: what they share.
+
+A rule's level is a * forecast + k * error over the protection period. It is a policy on
+observations alone, so that it can play any scenario and decide the orders of a snapshot.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from envs.rollout import Decision
+from envs.state import Observation
+from pipeline.features import BASIS, FEATURES
+from pipeline.sources import ScenarioSource, Split
+
+FORECAST = BASIS.index("near_forecast")
+TUNING_TILES = 16
+"""Tiles that baselines are tuned on: some 30,000 inventories settle a few figures for each of a
+hundred classes, and a million would take minutes per baseline."""
+
+
+def feature(observation: Observation, name: str) -> Tensor:
+    """[N] a feature as the network sees it."""
+    return observation.features[..., FEATURES.index(name)]
+
+
+def forecast_error(observation: Observation) -> Tensor:
+    """[N] units: standard deviation of the forecast's error over the protection period."""
+    return feature(observation, "forecast_error") * observation.scale
+
+
+def order_up_to(level: Tensor, observation: Observation) -> Decision:
+    """Orders what the inventory position lacks to ``level`` [N] units."""
+    return Decision((level - observation.stock.sum(-1)).clamp(min=0.0))
+
+
+def order_up_to_given_level(observation: Observation) -> Decision:
+    """For scenarios whose only basis feature is the level itself."""
+    return order_up_to(observation.basis[..., 0], observation)
+
+
+def tuning_tiles(source: ScenarioSource, split: Split) -> Sequence[int]:
+    """At most :data:`TUNING_TILES` tiles of a split, evenly spread."""
+    tiles = source.num_tiles(split)
+    return range(0, tiles, -(-tiles // TUNING_TILES))
+
+
+class ForecastErrorRule(ABC):
+    """Order-up-to a * forecast + k * error."""
+
+    @abstractmethod
+    def weights(self, observation: Observation) -> Tensor:
+        """[N, 2] a and k."""
+
+    def level(self, weights: Tensor, observation: Observation) -> Tensor:
+        """[N] units."""
+        error = forecast_error(observation)
+        return weights[..., 0] * observation.basis[..., FORECAST] + weights[..., 1] * error
+
+    def __call__(self, observation: Observation) -> Decision:
+        """A :data:`~envs.rollout.Policy`; ``weights`` are kept with the decision."""
+        weights = self.weights(observation)
+        decision = order_up_to(self.level(weights, observation), observation)
+        return Decision(decision.order, {"weights": weights})
