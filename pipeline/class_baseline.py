@@ -30,15 +30,15 @@ from pipeline.order_up_to import (
 )
 from pipeline.sources import ScenarioSource
 
-BANDS = {"log_cost_ratio": 5, "zero_share": 3, "review_period": 3, "lead_time": 3}
+BANDS = {"log_cost_ratio": 8, "zero_share": 3, "review_period": 4, "lead_time": 3}
 """Feature -> most bands, from the one that matters most to the one that does least: a coarser
 class leaves out the last ones. (The logarithm of b / h keeps critical ratios near 1 apart.)"""
-FORECAST_GRID = (0.5, 0.75, 1.0, 1.3, 1.7)
-ERROR_GRID = (-0.5, 0.0, 0.5, 1.0, 1.6, 2.3, 3.2, 4.4, 6.0)
+FORECAST_GRID = (0.3, 0.6, 0.9, 1.25, 1.7, 2.3)
+ERROR_GRID = (-0.5, 0.0, 0.5, 1.1, 1.8, 2.8, 4.2, 6.0)
 """Grid of a and k; between its points costs are interpolated."""
 FINE = 12
 """Parts that a step of the grid is divided into."""
-PRIOR_INVENTORIES = 60.0
+PRIOR_INVENTORIES = 20.0
 """A coarser class counts as so many inventories of the finer one."""
 
 Array = NDArray[np.float64]

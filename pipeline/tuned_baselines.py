@@ -1,0 +1,150 @@
+"""The baselines of a data set, tuned on training inventories and judged on validation.
+
+They compete there as methods do: whoever costs least makes the orders. ``baselines.json`` in
+the folder of a run or sweep keeps what was tuned, so that it is done once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from envs.errors import DataError
+from envs.state import ObservationLayout
+from pipeline.baselines import BaseStockPerClass, ForecastSafetyStock, perfect_hindsight
+from pipeline.class_baseline import Classes, OrderUpToPerClass
+from pipeline.data.progress import Progress
+from pipeline.evaluate import PolicyFor, evaluate_scenario, in_words, play_policy, summarize
+from pipeline.order_up_to import ForecastErrorRule
+from pipeline.sources import DatasetSource
+
+FILE = "baselines.json"
+PER_CLASS, SAFETY_STOCK = "order_up_to_per_class", "forecast_safety_stock"
+BASE_STOCK, HINDSIGHT = "base_stock_per_class", "perfect_hindsight"
+PROSE = {
+    PER_CLASS: "class-tuned order-up-to",
+    SAFETY_STOCK: "forecast + safety stock",
+    BASE_STOCK: "base stock per class",
+}
+"""What they are called within a sentence."""
+RULES = (PER_CLASS, SAFETY_STOCK)
+"""Those that decide on an observation alone, and can order for a day."""
+
+
+@dataclass(frozen=True)
+class TunedBaselines:
+    """What was tuned, and what it costs on validation inventories."""
+
+    per_class: OrderUpToPerClass
+    safety_stock: ForecastSafetyStock
+    base_stock: BaseStockPerClass
+    validation: Mapping[str, Mapping[str, float]]
+    """Baseline -> its metrics; the one that knows all demand is not among them."""
+    layout: ObservationLayout
+    """Of the observations that they were tuned on."""
+
+    def rule(self, name: str) -> ForecastErrorRule:
+        """One of :data:`RULES`."""
+        return {PER_CLASS: self.per_class, SAFETY_STOCK: self.safety_stock}[name]
+
+    def policies(self) -> dict[str, tuple[PolicyFor, str]]:
+        """Every baseline's policy, and what tells it from another tuning of it; for test days."""
+        return {
+            PER_CLASS: (play_policy(self.per_class), repr(self.per_class)),
+            SAFETY_STOCK: (play_policy(self.safety_stock), repr(self.safety_stock)),
+            BASE_STOCK: (self.base_stock.policy_for, repr(self.base_stock)),
+            HINDSIGHT: (perfect_hindsight, ""),
+        }
+
+    def cheapest_rule(self) -> tuple[str, float]:
+        """Name and validation cost of the cheapest of :data:`RULES`."""
+        return min(((n, self.validation[n]["cost"]) for n in RULES), key=lambda found: found[1])
+
+    def version(self, name: str) -> str:
+        """Names a tuning of one of :data:`RULES` in the orders it makes."""
+        return hashlib.sha256(repr(self.rule(name)).encode()).hexdigest()[:12]
+
+    def lost_to(self, method: str, cost: float) -> list[str]:
+        """A sentence about each of :data:`RULES` that costs less than a model on validation."""
+        return [
+            f"{method} costs more than {PROSE[name]} on validation ({cost:.4g} against "
+            f"{in_words(self.validation[name])}): do not order with it."
+            for name in RULES
+            if not cost <= self.validation[name]["cost"]
+        ]
+
+
+def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:
+    """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now."""
+    mark = _mark(source)
+    kept = directory / FILE
+    if kept.exists() and json.loads(kept.read_text())["data"] == mark:
+        return read_baselines(directory)
+    progress = Progress("tune baselines", 3, "baselines")
+    tuned: dict[str, Any] = {}
+    for name, kind in (
+        (PER_CLASS, OrderUpToPerClass),
+        (SAFETY_STOCK, ForecastSafetyStock),
+        (BASE_STOCK, BaseStockPerClass),
+    ):
+        tuned[name] = kind.tune(source)
+        progress.add(1)
+    content = {
+        "data": mark,
+        "layout": asdict(source.layout),
+        "tuned": {name: asdict(baseline) for name, baseline in tuned.items()},
+        "validation": {
+            PER_CLASS: _validated(source, play_policy(tuned[PER_CLASS])),
+            SAFETY_STOCK: _validated(source, play_policy(tuned[SAFETY_STOCK])),
+            BASE_STOCK: _validated(source, tuned[BASE_STOCK].policy_for),
+        },
+    }
+    partial = directory / f"{FILE}.partial"
+    partial.write_text(json.dumps(content, indent=1))
+    os.replace(partial, kept)
+    return read_baselines(directory)
+
+
+def read_baselines(directory: Path) -> TunedBaselines:
+    """What :func:`tuned_baselines` has written.
+
+    Raises:
+        DataError: It is not there, or cannot be read.
+    """
+    try:
+        content = json.loads((directory / FILE).read_text())
+        tuned = content["tuned"]
+        per_class = dict(tuned[PER_CLASS])
+        return TunedBaselines(
+            OrderUpToPerClass(Classes(**per_class.pop("classes")), **per_class),
+            ForecastSafetyStock(**tuned[SAFETY_STOCK]),
+            BaseStockPerClass(**tuned[BASE_STOCK]),
+            content["validation"],
+            ObservationLayout(**content["layout"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            "baselines", str(directory / FILE),
+            f"Run `python -m pipeline compare {directory}` again.",
+            f"holds no tuned baselines ({type(error).__name__})",
+        ) from None  # fmt: skip
+
+
+def _validated(source: DatasetSource, policy_for: PolicyFor) -> dict[str, float]:
+    """As methods are validated: on all validation inventories, without their weights."""
+    scenarios = (source.load("validation", t) for t in range(source.num_tiles("validation")))
+    return summarize(
+        pd.concat([evaluate_scenario(scenario, policy_for) for scenario in scenarios])
+    )
+
+
+def _mark(source: DatasetSource) -> str:
+    content = [source.panel.manifest.model_dump_json(), json.dumps(asdict(source.factors))]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
