@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,16 @@ import numpy.typing as npt
 import pytest
 
 from envs.errors import DataError
+from pipeline.data.draws import Draws
 from pipeline.data.panel import Panel
 from pipeline.data.parts import PanelSpec
-from pipeline.data.schema import SALES_CLASSES, STATIC_COLUMNS, TILES_PER_PART
+from pipeline.data.schema import (
+    QUANTITIES,
+    SALES_CLASSES,
+    STATIC_COLUMNS,
+    TILES_PER_PART,
+    UNKNOWN,
+)
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter, sales_classes
 
@@ -25,16 +33,18 @@ def tile(number: int, rows: int = 3, demand: npt.NDArray[Any] | None = None) -> 
     rng = np.random.default_rng(number)
     shape = (rows, SPEC.num_days)
     price = np.full(rows, 2.0, np.float32)
+    ids = [f"{number}-{i}@W" for i in range(rows)]
     static = {
-        "inventory_id": [f"{number}-{i}@W" for i in range(rows)],
+        "inventory_id": ids,
         "sku": [f"{number}-{i}" for i in range(rows)],
         "warehouse": ["W"] * rows,
         "category": ["c"] * rows,
         "price": price,
-        **SupplyTerms(max_lead_time=1, max_review_period=1).draw(rng, price),
+        **SupplyTerms(max_lead_time=1, max_review_period=1).draw(Draws(number, ids), price),
     }
     dynamic = {
         "demand": rng.poisson(3, shape) if demand is None else demand,
+        "known": np.ones(shape),
         "on_sale": np.ones(shape),
         "price": np.full(shape, 2.0),
         "promotion": rng.integers(0, 2, shape),
@@ -72,17 +82,38 @@ def test_round_trip_over_several_parts(tmp_path: Path) -> None:
     ]
 
 
-def test_weight_is_mean_demand_on_training_days_on_sale(tmp_path: Path) -> None:
+def test_weight_is_mean_demand_on_known_training_days_on_sale(tmp_path: Path) -> None:
     demand = np.zeros((2, 10))
-    demand[0] = [9, 9, 1, 2, 0, 5, 9, 9, 9, 9]
+    demand[0] = [9, 9, 1, 2, 0, 0, 9, 9, 9, 9]
     static, dynamic = tile(0, rows=2, demand=demand)
     dynamic["on_sale"][0, 4] = 0
+    dynamic["known"][0, 5] = 0
     dynamic["on_sale"][1] = 0
     with PanelWriter(tmp_path / "set", SPEC) as writer:
         writer.write(static, dynamic, "train")
         writer.finish()
     weight = Panel(tmp_path / "set").read_inventories(["weight"]).column(0).to_pylist()
-    assert weight == pytest.approx([8 / 3, 0.0])
+    assert weight == pytest.approx([3 / 2, 0.0])
+
+
+def test_days_ahead_of_the_demand(tmp_path: Path) -> None:
+    spec = replace(SPEC, ahead_days=4)
+    static, dynamic = tile(0)
+    for name, quantity in QUANTITIES.items():
+        if quantity.known_ahead:
+            unknown = np.nan if name == "price" else UNKNOWN
+            ahead = np.full((3, 4), unknown)
+            ahead[:, 0] = 1
+            dynamic[name] = np.concatenate((dynamic[name], ahead), axis=1)
+    with PanelWriter(tmp_path / "set", spec) as writer:
+        writer.write(static, dynamic, "train")
+        manifest = writer.finish()
+    panel = Panel(tmp_path / "set")
+    assert panel.manifest.ahead_days == manifest.ahead_days == 4
+    raw = panel.read(panel.tiles()[0])
+    for name, values in dynamic.items():
+        assert raw.dynamic[name].shape == (3, 14 if QUANTITIES[name].known_ahead else 10), name
+        np.testing.assert_array_equal(raw.dynamic[name], values.astype(QUANTITIES[name].dtype))
 
 
 def test_a_given_weight_is_kept(tmp_path: Path) -> None:
@@ -92,6 +123,27 @@ def test_a_given_weight_is_kept(tmp_path: Path) -> None:
         writer.write(static, dynamic, "train")
         writer.finish()
     assert Panel(tmp_path / "set").read_inventories(["weight"]).column(0).to_pylist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("demand", "multiple"), [(3.0, 1.0), (2.5, 0.0)])
+def test_demand_in_whole_units_means_orders_in_whole_units(
+    tmp_path: Path, demand: float, multiple: float
+) -> None:
+    values = np.full((3, 10), 2.0)
+    values[1, 7] = demand
+    for name, asked in (("auto", None), ("zero", 0.0), ("pack", 6.0)):
+        spec = replace(SPEC, order_multiple=asked)
+        with PanelWriter(tmp_path / name, spec) as writer:
+            writer.write(*tile(0, demand=np.full((3, 10), 1.0)), "train")
+            writer.write(*tile(1, demand=values), "train")
+            manifest = writer.finish()
+        assert manifest.order_multiple == (multiple if asked is None else asked)
+
+
+@pytest.mark.parametrize("multiple", [-1.0, np.nan, np.inf])
+def test_an_order_multiple_that_is_no_size(multiple: float) -> None:
+    with pytest.raises(DataError, match="order_multiple"):
+        replace(SPEC, order_multiple=multiple)
 
 
 def test_sales_classes_follow_the_cumulative_share() -> None:
