@@ -189,8 +189,8 @@ def admissible(
     if rules.largest == INFINITE:
         return torch.clamp(order, min=0.0, out=out)
     if isinstance(multiple, Tensor):
-        largest = _multiples(torch.full_like(multiple, rules.largest), multiple, down=True)
-        return torch.clamp(order.clamp(min=0.0), max=largest, out=out)
+        most = _multiples(torch.full_like(multiple, rules.largest), multiple, down=True)
+        return torch.clamp(order, min=torch.zeros_like(most), max=most, out=out)
     largest = rules.largest // multiple * multiple if packs else rules.largest
     return torch.clamp(order, min=0.0, max=largest, out=out)
 
@@ -227,7 +227,7 @@ def whole_units(quantity: Tensor, multiple: float | Tensor) -> Tensor:
 
 
 def _multiples(quantity: Tensor, multiple: float | Tensor, *, down: bool = False) -> Tensor:
-    """The nearest multiples, or the last ones below; the quantity itself where ``multiple`` is 0."""
+    """The nearest multiples, or the last ones below; the quantity where ``multiple`` is 0."""
     if isinstance(multiple, Tensor):
         some = _multiples_of(quantity, multiple.clamp(min=1e-12), down)
         return torch.where(multiple > 0, some, quantity)
