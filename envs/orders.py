@@ -65,6 +65,10 @@ class Reason(IntFlag):
     """Less than half a pack was wanted, the shelf will be empty, and a pack pays."""
     TOO_SLOW_FOR_PACK = 8
     """Likewise, but holding a pack costs more than it serves."""
+    NOT_DUE = 16
+    """The inventory is not reviewed on this day."""
+    PLAN_MISSING = 32
+    """Promotions or other plans of the coming days were not known."""
 
 
 class OrderRules(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from envs.rollout import Decision, Policy
-from envs.state import Observation, Scenario
+from envs.state import EXPECTED, Observation, Scenario
 from pipeline.evaluate import PolicyFor, counted_days, evaluate_scenario, play_policy
 from pipeline.features import BASIS, FEATURES
 from pipeline.sources import ScenarioSource, Split
@@ -148,11 +148,10 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
     """Least cost of anyone who knows all demand: a lower bound, not a policy.
 
     An order matters only from its arrival on, so it is decided then: the scenario is
-    exchanged for one without lead times (nor multiples or a largest order) whose orders are
-    placed on arrival days. A unit demanded on day d is worth stocking on the last arrival
-    day a <= d while holding it until then, h per counted day, costs no more than not having
-    it: b once where sales are lost, b per counted day until the next arrival where demand
-    is owed.
+    exchanged for one without lead times (nor rules of orders) whose orders are placed on
+    arrival days. A unit demanded on day d is worth stocking on the last arrival day a <= d while
+    holding it until then, h per counted day, costs no more than not having it: b once where
+    sales are lost, b per counted day until the next arrival where demand is owed.
     """
     days, n = scenario.demand.shape
     day = torch.arange(days).unsqueeze(1)
@@ -184,6 +183,7 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         fill=None,
         order_multiple=0.0,
         order_max=float("inf"),
+        **dict.fromkeys(EXPECTED),
         scale=torch.ones_like(scenario.scale),
         basis=level.unsqueeze(-1),
     )

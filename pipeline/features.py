@@ -19,9 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from envs.orders import OrderFacts
 from envs.state import Scenario
 from pipeline.data.schema import reviewed
 from pipeline.forecast import DayFactors
+from pipeline.order_facts import order_facts
 from pipeline.windows import Horizon, cumulated, day_major, past_ratio, past_sum
 
 FEATURES: tuple[str, ...] = (
@@ -73,6 +75,8 @@ class FeatureTile:
     """[D, n, M] units."""
     features: Tensor
     """[D, n, F]."""
+    expected: OrderFacts
+    """[D, n] each: what rules of orders look at."""
 
 
 def build_features(
@@ -147,6 +151,7 @@ def build_features(
     )
     recent = past_ratio(past_sum(demand, RECENT)[cut], past_sum(on_sale, RECENT)[cut], prior)
     far = level * at_far.sum_ahead(factor_sums) - near
+    until_arrival = level * at_lead.sum_ahead(factor_sums)
     scale = (longer * span + error).clamp(min=1e-6)
     zeros = past_ratio(past_sum((demand <= 0) * on_sale, LONGER)[cut], selling, torch.zeros(n))
     zeros = torch.where(torch.arange(first, days).unsqueeze(1) > first_sold, zeros, 1.0)
@@ -164,7 +169,7 @@ def build_features(
         "longer_demand": longer * span / scale,
         "near_forecast": near / scale,
         "far_forecast": far / scale,
-        "lead_time_forecast": level * at_lead.sum_ahead(factor_sums) / scale,
+        "lead_time_forecast": until_arrival / scale,
         "forecast_error": error / scale,
         "yesterday_demand": torch.asinh(_yesterday(demand, on_sale, longer, cut) * span / scale),
         "zero_share": zeros,
@@ -186,7 +191,10 @@ def build_features(
         features[..., position] = columns[name]
     # Forecasts of a product that restarts can be many scales high: keep inputs bounded.
     features.clamp_(-10.0, 10.0)
-    return FeatureTile(first, demand[cut], on_sale[cut] > 0, scale, basis, features)
+    expected = order_facts(
+        near, until_arrival, longer, dynamic["on_sale"], lead, review, first
+    )  # fmt: skip
+    return FeatureTile(first, demand[cut], on_sale[cut] > 0, scale, basis, features, expected)
 
 
 def scenario_of(
@@ -232,6 +240,10 @@ def scenario_of(
         counted=tile.on_sale[cut],
         order_lead_time=order_lead,
         fill=fill,
+        demand_rate=tile.expected.rate[cut],
+        demand_until_arrival=tile.expected.until_arrival[cut],
+        sellable=tile.expected.sellable[cut],
+        incoming=tile.expected.incoming[cut],
         max_lead_time=max_lead_time,
         backlog=backlog,
         order_multiple=order_multiple,

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +20,16 @@ import pyarrow.parquet as pq
 import torch
 
 from envs.errors import DataError
+from envs.orders import whole_units
 from envs.rollout import Policy, rollout
+from envs.state import EXPECTED
 from pipeline.data.panel import TileRef
 from pipeline.data.progress import Progress
 from pipeline.data.schema import reviewed
 from pipeline.features import BASIS, FEATURES, build_features
 from pipeline.forecast import DayFactors
 from pipeline.sources import DatasetSource, evaluation_start
-from pipeline.stock import Stock, StockTable
+from pipeline.stock import BadStock, Stock, StockTable
 from pipeline.streamed import StreamedParquet
 
 SCALARS: dict[str, pa.DataType] = {
@@ -43,8 +45,11 @@ SCALARS: dict[str, pa.DataType] = {
     "backlog": pa.bool_(),
     "forecast": pa.string(),
     "scale": pa.float32(),
+    **{name: pa.float32() for name in EXPECTED},
 }
-"""Columns with one value; ``forecast`` is :func:`forecast_mark`."""
+"""Columns with one value; ``EXPECTED`` is what rules of orders look at, ``forecast`` is :func:`forecast_mark`."""
+PLAN = "plan"
+"""Column that may be there: "missing" where plans of the coming days were not known."""
 LISTS: dict[str, int | None] = {"on_order": None, "basis": len(BASIS), "features": len(FEATURES)}
 """Columns with a list of float32, and its length (None: K)."""
 
@@ -68,14 +73,23 @@ def forecast_mark(factors: DayFactors | None) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+class Written(NamedTuple):
+    """What :func:`make_snapshot` wrote."""
+
+    rows: int
+    notes: tuple[str, ...] = ()
+    """A line for each kind of stock that could not be right, for the terminal."""
+
+
 def make_snapshot(
     source: DatasetSource,
     out: Path,
     *,
     day: int | None = None,
     stock: Path | None = None,
+    bad_stock: BadStock = "zero",
     played: Policy | None = None,
-) -> int:
+) -> Written:
     """Writes the snapshot of a data set as of the morning of a day, tile by tile.
 
     Demand of earlier days is known, and of later ones what is known ahead.
@@ -84,17 +98,16 @@ def make_snapshot(
         source: The data set, with the forecaster of the model that will decide.
         out: Parquet file to write; it is whole or absent.
         day: 1..T, numbered as in the data set; None for T, the morning after its last day.
-        stock: Table with ``inventory_id``, ``on_hand`` and, optionally, ``on_order`` (list of
-            arrivals in 1..K days); None for one demand scale on hand and nothing on order,
-            as every evaluation starts.
+        stock: See :class:`~pipeline.stock.StockTable`; None for one demand scale on hand and
+            nothing on order, as every evaluation starts.
+        bad_stock: What becomes of stock that cannot be right; an arrival in more than K days
+            counts as one in K days.
         played: Instead: the stock that this policy leaves after it has played the test days.
             Only for the morning after the last of them.
 
-    Returns:
-        Rows written.
-
     Raises:
-        DataError: The day is not in the data, or the stock does not fit it.
+        DataError: The day is not in the data, the stock has nothing to do with it, or rows of it
+            are refused.
         ConfigError: ``out`` cannot be written.
     """
     days = source.panel.manifest.num_days
@@ -106,24 +119,29 @@ def make_snapshot(
     assert played is None or (day == days and stock is None)
     tiles = source.panel.tiles()
     progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
-    table = StockTable(source, stock) if stock is not None else None
-    length = source.max_lead_time if table is None else max(source.max_lead_time, table.longest)
-    rows = 0
-    with StreamedParquet(out, snapshot_schema(length)) as file:
+    table = StockTable(source, stock, bad_stock) if stock is not None else None
+    rows, notes = 0, []
+    with StreamedParquet(out, snapshot_schema(source.max_lead_time)) as file:
         for number, tile in enumerate(tiles):
-            given = None if table is None else table.read(tile, length)
+            given = None if table is None else table.read(tile)
             if played is not None:
                 given = _stock_left(source, number, played)
-            file.write(_morning(source, tile, day, length, given))
-            rows += tile.rows
+            made = _morning(source, tile, day, given)
+            file.write(made)
+            rows += len(made)
             progress.add(1)
+        if table is not None:
+            notes = table.notes()
+        if not rows:
+            raise DataError(
+                "stock", str(stock), "Correct it, or use --bad-stock zero.",
+                "leaves no inventory to decide for",
+            )  # fmt: skip
         file.finish()
-    return rows
+    return Written(rows, tuple(notes))
 
 
-def _morning(
-    source: DatasetSource, tile: TileRef, day: int, length: int, stock: Stock | None
-) -> pa.Table:
+def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None) -> pa.Table:
     """A tile's rows; ``day`` as in :func:`make_snapshot`."""
     manifest = source.panel.manifest
     raw = source.panel.read(tile)
@@ -133,7 +151,8 @@ def _morning(
     )  # fmt: skip
     static, n = raw.static, tile.rows
     if stock is None:
-        stock = Stock(made.scale[0].numpy(), np.zeros((n, length), np.float32))
+        on_hand = whole_units(made.scale[0], manifest.order_multiple)
+        stock = Stock(on_hand.numpy(), np.zeros((n, source.max_lead_time), np.float32))
     columns: dict[str, Any] = {
         "inventory_id": static["inventory_id"],
         "date": np.full(n, manifest.day(day), dtype="datetime64[D]"),
@@ -149,7 +168,10 @@ def _morning(
     }
     for name in ("lead_time", "review_period", "shortage_cost", "holding_cost"):
         columns[name] = static[name]
-    return table_of(columns, snapshot_schema(length))
+    for name, value in zip(EXPECTED, made.expected, strict=True):
+        columns[name] = value[0].numpy()
+    table = table_of(columns, snapshot_schema(source.max_lead_time))
+    return table if stock.kept is None else table.filter(pa.array(stock.kept))
 
 
 @torch.no_grad()
@@ -209,7 +231,8 @@ def read_snapshot(path: Path, file: pq.ParquetFile, rows: int) -> Iterator[pa.Re
     Raises:
         DataError: The file is damaged.
     """
-    batches = file.iter_batches(rows, columns=[*SCALARS, *LISTS], use_threads=True)
+    plan = [PLAN] if PLAN in file.schema_arrow.names and PLAN not in SCALARS else []
+    batches = file.iter_batches(rows, columns=[*SCALARS, *LISTS, *plan], use_threads=True)
     while True:
         try:
             batch = next(batches, None)

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from envs.errors import DataError
-from envs.state import ObservationLayout
+from envs.state import EXPECTED, ObservationLayout
 from pipeline.features import FEATURES
-from pipeline.snapshot import LISTS, SCALARS
+from pipeline.snapshot import LISTS, PLAN, SCALARS
 
 AGAIN = "Make the snapshot again with `python -m pipeline data snapshot`."
 _UNIT_TOLERANCE = 1e-3
@@ -46,6 +46,8 @@ class SnapshotChecker:
             columns[name] = self._cast(batch, name, kind)
         for name, length in LISTS.items():
             columns[name] = self._list(batch, name, length)
+        if PLAN in batch.schema.names:
+            columns[PLAN] = batch.column(PLAN).cast(pa.string())
         table = pa.table(columns)
         self._check_values(table)
         ids = table.column("inventory_id").to_numpy()
@@ -153,6 +155,7 @@ class SnapshotChecker:
             ("review_period", period >= 1, "Use 1 day or more.", "is below 1"),
             ("order_multiple", np.isfinite(multiple) & (multiple >= 0),
              "Use 0 for any quantity, else the pack size.", "is negative or not a number"),
+            *((name, value[name] >= 0, AGAIN, "is below 0 or not a number") for name in EXPECTED),
             ("scale", np.isfinite(value["scale"]) & (value["scale"] > 0), AGAIN, "is not above 0"),
             *((name, np.isfinite(value[name]) & (value[name] > 0), "Use costs above 0.",
                "is not above 0") for name in ("shortage_cost", "holding_cost")),

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from envs.errors import DataError
+from envs.orders import whole_units
 from envs.state import InventoryState, ObservationLayout, Scenario
 from pipeline.data.panel import Panel, RawTile, TileRef
 from pipeline.features import BASIS, FEATURES, build_features, log_price_ratio, scenario_of
@@ -230,19 +231,23 @@ def evaluation_start(scenario: Scenario) -> InventoryState:
     """Stock that every evaluated policy starts with: one scale on hand, nothing in the pipeline.
 
     The scale is the mean demand over the protection period plus its forecast error,
-    known on the first morning; no method chooses it.
+    known on the first morning; no method chooses it. In whole units where orders are: a third of
+    a unit would be left on the shelf for ever, and the item never out of stock.
     """
-    return InventoryState(scenario.scale[0].clone(), empty_start(scenario).pipeline)
+    on_hand = whole_units(scenario.scale[0].clone(), scenario.order_multiple)
+    return InventoryState(on_hand, empty_start(scenario).pipeline)
 
 
 def training_start(scenario: Scenario, generator: torch.Generator) -> InventoryState:
     """Random stock: a position of 0 to 2 scales, a random part of it arriving later.
 
-    Wide enough that a learner meets every state its policy may lead to.
+    Wide enough that a learner meets every state its policy may lead to. In whole units where
+    orders are.
     """
     n, lead = scenario.num_inventories, scenario.lead_time
     position = 2.0 * torch.rand(n, generator=generator) * scenario.scale[0]
     later = torch.rand(n, generator=generator) * position * (lead > 1)
+    position, later = (whole_units(part, scenario.order_multiple) for part in (position, later))
     # One order on its way, due in 1..L-1 days.
     due = 1 + (torch.rand(n, generator=generator) * (lead - 1).clamp(min=1)).long()
     return InventoryState(
