@@ -43,8 +43,8 @@ def snapshot(
     if found:
         source.max_lead_time = max(source.max_lead_time, found.policy.layout.max_lead_time)
     policy = found.policy.decide if found and played else None
-    rows = make_snapshot(source, out, day=day, stock=stock, played=policy)
-    click.echo(f"{rows:,} inventories: {out}")
+    made = make_snapshot(source, out, day=day, stock=stock, played=policy)
+    click.echo(f"{made}\n{out}")
     if stock is None and not played:
         click.echo(
             "No stock was given: each inventory has one demand scale on hand, nothing on order."

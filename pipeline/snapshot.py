@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from envs.errors import DataError
 from envs.rollout import Policy, rollout
-from pipeline.data.panel import TileRef
+from pipeline.data.panel import RawTile, TileRef
 from pipeline.data.progress import Progress
 from pipeline.data.schema import reviewed
 from pipeline.features import BASIS, FEATURES, build_features
 from pipeline.forecast import DayFactors
+from pipeline.outlook import varying
+from pipeline.plan import missing_quantities
 from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.stock import Stock, StockTable
 from pipeline.streamed import StreamedParquet
@@ -42,9 +46,10 @@ SCALARS: dict[str, pa.DataType] = {
     "order_multiple": pa.float32(),
     "backlog": pa.bool_(),
     "forecast": pa.string(),
+    "plan": pa.string(),
     "scale": pa.float32(),
 }
-"""Columns with one value; ``forecast`` is :func:`forecast_mark`."""
+"""Columns with one value; ``forecast`` is :func:`forecast_mark`, ``plan`` :func:`plan_mark`."""
 LISTS: dict[str, int | None] = {"on_order": None, "basis": len(BASIS), "features": len(FEATURES)}
 """Columns with a list of float32, and its length (None: K)."""
 
@@ -68,6 +73,35 @@ def forecast_mark(factors: DayFactors | None) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+PLAN_KNOWN = "known"
+
+
+def plan_mark(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.object_]:
+    """[n] "known", or "missing: " and what is not known of the protection period to come."""
+    lead, review = (raw.static[name].astype(np.int64) for name in ("lead_time", "review_period"))
+    names = missing_quantities(
+        raw.dynamic, varying(source.factors, raw.static["category"]), day,
+        torch.as_tensor(lead + review),
+    )  # fmt: skip
+    return np.where(names == "", PLAN_KNOWN, "missing: " + names)
+
+
+@dataclass(frozen=True)
+class SnapshotSummary:
+    """What :func:`make_snapshot` wrote."""
+
+    inventories: int
+    no_plan: Mapping[str, int]
+    """Mark of a missing plan -> inventories."""
+
+    def __str__(self) -> str:
+        """In words, for the terminal."""
+        text = f"{self.inventories:,} inventories"
+        for mark, count in sorted(self.no_plan.items()):
+            text += f"\n{count:,} inventories have no plan for their protection period ({mark})"
+        return text
+
+
 def make_snapshot(
     source: DatasetSource,
     out: Path,
@@ -75,10 +109,12 @@ def make_snapshot(
     day: int | None = None,
     stock: Path | None = None,
     played: Policy | None = None,
-) -> int:
+) -> SnapshotSummary:
     """Writes the snapshot of a data set as of the morning of a day, tile by tile.
 
-    Demand of earlier days is known, and of later ones what is known ahead.
+    Demand of earlier days is known, and of later ones what the data set knows ahead: of days
+    after its last one only what its days ahead hold. Where that is less than the protection
+    period, features are those of a morning without a plan, and the column ``plan`` says so.
 
     Args:
         source: The data set, with the forecaster of the model that will decide.
@@ -91,7 +127,7 @@ def make_snapshot(
             Only for the morning after the last of them.
 
     Returns:
-        Rows written.
+        Rows written, and how many inventories have no plan.
 
     Raises:
         DataError: The day is not in the data, or the stock does not fit it.
@@ -108,17 +144,20 @@ def make_snapshot(
     progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
     table = StockTable(source, stock) if stock is not None else None
     length = source.max_lead_time if table is None else max(source.max_lead_time, table.longest)
-    rows = 0
+    rows, marks = 0, Counter[str]()
     with StreamedParquet(out, snapshot_schema(length)) as file:
         for number, tile in enumerate(tiles):
             given = None if table is None else table.read(tile, length)
             if played is not None:
                 given = _stock_left(source, number, played)
-            file.write(_morning(source, tile, day, length, given))
+            morning = _morning(source, tile, day, length, given)
+            file.write(morning)
+            marks.update(morning.column("plan").to_pylist())
             rows += tile.rows
             progress.add(1)
         file.finish()
-    return rows
+    del marks[PLAN_KNOWN]
+    return SnapshotSummary(rows, dict(marks))
 
 
 def _morning(
@@ -142,6 +181,7 @@ def _morning(
         "order_multiple": np.full(n, manifest.order_multiple, np.float32),
         "backlog": np.full(n, manifest.backlog),
         "forecast": pa.repeat(forecast_mark(source.factors), n),
+        "plan": plan_mark(source, raw, day),
         "scale": made.scale[0].numpy(),
         "on_order": stock.on_order,
         "basis": made.basis[0].numpy(),
