@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from envs.rollout import Decision, Policy
-from envs.state import EXPECTED, Observation, Scenario
+from envs.state import Observation, Scenario
 from pipeline.evaluate import PolicyFor, counted_days, evaluate_scenario, play_policy
 from pipeline.features import BASIS, FEATURES
 from pipeline.sources import ScenarioSource, Split
@@ -183,7 +183,10 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         fill=None,
         order_multiple=0.0,
         order_max=float("inf"),
-        **dict.fromkeys(EXPECTED),
+        demand_rate=None,
+        demand_until_arrival=None,
+        sellable=None,
+        incoming=None,
         scale=torch.ones_like(scenario.scale),
         basis=level.unsqueeze(-1),
     )

@@ -27,7 +27,7 @@ from pipeline.config import RunConfig, load_yaml
 from pipeline.forecast import DayFactors
 from pipeline.model_store import POLICY, TrainedModel, load_data_model
 from pipeline.snapshot import (
-    PLAN,
+    PLAN_KNOWN,
     forecast_mark,
     make_snapshot,
     matrix,
@@ -156,7 +156,7 @@ def orders_schema(outputs: int) -> pa.Schema:
             pa.field("inventory_position", number, nullable=False),
             pa.field("base_stock_level", number),
             pa.field("coefficients", coefficients, nullable=False),
-            pa.field("plan", text),
+            pa.field("plan", text, nullable=False),
             pa.field("model", text, nullable=False),
             pa.field("version", text, nullable=False),
         ]
@@ -222,9 +222,9 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
     due = torch.from_numpy(rows.column("due").to_numpy().copy())
     # Why an order would be what it is says nothing where there is none.
     reasons = torch.where(due, reasons, (reasons & Reason.OFF_SALE) | Reason.NOT_DUE)
-    plan = rows.column(PLAN) if PLAN in rows.column_names else pa.nulls(len(rows), pa.string())
-    missing = np.asarray(plan.to_numpy(zero_copy_only=False) == "missing")
-    flags = reasons.numpy() | int(Reason.PLAN_MISSING) * missing
+    plan = rows.column("plan").combine_chunks()
+    unplanned = np.asarray(plan.to_numpy(zero_copy_only=False) != PLAN_KNOWN)
+    flags = reasons.numpy() | int(Reason.PLAN_MISSING) * unplanned
     columns = {
         "inventory_id": rows.column("inventory_id").combine_chunks(),
         "date": rows.column("date").combine_chunks(),
@@ -232,7 +232,7 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
         "order": (order * due).numpy(),
         "reason": _TEXTS.take(pa.array(flags)),
         "inventory_position": position.numpy(),
-        "plan": plan.combine_chunks() if isinstance(plan, pa.ChunkedArray) else plan,
+        "plan": plan,
         "model": pa.repeat(decider.name, len(rows)),
         "version": pa.repeat(decider.version, len(rows)),
         "base_stock_level": pa.nulls(len(rows), pa.float32()),

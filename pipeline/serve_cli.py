@@ -52,12 +52,8 @@ def snapshot(
     if found:
         source.max_lead_time = max(source.max_lead_time, found.policy.layout.max_lead_time)
     policy = found.policy.decide if found and played else None
-    written = make_snapshot(
-        source, out, day=day, stock=stock, bad_stock=bad_stock, played=policy
-    )  # fmt: skip
-    for note in written.notes:
-        click.echo(note)
-    click.echo(f"{written.rows:,} inventories: {out}")
+    made = make_snapshot(source, out, day=day, stock=stock, bad_stock=bad_stock, played=policy)
+    click.echo(f"{made}\n{out}")
     if stock is None and not played:
         click.echo(
             "No stock was given: each inventory has one demand scale on hand, nothing on order."

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from envs.errors import DataError
 from envs.orders import whole_units
 from envs.rollout import Policy, rollout
 from envs.state import EXPECTED
-from pipeline.data.panel import TileRef
+from pipeline.data.panel import RawTile, TileRef
 from pipeline.data.progress import Progress
 from pipeline.data.schema import reviewed
 from pipeline.features import BASIS, FEATURES, build_features
 from pipeline.forecast import DayFactors
+from pipeline.outlook import varying
+from pipeline.plan import missing_quantities
 from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.stock import BadStock, Stock, StockTable
 from pipeline.streamed import StreamedParquet
@@ -44,12 +48,12 @@ SCALARS: dict[str, pa.DataType] = {
     "order_multiple": pa.float32(),
     "backlog": pa.bool_(),
     "forecast": pa.string(),
+    "plan": pa.string(),
     "scale": pa.float32(),
     **{name: pa.float32() for name in EXPECTED},
 }
-"""Columns with one value; ``EXPECTED`` is what rules of orders look at, ``forecast`` is :func:`forecast_mark`."""
-PLAN = "plan"
-"""Column that may be there: "missing" where plans of the coming days were not known."""
+"""Columns with one value; ``forecast`` is :func:`forecast_mark`, ``plan`` :func:`plan_mark`,
+and :data:`~envs.state.EXPECTED` what rules of orders look at."""
 LISTS: dict[str, int | None] = {"on_order": None, "basis": len(BASIS), "features": len(FEATURES)}
 """Columns with a list of float32, and its length (None: K)."""
 
@@ -73,12 +77,35 @@ def forecast_mark(factors: DayFactors | None) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-class Written(NamedTuple):
+PLAN_KNOWN = "known"
+
+
+def plan_mark(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.object_]:
+    """[n] "known", or "missing: " and what is not known of the protection period to come."""
+    lead, review = (raw.static[name].astype(np.int64) for name in ("lead_time", "review_period"))
+    names = missing_quantities(
+        raw.dynamic, varying(source.factors, raw.static["category"]), day,
+        torch.as_tensor(lead + review),
+    )  # fmt: skip
+    return np.where(names == "", PLAN_KNOWN, "missing: " + names)
+
+
+@dataclass(frozen=True)
+class SnapshotSummary:
     """What :func:`make_snapshot` wrote."""
 
-    rows: int
-    notes: tuple[str, ...] = ()
-    """A line for each kind of stock that could not be right, for the terminal."""
+    inventories: int
+    no_plan: Mapping[str, int]
+    """Mark of a missing plan -> inventories."""
+    stock: tuple[str, ...] = ()
+    """A line for each kind of stock that could not be right."""
+
+    def __str__(self) -> str:
+        """In words, for the terminal."""
+        text = f"{self.inventories:,} inventories"
+        for mark, count in sorted(self.no_plan.items()):
+            text += f"\n{count:,} inventories have no plan for their protection period ({mark})"
+        return "\n".join((text, *self.stock))
 
 
 def make_snapshot(
@@ -89,10 +116,12 @@ def make_snapshot(
     stock: Path | None = None,
     bad_stock: BadStock = "zero",
     played: Policy | None = None,
-) -> Written:
+) -> SnapshotSummary:
     """Writes the snapshot of a data set as of the morning of a day, tile by tile.
 
-    Demand of earlier days is known, and of later ones what is known ahead.
+    Demand of earlier days is known, and of later ones what the data set knows ahead: of days
+    after its last one only what its days ahead hold. Where that is less than the protection
+    period, features are those of a morning without a plan, and the column ``plan`` says so.
 
     Args:
         source: The data set, with the forecaster of the model that will decide.
@@ -104,6 +133,9 @@ def make_snapshot(
             counts as one in K days.
         played: Instead: the stock that this policy leaves after it has played the test days.
             Only for the morning after the last of them.
+
+    Returns:
+        Rows written, how many inventories have no plan, and what was wrong with the stock.
 
     Raises:
         DataError: The day is not in the data, the stock has nothing to do with it, or rows of it
@@ -120,25 +152,23 @@ def make_snapshot(
     tiles = source.panel.tiles()
     progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
     table = StockTable(source, stock, bad_stock) if stock is not None else None
-    rows, notes = 0, []
+    rows, marks = 0, Counter[str]()
+    notes: tuple[str, ...] = ()
     with StreamedParquet(out, snapshot_schema(source.max_lead_time)) as file:
         for number, tile in enumerate(tiles):
             given = None if table is None else table.read(tile)
             if played is not None:
                 given = _stock_left(source, number, played)
-            made = _morning(source, tile, day, given)
-            file.write(made)
-            rows += len(made)
+            morning = _morning(source, tile, day, given)
+            file.write(morning)
+            marks.update(morning.column("plan").to_pylist())
+            rows += len(morning)
             progress.add(1)
         if table is not None:
-            notes = table.notes()
-        if not rows:
-            raise DataError(
-                "stock", str(stock), "Correct it, or use --bad-stock zero.",
-                "leaves no inventory to decide for",
-            )  # fmt: skip
+            notes = table.finish()
         file.finish()
-    return Written(rows, tuple(notes))
+    del marks[PLAN_KNOWN]
+    return SnapshotSummary(rows, dict(marks), notes)
 
 
 def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None) -> pa.Table:
@@ -161,6 +191,7 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
         "order_multiple": np.full(n, manifest.order_multiple, np.float32),
         "backlog": np.full(n, manifest.backlog),
         "forecast": pa.repeat(forecast_mark(source.factors), n),
+        "plan": plan_mark(source, raw, day),
         "scale": made.scale[0].numpy(),
         "on_order": stock.on_order,
         "basis": made.basis[0].numpy(),
@@ -231,8 +262,7 @@ def read_snapshot(path: Path, file: pq.ParquetFile, rows: int) -> Iterator[pa.Re
     Raises:
         DataError: The file is damaged.
     """
-    plan = [PLAN] if PLAN in file.schema_arrow.names and PLAN not in SCALARS else []
-    batches = file.iter_batches(rows, columns=[*SCALARS, *LISTS, *plan], use_threads=True)
+    batches = file.iter_batches(rows, columns=[*SCALARS, *LISTS], use_threads=True)
     while True:
         try:
             batch = next(batches, None)

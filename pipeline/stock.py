@@ -1,7 +1,8 @@
 """What is on hand and on order, from a planner's table, in the order of a data set.
 
-Of a million rows there is always one that cannot be right: a booking that came before the receipt, a
-late purchase order. Such rows are counted and named, and do not stop the orders of the others.
+Of a million rows there is always one that cannot be right: a booking that came before the
+receipt, a late purchase order. Such rows are counted and named, and do not stop the orders of the
+others.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class StockTable:
         self._owed = source.panel.manifest.backlog
         self._found: Counter[str] = Counter()
         self._first: dict[str, str] = {}
+        self._kept = 0
         self._db = duckdb.connect()
         self._db.execute("SET memory_limit = '1GB'")
         inventories = _quoted(source.panel.directory / INVENTORIES)
@@ -181,6 +183,7 @@ class StockTable:
             self._first.setdefault(name, identity)
             if self._left_out(_PROBLEMS[name]):
                 kept &= ~mask
+        self._kept += int(kept.sum())
         on_hand = np.where(number & ((on_hand >= 0) | self._owed), on_hand, np.float32(0.0))
         if self._days:
             arrivals[:, self._days - 1] += arrivals[:, self._days :].sum(1)
@@ -190,13 +193,14 @@ class StockTable:
         wanted = self._bad == "skip" and not problem.never_left_out
         return problem.never_guessed or wanted
 
-    def notes(self) -> list[str]:
+    def finish(self) -> tuple[str, ...]:
         """A line for each kind of row that cannot be right, once all tiles were read.
 
         Raises:
-            DataError: There are some, and they are to be refused.
+            DataError: There are some, and they are to be refused; or no inventory is left.
         """
-        lines, refused = [], []
+        lines: list[str] = []
+        refused: list[str] = []
         if self._strangers:
             words = f"{self._strangers:,} are not in the data set (e.g. {self._first_stranger})"
             lines.append(f"{self._path.name}: of its inventories, {words}: not used")
@@ -213,7 +217,12 @@ class StockTable:
                 "Correct these rows, or use --bad-stock zero or skip to go on without them.",
                 f"cannot be right: inventories, {'; '.join(refused)}",
             )  # fmt: skip
-        return lines
+        if not self._kept:
+            raise DataError(
+                "stock", str(self._path), "Correct it, or use --bad-stock zero.",
+                f"leaves no inventory to decide for: {'; '.join(lines)}",
+            )  # fmt: skip
+        return tuple(lines)
 
 
 def _quoted(path: Path) -> str:
