@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs.dynamics import admissible_order, arrival_shares
+from envs.dynamics import arrival_shares
+from envs.orders import admissible, rules_of
 from envs.state import InventoryState, Observation, Scenario
 
 
@@ -60,6 +61,7 @@ class Questions:
     def __init__(self, scenario: Scenario, policy: Policy | Tensor) -> None:
         self._scenario = scenario
         self._policy = policy
+        self._rules = rules_of(scenario)
         # As bytes: torch has no fast reduction of booleans.
         review = scenario.review.view(torch.uint8)
         self._everyone = review.amin(1).bool().tolist()
@@ -74,7 +76,7 @@ class Questions:
         if not isinstance(self._policy, Tensor):
             return False
         block = slice(first, first + out.shape[0])
-        self._admit(self._policy[block], out)
+        admissible(self._policy[block], self._rules, out=out)
         if not all(self._everyone[block]):
             out.mul_(self._scenario.review[block])
         return True
@@ -90,11 +92,11 @@ class Questions:
         if isinstance(self._policy, Tensor):
             if out is not None:
                 return out, {}  # see fill_in_given
-            order = self._admit(self._policy[day])
+            order = admissible(self._policy[day], self._rules)
             return (order if self._everyone[day] else order * self._scenario.review[day]), {}
         if self._everyone[day]:
             decision = self._policy(self._scenario.observe(day, state))
-            return self._admit(decision.order, out), decision.columns
+            return self._admit(day, decision.order, state, out=out), decision.columns
         due, n = self._due[day], self._scenario.num_inventories
         if not len(due):
             if out is not None:
@@ -107,12 +109,24 @@ class Questions:
         _, *exogenous = self._scenario.observe(day, stock)
         seen = Observation(picked.stack(), *(part.index_select(0, due) for part in exogenous))
         decision = self._policy(seen)
-        order = _spread(self._admit(decision.order), due, n, out)
+        order = _spread(self._admit(day, decision.order, picked, due), due, n, out)
         return order, {name: _spread(c, due, n) for name, c in decision.columns.items()}
 
-    def _admit(self, order: Tensor, out: Tensor | None = None) -> Tensor:
-        given = self._scenario
-        return admissible_order(order, given.order_multiple, given.order_max, out)
+    def _admit(
+        self,
+        day: int,
+        order: Tensor,
+        seen: InventoryState,
+        due: Tensor | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Of the inventories ``due`` (None: all), whose stock was ``seen``."""
+        rules, position = self._rules, None
+        if rules.look_at_stock:
+            rules, position = rules.on(day), seen.position()
+        if due is not None:
+            rules = rules.rows(due)
+        return admissible(order, rules, position, out)
 
 
 def _spread(values: Tensor, rows: Tensor, n: int, out: Tensor | None = None) -> Tensor:

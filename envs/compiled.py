@@ -16,21 +16,16 @@ import torch
 from torch import Tensor
 
 from envs.asking import Arrivals, Policy
-from envs.dynamics import DayOutcome, admissible_order, step
+from envs.dynamics import DayOutcome, step
 from envs.errors import ConfigError
 from envs.objective import HorizonMetrics, HorizonSums
+from envs.orders import OrderRules, admissible, rules_of
 from envs.state import InventoryState, Observation, Scenario
 
 BLOCK_DAYS = 8
 """Days that are compiled together, at most: compilation takes time for each."""
 COMPILED_ROWS = 65536
 """Inventories that are played at a time with given orders."""
-
-
-class _Rules(NamedTuple):
-    backlog: bool
-    order_multiple: float
-    order_max: float
 
 
 class _Days(NamedTuple):
@@ -44,6 +39,8 @@ class _Days(NamedTuple):
     review: Tensor | None
     """Who may order; None: all."""
     counted: Tensor | None
+    rules: list[OrderRules]
+    """Of each day."""
     lead_time: list[int | Tensor]
     """See :func:`~envs.dynamics.place_order`; of each day."""
 
@@ -63,7 +60,7 @@ def compiled_metrics(
     # As bytes: torch has no fast reduction of booleans.
     everyone = bool(scenario.review.view(torch.uint8).amin())
     review = None if everyone else scenario.review
-    rules = _Rules(scenario.backlog, scenario.order_multiple, scenario.order_max)
+    rules = rules_of(scenario)
     given, ask = (policy, None) if isinstance(policy, Tensor) else (None, policy)
     sums = HorizonSums(like=scenario.demand[0])
     days = scenario.num_days
@@ -78,10 +75,11 @@ def compiled_metrics(
             None if given is None else given[first:last],
             None if review is None else review[first:last],
             None if counted is None else counted[first:last],
+            [rules.on(day) for day in range(first, last)],
             [arrival(day) for day in range(first, last)],
         )
         try:
-            state = play(ask, state, block, rules, sums)
+            state = play(ask, state, block, scenario.backlog, sums)
         except RuntimeError as error:
             # Torch wraps it in an error that says where in the compilation it was.
             if "InvalidCxxCompiler" not in f"{type(error).__name__} {error}":
@@ -95,25 +93,25 @@ def compiled_metrics(
 
 
 def _play_block(
-    policy: Policy | None, state: InventoryState, days: _Days, rules: _Rules, sums: HorizonSums
+    policy: Policy | None, state: InventoryState, days: _Days, backlog: bool, sums: HorizonSums
 ) -> InventoryState:
     state = InventoryState(state.on_hand, state.pipeline)
     for day, demand in enumerate(days.demand.unbind(0)):
         if policy is None:
             assert days.given is not None
-            order = days.given[day]
+            order = admissible(days.given[day], days.rules[day])
         else:
             assert days.seen is not None
             scale, basis, features = (part[day] for part in days.seen)
-            order = policy(Observation(state.stack(), scale, basis, features)).order
-        order = admissible_order(order, rules.order_multiple, rules.order_max)
+            wanted = policy(Observation(state.stack(), scale, basis, features)).order
+            order = admissible(wanted, days.rules[day], state.position())
         if days.review is not None:
             order = order * days.review[day]
-        state, outcome = step(state, order, demand, days.lead_time[day], backlog=rules.backlog)
+        state, outcome = step(state, order, demand, days.lead_time[day], backlog=backlog)
         sums.add(
             DayOutcome(*(part.unsqueeze(0) for part in outcome)),
             None if days.counted is None else days.counted[day : day + 1],
-            demand.unsqueeze(0) if rules.backlog else None,
+            demand.unsqueeze(0) if backlog else None,
         )
     return state
 

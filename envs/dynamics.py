@@ -66,29 +66,6 @@ def arrival_shares(lead_time: Tensor, max_lead_time: int, fill: Tensor | None = 
     return slots.to(fill.dtype) * fill
 
 
-def admissible_order(
-    order: Tensor, order_multiple: float, order_max: float, out: Tensor | None = None
-) -> Tensor:
-    """The order that is really placed: in [0, max], in whole multiples.
-
-    Rounding passes the gradient straight through, so that DS can train under it.
-
-    Args:
-        order: [N] units asked for.
-        order_multiple: Pack size in units; 0 for continuous orders.
-        order_max: Units.
-        out: [N] is written and returned; None returns a new tensor.
-    """
-    if order_multiple > 0:
-        rounded = torch.round(order / order_multiple) * order_multiple
-        order = order + (rounded - order).detach()
-        if order_max != float("inf"):
-            order_max = order_max // order_multiple * order_multiple
-    return torch.clamp(
-        order, min=0.0, max=None if order_max == float("inf") else order_max, out=out
-    )
-
-
 def place_order(
     state: InventoryState, order: Tensor, lead_time: int | Tensor, *, in_place: bool = False
 ) -> InventoryState:
@@ -158,7 +135,7 @@ def step(
 
     Args:
         state: Stock in the morning, today's arrivals included.
-        order: [N] admissible order (see :func:`admissible_order`); None when nobody orders.
+        order: [N] admissible order (see :func:`envs.orders.admissible`); None when nobody orders.
         demand: [N] units.
         lead_time: See :func:`place_order`.
         backlog: Unmet demand is owed instead of lost.

@@ -47,10 +47,9 @@ class InventoryState(NamedTuple):
 
     def position(self) -> Tensor:
         """Inventory position tot(I): on-hand plus all that is in the pipeline, [N] units."""
-        total = self.on_hand
-        for column in self.pipeline:
-            total = total + column
-        return total
+        block = self.as_block().block
+        assert block is not None
+        return block.sum(0)
 
     def stack(self) -> Tensor:
         """[N, K+1]: on-hand, then what arrives in 1..K days (a view of :attr:`block`)."""
@@ -116,8 +115,11 @@ class ObservationLayout:
         return Observation(stock, scale.squeeze(-1), basis, features)
 
 
+EXPECTED = ("demand_rate", "demand_until_arrival", "sellable", "incoming")
+"""Fields of :class:`Scenario` that rules of orders look at: all are given, or none."""
 PER_DAY = (
     "demand", "review", "scale", "basis", "features", "counted", "order_lead_time", "fill",
+    *EXPECTED,
 )  # fmt: skip
 """Fields of :class:`Scenario` with the axes [T, N, ...]."""
 PER_INVENTORY = ("lead_time", "review_period", "shortage_cost", "holding_cost")
@@ -156,12 +158,22 @@ class Scenario:
     """[T, N] int64 days that an order placed on that day really takes. None: nominal."""
     fill: Tensor | None = None
     """[T, N] share in [0, 1] of an order placed that day that arrives. None: all of it."""
+    demand_rate: Tensor | None = None
+    """[T, N] expected demand, units per day. This and the next three, known on the morning of each
+    day, say which orders make sense (:class:`~envs.orders.OrderFacts`). None: nothing is known."""
+    demand_until_arrival: Tensor | None = None
+    """[T, N] units."""
+    sellable: Tensor | None = None
+    """[T, N] units; may be infinite."""
+    incoming: Tensor | None = None
+    """[T, N] units; may be infinite."""
     max_lead_time: int = 0
     """K >= every lead time above."""
     backlog: bool = False
     """Unmet demand is owed instead of lost."""
-    order_multiple: float = 0.0
-    """Orders are rounded to whole multiples of this many units; 0 leaves them continuous."""
+    order_multiple: float | Tensor = 0.0
+    """Orders are whole multiples of this many units, one number for all or [N]; 0 leaves them
+    continuous. :mod:`envs.orders` has the rule."""
     order_max: float = float("inf")
     """Largest order, units."""
 
@@ -187,7 +199,11 @@ class Scenario:
             "lead_time": (n,), "review_period": (n,), "review": (days, n),
             "shortage_cost": (n,), "holding_cost": (n,), "scale": (days, n),
             "counted": (days, n), "order_lead_time": (days, n), "fill": (days, n),
+            **dict.fromkeys(EXPECTED, (days, n)),
         }  # fmt: skip
+        if isinstance(self.order_multiple, Tensor):
+            shapes["order_multiple"] = (n,)
+        self._validate_expected()
         for name, shape in shapes.items():
             value = getattr(self, name)
             if value is not None and tuple(value.shape) != shape:
@@ -227,6 +243,18 @@ class Scenario:
             )
         return self
 
+    def _validate_expected(self) -> None:
+        given = [name for name in EXPECTED if getattr(self, name) is not None]
+        for name in given:
+            if not bool((getattr(self, name) >= 0).all()):  # NaN is not either
+                raise ScenarioError(
+                    name, float(getattr(self, name).min()), "Use numbers of at least 0.",
+                    "is out of range",
+                )  # fmt: skip
+        if given and len(given) < len(EXPECTED):
+            missing = next(name for name in EXPECTED if name not in given)
+            raise ScenarioError(missing, None, f"Give all of {', '.join(EXPECTED)}, or none.")
+
     def days(self, start: int, stop: int) -> Scenario:
         """Days [start, stop) as views: nothing is copied."""
         if not 0 <= start < stop <= self.num_days:
@@ -252,6 +280,8 @@ class Scenario:
             for name in names:
                 value = getattr(self, name)
                 changed[name] = None if value is None else change(value)
+        if isinstance(self.order_multiple, Tensor):
+            changed["order_multiple"] = per_inventory(self.order_multiple)
         return replace(self, **changed)
 
     def observe(self, day: int, state: InventoryState) -> Observation:

@@ -128,11 +128,10 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
     """Least cost of anyone who knows all demand: a lower bound, not a policy.
 
     An order matters only from its arrival on, so it is decided then: the scenario is
-    exchanged for one without lead times (nor multiples or a largest order) whose orders are
-    placed on arrival days. A unit demanded on day d is worth stocking on the last arrival
-    day a <= d while holding it until then, h per counted day, costs no more than not having
-    it: b once where sales are lost, b per counted day until the next arrival where demand
-    is owed.
+    exchanged for one without lead times (nor rules of orders) whose orders are placed on
+    arrival days. A unit demanded on day d is worth stocking on the last arrival day a <= d while
+    holding it until then, h per counted day, costs no more than not having it: b once where
+    sales are lost, b per counted day until the next arrival where demand is owed.
     """
     days, n = scenario.demand.shape
     day = torch.arange(days).unsqueeze(1)
@@ -164,6 +163,10 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         fill=None,
         order_multiple=0.0,
         order_max=float("inf"),
+        demand_rate=None,
+        demand_until_arrival=None,
+        sellable=None,
+        incoming=None,
         scale=torch.ones_like(scenario.scale),
         basis=level.unsqueeze(-1),
     )

@@ -1,26 +1,33 @@
 """Orders for a day's snapshot: Parquet in, Parquet out, a batch of inventories at a time.
 
-Nothing of a policy is implemented here: the network and its action model give the order,
-and :func:`envs.dynamics.admissible_order` makes it one that can be placed, as in every
-simulation.
+Nothing of a policy is implemented here: the network and its action model (or a baseline) give
+the order, and :mod:`envs.orders` makes it one that may be given, as in every simulation, and says
+why where that is not what was wanted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.dynamics import admissible_order
-from envs.errors import ConfigError
-from envs.state import Observation
+from envs.errors import ConfigError, DataError
+from envs.orders import INFINITE, OrderFacts, OrderRules, Reason, explained, order_rules
+from envs.rollout import Policy
+from envs.state import EXPECTED, Observation, ObservationLayout
+from pipeline.action_models import ActionModel
+from pipeline.config import RunConfig, load_yaml
+from pipeline.forecast import DayFactors
 from pipeline.model_store import POLICY, TrainedModel, load_data_model
-from pipeline.networks import PolicyNetwork
 from pipeline.snapshot import (
+    PLAN_KNOWN,
     forecast_mark,
     make_snapshot,
     matrix,
@@ -34,25 +41,71 @@ from pipeline.sweep_folder import SELECTION, read_sweep
 
 BATCH_ROWS = 8_192
 """Inventories decided at a time: their hidden layers stay in the core's cache."""
+_TEXTS = pa.array(
+    [
+        ",".join(r.name.lower() for r in Reason if flags & r)  # type: ignore[union-attr]
+        for flags in range(2 * max(Reason))
+    ]
+)
+"""Flags of :class:`~envs.orders.Reason` in words."""
+
+
+@dataclass(frozen=True)
+class Decider:
+    """Who gives the orders: a trained model, or a baseline."""
+
+    policy: Policy
+    layout: ObservationLayout
+    """Of the observations that it was made for."""
+    factors: DayFactors | None
+    """The forecaster that its features must come from; None: any."""
+    name: str
+    """``ddpg-both``, ``forecast-safety-stock`` and the like."""
+    version: str
+    action_model: ActionModel | None = None
+    """None: there are no coefficients to show."""
+
+    @staticmethod
+    def of_model(model: TrainedModel, name: str = "") -> Decider:
+        """A trained model; without ``name`` it is called after its action model."""
+        policy = model.policy
+        return Decider(
+            policy.decide, policy.layout, model.factors, name or str(policy.action_model.kind),
+            model.version, policy.action_model,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Orders:
     """What :func:`decide` wrote."""
 
-    inventories: int
-    due: int
+    inventories: int = 0
+    due: int = 0
     """Inventories that are reviewed on the day."""
-    ordered: int
+    ordered: int = 0
     """Inventories with an order above 0."""
-    units: float
+    units: float = 0.0
     """Sum of the orders."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Code of ``orders.parquet`` -> inventories."""
+    name: str = ""
+    """Who gave them, and which version of it."""
+    version: str = ""
 
     def __str__(self) -> str:
         """In words, for the terminal."""
-        return (
+        given = (
             f"{self.inventories:,} inventories, {self.due:,} due, {self.ordered:,} orders over "
             f"{self.units:,.0f} units"
+        )
+        # Those that are not due are in the line already.
+        why = [f"{n:,} {code}" for code, n in sorted(self.reasons.items()) if code != "not_due"]
+        return "".join(
+            (
+                given,
+                f" by {self.name} {self.version}".rstrip() if self.name else "",
+                f" ({', '.join(why)})" if why else "",
+            )
         )
 
 
@@ -66,99 +119,154 @@ def find_model(directory: Path) -> TrainedModel:
         DataError: There is none, or it cannot be read.
         ConfigError: No trial of the sweep has a model, or it was not trained on a data set.
     """
+    return load_data_model(_model_folder(directory))
+
+
+def find_decider(directory: Path) -> Decider:
+    """:func:`find_model`, named after the method that it was trained with."""
+    folder = _model_folder(directory)
+    config = folder.parent / "config.yaml"
+    name = RunConfig(**load_yaml(config)).method if config.exists() else ""
+    return Decider.of_model(load_data_model(folder), name)
+
+
+def _model_folder(directory: Path) -> Path:
     if (directory / SELECTION).exists():
         directory = read_sweep(directory).best()
-    return load_data_model(directory if (directory / POLICY).exists() else directory / "model")
+    return directory if (directory / POLICY).exists() else directory / "model"
 
 
 def orders_schema(outputs: int) -> pa.Schema:
-    """Arrow schema of the orders; ``outputs``: A, length of an action."""
-    number = pa.float32()
+    """Arrow schema of the orders.
+
+    Args:
+        outputs: A, length of an action; 0: whoever decides has none.
+    """
+    number, text = pa.float32(), pa.string()
+    element = pa.field("element", number, nullable=False)
+    # Parquet has no lists of a fixed length 0.
+    coefficients = pa.list_(element, outputs) if outputs else pa.list_(element)
     return pa.schema(
         [
-            pa.field("inventory_id", pa.string(), nullable=False),
+            pa.field("inventory_id", text, nullable=False),
             pa.field("date", pa.date32(), nullable=False),
             pa.field("due", pa.bool_(), nullable=False),
             pa.field("order", number, nullable=False),
+            pa.field("reason", text, nullable=False),
             pa.field("inventory_position", number, nullable=False),
             pa.field("base_stock_level", number),
-            pa.field(
-                "coefficients", pa.list_(pa.field("element", number, nullable=False), outputs),
-                nullable=False,
-            ),
+            pa.field("coefficients", coefficients, nullable=False),
+            pa.field("plan", text, nullable=False),
+            pa.field("model", text, nullable=False),
+            pa.field("version", text, nullable=False),
         ]
-    )  # fmt: skip
+    )
 
 
 @torch.inference_mode()
-def decide(model: TrainedModel, snapshot: Path, out: Path) -> Orders:
+def decide(by: TrainedModel | Decider, snapshot: Path, out: Path) -> Orders:
     """Writes the orders of a snapshot; memory does not grow with the number of inventories.
 
     (Eight bytes per inventory are the exception: they tell whether one is there twice.)
 
     Args:
-        model: The policy, and the forecaster that the snapshot's features must come from.
+        by: Who decides.
         snapshot: As :mod:`pipeline.snapshot` describes it.
         out: Parquet file to write; it is whole or absent. Columns: see :func:`orders_schema`.
 
     Raises:
-        DataError: The snapshot breaks its contract, or does not suit the model.
+        DataError: The snapshot breaks its contract, or does not suit who decides; or an order is
+            no finite number.
         ConfigError: ``out`` cannot be written, or is the snapshot itself.
     """
     if out.resolve() == snapshot.resolve():
         raise ConfigError("out", str(out), "Name another file.", "is the snapshot")
-    policy = model.policy
-    mark = None if model.factors is None else forecast_mark(model.factors)
-    total = Orders(0, 0, 0, 0.0)
-    schema = orders_schema(policy.action_model.outputs)
+    decider = Decider.of_model(by) if isinstance(by, TrainedModel) else by
+    mark = None if decider.factors is None else forecast_mark(decider.factors)
+    total = Orders(name=decider.name, version=decider.version)
+    schema = orders_schema(_outputs(decider))
     with open_snapshot(snapshot) as file, StreamedParquet(out, schema) as orders:
-        checker = SnapshotChecker(snapshot, policy.layout, mark)
+        checker = SnapshotChecker(snapshot, decider.layout, mark)
         for batch in read_snapshot(snapshot, file, BATCH_ROWS):
-            rows = checker.typed(batch)
-            decided = decide_batch(policy, rows)
+            decided, reasons = decide_batch(decider, checker.typed(batch))
             orders.write(decided)
-            total = _added(total, decided)
+            total = _added(total, decided, reasons)
         checker.finish(file)
         orders.finish()
     return total
 
 
-def decide_batch(policy: PolicyNetwork, rows: pa.Table) -> pa.Table:
-    """Orders of a checked piece of a snapshot (:class:`SnapshotChecker` gives one)."""
+def _outputs(decider: Decider) -> int:
+    return 0 if decider.action_model is None else decider.action_model.outputs
+
+
+def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Orders of a checked piece of a snapshot (:class:`SnapshotChecker` gives one).
+
+    Returns:
+        The rows, and the :class:`~envs.orders.Reason` flags of each.
+
+    Raises:
+        DataError: An order is no finite number.
+    """
     observation = Observation(
         stock=torch.cat((_column(rows, "on_hand").unsqueeze(1), _lists(rows, "on_order")), 1),
         scale=_column(rows, "scale"),
         basis=_lists(rows, "basis"),
         features=_lists(rows, "features"),
     )
-    decision = policy.decide(observation)
-    order = _admissible(decision.order, _column(rows, "order_multiple"))
+    decision = decider.policy(observation)
+    position = observation.stock.sum(-1)
+    order, reasons = explained(decision.order, _rules(rows), position)
+    _check_finite(rows, order)
     due = torch.from_numpy(rows.column("due").to_numpy().copy())
-    action, model = decision.columns["action"], policy.action_model
-    level = (
-        pa.array(model.target(action, observation).numpy())
-        if model.kind.subtracts_position
-        else pa.nulls(len(rows), pa.float32())
-    )
+    # Why an order would be what it is says nothing where there is none.
+    reasons = torch.where(due, reasons, (reasons & Reason.OFF_SALE) | Reason.NOT_DUE)
+    plan = rows.column("plan").combine_chunks()
+    unplanned = np.asarray(plan.to_numpy(zero_copy_only=False) != PLAN_KNOWN)
+    flags = reasons.numpy() | int(Reason.PLAN_MISSING) * unplanned
     columns = {
         "inventory_id": rows.column("inventory_id").combine_chunks(),
         "date": rows.column("date").combine_chunks(),
         "due": due.numpy(),
         "order": (order * due).numpy(),
-        "inventory_position": observation.stock.sum(-1).numpy(),
-        "base_stock_level": level,
-        "coefficients": model.coefficients(action).numpy(),
+        "reason": _TEXTS.take(pa.array(flags)),
+        "inventory_position": position.numpy(),
+        "plan": plan,
+        "model": pa.repeat(decider.name, len(rows)),
+        "version": pa.repeat(decider.version, len(rows)),
+        "base_stock_level": pa.nulls(len(rows), pa.float32()),
+        "coefficients": [[]] * len(rows),
     }
-    return table_of(columns, orders_schema(model.outputs))
+    if (model := decider.action_model) is not None:
+        action = decision.columns["action"]
+        columns["coefficients"] = model.coefficients(action).numpy()
+        if model.kind.subtracts_position:
+            columns["base_stock_level"] = pa.array(model.target(action, observation).numpy())
+    return table_of(columns, orders_schema(_outputs(decider))), flags
 
 
-def _admissible(order: Tensor, multiple: Tensor) -> Tensor:
-    """:func:`admissible_order` by pack size; nearly always there is one for all."""
-    result = order.clone()
-    for value in multiple.unique().tolist():
-        rows = multiple == value
-        result[rows] = admissible_order(order[rows], value, float("inf"))
-    return result
+def _rules(rows: pa.Table) -> OrderRules:
+    multiple = _column(rows, "order_multiple")
+    # Nearly always there is one for all.
+    shared = bool((multiple == multiple[0]).all())
+    return order_rules(
+        float(multiple[0]) if shared else multiple,
+        INFINITE,
+        OrderFacts(*(_column(rows, name) for name in EXPECTED)),
+        _column(rows, "shortage_cost"),
+        _column(rows, "holding_cost"),
+    )
+
+
+def _check_finite(rows: pa.Table, order: Tensor) -> None:
+    if not bool(torch.isfinite(order).all()):
+        row = int(torch.isfinite(order).to(torch.uint8).argmin())
+        raise DataError(
+            f"order of inventory {rows.column('inventory_id')[row].as_py()}", float(order[row]),
+            "Use another model: the weights of this one have diverged. Train it again with a "
+            "smaller learning rate.", "is no finite number",
+        )  # fmt: skip
 
 
 def _column(rows: pa.Table, name: str) -> Tensor:
@@ -169,28 +277,41 @@ def _lists(rows: pa.Table, name: str) -> Tensor:
     return matrix(rows.column(name).combine_chunks())
 
 
-def _added(total: Orders, decided: pa.Table) -> Orders:
+def _added(total: Orders, decided: pa.Table, flags: NDArray[np.int64]) -> Orders:
     order = decided.column("order").to_numpy()
+    counts = Counter(total.reasons)
+    for reason in Reason:
+        if number := int(((flags & int(reason)) > 0).sum()):
+            counts[str(reason.name).lower()] += number
     return Orders(
         total.inventories + len(decided),
         total.due + int(decided.column("due").to_numpy().sum()),
         total.ordered + int((order > 0).sum()),
         total.units + float(order.sum(dtype=np.float64)),
+        counts,
+        total.name,
+        total.version,
     )
 
 
-def decide_sweep(directory: Path) -> Orders | None:
-    """Orders of a sweep's best method (on validation) for the morning after its data's last day.
+def decide_sweep(directory: Path, by: Decider | None = None) -> Orders | None:
+    """A sweep's orders for the morning after its data's last day.
 
     Writes ``snapshot.parquet`` and ``orders.parquet`` into its folder. Data sets hold no
     stock: each inventory has what the method itself leaves after it has played the test days.
+
+    Args:
+        directory: The sweep's.
+        by: Who decides; None: its best method (on validation).
 
     Returns:
         None if no method has a model.
     """
     sweep = read_sweep(directory)
-    if all(choice.trial is None for choice in sweep.selected.values()):
-        return None
-    snapshot, model = directory / "snapshot.parquet", find_model(directory)
-    make_snapshot(sweep.source(), snapshot, played=model.policy.decide)
-    return decide(model, snapshot, directory / "orders.parquet")
+    if by is None:
+        if all(choice.trial is None for choice in sweep.selected.values()):
+            return None
+        by = find_decider(directory)
+    snapshot = directory / "snapshot.parquet"
+    make_snapshot(sweep.source(), snapshot, played=by.policy)
+    return decide(by, snapshot, directory / "orders.parquet")

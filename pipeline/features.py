@@ -1,9 +1,10 @@
 """As-of-date features: from a tile of raw history to a :class:`~envs.state.Scenario`.
 
-Everything for day t uses demand of days before t, plus what is known ahead (price,
-promotions, events, SNAP days, whether the item is on sale). All quantities scale with
-the inventory's own history: multiplying that history by k multiplies ``scale`` and
-``basis`` by k and leaves ``features`` as they are.
+Everything for day t uses demand of days before t (:mod:`pipeline.past`), plus what is known ahead
+(:mod:`pipeline.plan`, :mod:`pipeline.outlook`): price, promotions, events, SNAP days, whether the
+item is on sale. All quantities scale with the inventory's own history: multiplying that history by
+k multiplies ``scale`` and ``basis`` by k and leaves ``features`` as they are, once there is enough
+of it (``OWN_DAYS``); until then it is multiplied together with its category's rate.
 
 Notation: L lead time, P review period, H = L + P the protection period (days).
 """
@@ -19,10 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from envs.orders import OrderFacts
 from envs.state import Scenario
 from pipeline.data.schema import reviewed
 from pipeline.forecast import DayFactors
-from pipeline.windows import Horizon, cumulated, day_major, past_ratio, past_sum
+from pipeline.order_facts import order_facts
+from pipeline.outlook import Forecaster, Outlook
+from pipeline.past import LONGER, RECENT, Past
+from pipeline.plan import Plan, gone_days
+from pipeline.windows import day_major
 
 FEATURES: tuple[str, ...] = (
     "recent_demand",  # EW mean demand (half-life 7 days) over H / scale
@@ -45,16 +51,17 @@ FEATURES: tuple[str, ...] = (
     "snap_share",  # share of [t, t+H) that are SNAP days
     "price_ratio",  # log(price of t / mean price of the last 56 days)
     "on_sale_share",  # share of [t, t+H) that the item is on sale
+    "plan_known",  # share of [t, t+H) whose plan is known
 )
-"""Names of the network's exogenous inputs, in order: F = 20."""
+"""Names of the network's exogenous inputs, in order: F = 21."""
 
 BASIS: tuple[str, ...] = (
     "recent_demand", "longer_demand", "near_forecast", "far_forecast", "constant",
 )  # fmt: skip
 """feat(x) of design 3, in units over the protection period: M = 5. The constant is the scale."""
 
-RECENT, FORECAST, LONGER = 7.0, 28.0, 56.0
-"""Half-lives, days, of the exponentially weighted means."""
+SMALLEST_SCALE = 1e-4
+"""Least scale, in category's rates over H: an item that never sells has none of its own."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class FeatureTile:
     """Day of the panel that the first row is for."""
     demand: Tensor
     """[D, n] units."""
-    on_sale: Tensor
+    observed: Tensor
     """[D, n] bool: on sale, and the day's demand is known."""
     scale: Tensor
     """[D, n] units, > 0."""
@@ -73,6 +80,8 @@ class FeatureTile:
     """[D, n, M] units."""
     features: Tensor
     """[D, n, F]."""
+    expected: OrderFacts
+    """[D, n] each: what rules of orders look at."""
 
 
 def build_features(
@@ -83,10 +92,12 @@ def build_features(
     *,
     first: int = 0,
     stop: int | None = None,
+    no_plan: NDArray[np.bool_] | None = None,
 ) -> FeatureTile:
     """Computes the features of a tile on the days [first, stop), all days at once.
 
-    A day's figures are the same, bit by bit, whichever other days are asked for.
+    A day's figures are the same, bit by bit, whichever other days are asked for, and whether the
+    quantities known ahead are those of later days of the panel or of days ahead of it.
 
     Args:
         static: Per inventory [n]: lead_time, review_period, shortage_cost, holding_cost,
@@ -97,96 +108,77 @@ def build_features(
         first_weekday: Weekday of day 0 (Monday = 0).
         first, stop: Days wanted; None for T. ``stop`` = T + 1 asks for the morning after
             the panel's last day as well (its demand, unknown, is 0 in the result).
+        no_plan: [n, stop - first] mornings that see nothing of what is known ahead; None: none.
     """
     known = dynamic["demand"].shape[1]
     days = known if stop is None else stop
     assert 0 <= first < days <= known + 1
-    n = len(static["lead_time"])
-    lead, review = _column(static, "lead_time").long(), _column(static, "review_period").long()
+    lead, review = (_column(static, name).long() for name in ("lead_time", "review_period"))
     protection = lead + review
-    beyond = days + 2 * int(protection.max())  # the far forecast of the last day ends there
-    ahead = {
-        name: day_major(dynamic[name][:, :known], beyond, stays=name in ("price", "on_sale"))
-        for name in ("on_sale", "price", "promotion", "event", "snap")
-    }
-    seen = day_major(dynamic["known"], beyond, stays=True)
-    on_sale = ahead["on_sale"][:days] * seen[:days]
-    demand = day_major(dynamic["demand"][:, : min(days, known)], days)
-    price_ratio = log_price_ratio(ahead["price"])
-    weekday = (torch.arange(beyond) + first_weekday) % 7
     category = np.asarray(static["category"]).astype(str)
-    factor = factors.predict(
-        category=category,
-        weekday=weekday,
-        price_ratio=price_ratio,
-        promotion=ahead["promotion"],
-        event=ahead["event"],
-        snap=ahead["snap"],
-    ).mul_(ahead["on_sale"])
+    # Whether an item has ended by the end of the last day's far forecast shows by then.
+    plan = Plan.of(dynamic, factors.always(category), days + int(gone_days(protection).max()))
+    demand, seen = day_major(dynamic["demand"], days), day_major(dynamic["known"], days)
+    past = Past(demand, plan.on_sale[:days] * seen, torch.as_tensor(factors.prior_rate(category)))
+    forecaster = Forecaster(plan, past, factors, category, first_weekday, lead, protection, first)
+    outlook = _outlook(forecaster, no_plan)
 
-    prior = torch.as_tensor(factors.prior_rate(category))
-    selling = past_sum(on_sale, LONGER)
-    longer = past_ratio(past_sum(demand, LONGER), selling, prior)
-    # Ratio of sums: demand per unit of day factor, i.e. the deseasonalised level.
-    seen_factor = factor * seen
-    level = past_ratio(past_sum(demand, FORECAST), past_sum(seen_factor[:days], FORECAST), prior)
-    span = protection.to(demand.dtype)
-    factor_sums = cumulated(factor)
-    near = Horizon(protection, 0, days).sum_ahead(factor_sums).mul_(level)
-    # An inventory that has never sold has no size of its own: it borrows its category's.
-    first_sold = _first_sold(demand)
-    of_seen = near  # what of the forecast can be compared with demand
-    if not bool(seen.all()):
-        of_seen = Horizon(protection, 0, days).sum_ahead(cumulated(seen_factor)).mul_(level)
-    error = _forecast_error(demand, of_seen, first_sold, protection, longer * span)
-
-    cut = slice(first, days)
-    at_lead, at_far = (Horizon(h, first, days) for h in (lead, 2 * protection))
-    selling, longer, level, near, error = (
-        values[cut] for values in (selling, longer, level, near, error)
-    )
-    recent = past_ratio(past_sum(demand, RECENT)[cut], past_sum(on_sale, RECENT)[cut], prior)
-    far = level * at_far.sum_ahead(factor_sums) - near
-    scale = (longer * span + error).clamp(min=1e-6)
-    zeros = past_ratio(past_sum((demand <= 0) * on_sale, LONGER)[cut], selling, torch.zeros(n))
-    zeros = torch.where(torch.arange(first, days).unsqueeze(1) > first_sold, zeros, 1.0)
-    basis = torch.stack((recent * span, longer * span, near, far, scale), dim=-1)
-
-    coming = Horizon(protection, 0, days - first)
-
-    def share(name: str) -> Tensor:
-        return coming.sum_ahead(cumulated(ahead[name][first:], torch.float32)) / span
-
-    shortage, holding = _column(static, "shortage_cost"), _column(static, "holding_cost")
-    angle = weekday[cut].to(demand.dtype) * (2 * torch.pi / 7)
+    now, span = slice(first, days), protection.to(demand.dtype)
+    mean = past.rate(LONGER) * span
+    # All but a day after the last one is known, as a rule.
+    partly = None if bool(np.all(dynamic["known"][:, :days])) else seen
+    error = past.forecast_error(forecaster.past_forecasts(partly), protection, partly, mean)[now]
+    mean, recent = mean[now], past.rate(RECENT, first) * span
+    smallest = (SMALLEST_SCALE * past.prior * span).clamp(min=1e-6)
+    scale = torch.maximum(mean + error, smallest)
+    far = outlook.both - outlook.near
+    yesterday = past.yesterday(mean / span, first) * span
     columns = {
-        "recent_demand": recent * span / scale,
-        "longer_demand": longer * span / scale,
-        "near_forecast": near / scale,
+        "recent_demand": recent / scale,
+        "longer_demand": mean / scale,
+        "near_forecast": outlook.near / scale,
         "far_forecast": far / scale,
-        "lead_time_forecast": level * at_lead.sum_ahead(factor_sums) / scale,
+        "lead_time_forecast": outlook.lead_time / scale,
         "forecast_error": error / scale,
-        "yesterday_demand": torch.asinh(_yesterday(demand, on_sale, longer, cut) * span / scale),
-        "zero_share": zeros,
-        "lead_time": lead / 14.0,
-        "review_period": review / 7.0,
-        "log_protection": span.log() / 3.0,
-        "critical_ratio": shortage / (shortage + holding),
-        "log_cost_ratio": (shortage / holding).log() / 4.0,
-        "weekday_sin": angle.sin().unsqueeze(1),
-        "weekday_cos": angle.cos().unsqueeze(1),
-        "promotion_share": share("promotion"),
-        "event_share": share("event"),
-        "snap_share": share("snap"),
-        "price_ratio": price_ratio[cut],
-        "on_sale_share": share("on_sale"),
+        "yesterday_demand": torch.asinh(yesterday / scale),
+        "zero_share": past.zero_share(first),
+        "price_ratio": outlook.price_ratio,
+        **outlook.shares,
+        **_fixed(static, torch.arange(first, days) + first_weekday),
     }
-    features = torch.empty(days - first, n, len(FEATURES))
+    features = torch.empty(*scale.shape, len(FEATURES))
     for position, name in enumerate(FEATURES):
         features[..., position] = columns[name]
     # Forecasts of a product that restarts can be many scales high: keep inputs bounded.
     features.clamp_(-10.0, 10.0)
-    return FeatureTile(first, demand[cut], on_sale[cut] > 0, scale, basis, features)
+    basis = torch.stack((recent, mean, outlook.near, far, scale), dim=-1)
+    expected = order_facts(outlook, mean / span)
+    return FeatureTile(first, demand[now], past.observed[now] > 0, scale, basis, features, expected)
+
+
+def _outlook(forecaster: Forecaster, no_plan: NDArray[np.bool_] | None) -> Outlook:
+    """With the plan, or without it where ``no_plan`` and where there is anything to plan."""
+    outlook = forecaster.with_plan()
+    if no_plan is None or not bool(no_plan.any()):
+        return outlook
+    varies = torch.stack(list(forecaster.varies.values())).any(0)
+    return outlook.mixed(forecaster.without_plan(), torch.as_tensor(no_plan.T) & varies)
+
+
+def _fixed(static: Mapping[str, NDArray[np.generic]], weekday: Tensor) -> dict[str, Tensor]:
+    """Features of the terms [n] and of the calendar [D, 1]."""
+    lead, review = _column(static, "lead_time"), _column(static, "review_period")
+    shortage, holding = _column(static, "shortage_cost"), _column(static, "holding_cost")
+    angle = (weekday % 7).to(lead.dtype) * (2 * torch.pi / 7)
+    return {
+        "lead_time": lead / 14.0,
+        "review_period": review / 7.0,
+        "log_protection": (lead + review).log() / 3.0,
+        "critical_ratio": shortage / (shortage + holding),
+        "log_cost_ratio": (shortage / holding).log() / 4.0,
+        "weekday_sin": angle.sin().unsqueeze(1),
+        "weekday_cos": angle.cos().unsqueeze(1),
+    }
 
 
 def scenario_of(
@@ -229,9 +221,13 @@ def scenario_of(
         scale=tile.scale[cut],
         basis=tile.basis[cut],
         features=tile.features[cut],
-        counted=tile.on_sale[cut],
+        counted=tile.observed[cut],
         order_lead_time=order_lead,
         fill=fill,
+        demand_rate=tile.expected.rate[cut],
+        demand_until_arrival=tile.expected.until_arrival[cut],
+        sellable=tile.expected.sellable[cut],
+        incoming=tile.expected.incoming[cut],
         max_lead_time=max_lead_time,
         backlog=backlog,
         order_multiple=order_multiple,
@@ -240,57 +236,3 @@ def scenario_of(
 
 def _column(static: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
     return torch.as_tensor(np.array(static[name], dtype=np.float32))
-
-
-def _first_sold(demand: Tensor) -> Tensor:
-    """[n] day of the first demand; T where there is none."""
-    sold = demand > 0
-    return torch.where(sold.any(0), sold.to(torch.uint8).argmax(0), demand.shape[0])
-
-
-def _yesterday(demand: Tensor, on_sale: Tensor, longer: Tensor, cut: slice) -> Tensor:
-    """[D, n] demand of the day before each day of ``cut``.
-
-    A day off sale (or before the panel) says nothing about demand: the usual day, ``longer``
-    [D, n], stands in.
-    """
-    first, stop = cut.start, cut.stop
-    before = slice(max(first - 1, 0), stop - 1)
-    known = on_sale[before]
-    usual = longer[stop - first - known.shape[0] :]
-    result = longer.clone()
-    result[stop - first - known.shape[0] :] = torch.lerp(usual, demand[before], known)
-    return result
-
-
-def _forecast_error(
-    demand: Tensor, near: Tensor, first_sold: Tensor, protection: Tensor, prior: Tensor
-) -> Tensor:
-    """Standard deviation, units, of demand over H days around its forecast, known at t.
-
-    Errors of the forecasts made H or more days ago, exponentially weighted; before
-    there is one, the mean demand over H stands in (``prior`` [T, n]). Only forecasts that
-    rest on the inventory's own demand count (made after the day ``first_sold`` [n]): a borrowed
-    rate's error would not grow with the inventory.
-    """
-    days = demand.shape[0]
-    back = Horizon(-protection, 0, days)
-    sums = cumulated(demand)
-    happened = (sums[:days] - back.of(sums)).float()
-    valid = (torch.arange(days).unsqueeze(1) > first_sold + protection).to(demand.dtype)
-    squared = happened.sub_(back.of(near)).square_().mul_(valid)
-    # The error of the window that ended yesterday is known this morning.
-    below = past_sum(valid, LONGER, today=True)
-    variance = past_sum(squared, LONGER, today=True) / below.clamp(min=1e-12)
-    return torch.lerp(prior, variance.sqrt_(), (below > 0).to(demand.dtype))
-
-
-def log_price_ratio(price: Tensor) -> Tensor:
-    """log(price / mean price of the last 56 days, today included), [T, n]."""
-    sums = cumulated(price)
-    days = price.shape[0]
-    window = sums[1:].clone()
-    window[56:] -= sums[1 : max(days - 55, 1)]
-    length = torch.arange(1, days + 1, dtype=torch.float64).clamp(max=56).unsqueeze(1)
-    mean = window.div_(length).clamp_(min=1e-9)
-    return (price / mean).float().clamp_(min=1e-3).log_()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-EFFECTS = ("price_ratio", "promotion", "event", "snap")
+FLAGS = ("promotion", "event", "snap")
+EFFECTS = ("price_ratio", *FLAGS)
 ALL = "*"
 """Pooled estimate, for categories with too little data."""
 MIN_UNITS = 2_000.0
@@ -35,7 +36,8 @@ class TrainingHistory:
     """[T] Monday = 0."""
     demand: NDArray[np.float32]
     on_sale: NDArray[np.bool_]
-    """On sale, and the day's demand is known."""
+    known: NDArray[np.bool_]
+    """The day's demand was observed."""
     effects: Mapping[str, NDArray[np.float32]]
     """The covariates of :data:`EFFECTS`."""
 
@@ -48,6 +50,10 @@ class DayFactors:
     """Category -> 7 weekday effects, then :data:`EFFECTS` (log scale)."""
     rates: dict[str, float] = field(default_factory=dict)
     """Category -> median over inventories of mean daily demand, units."""
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Category -> share of its training days with a promotion, an event, a benefit day (of the days
+    on sale) and on sale (of the days since the launch). A quantity varies if its share is
+    neither 0 nor 1; a fact of the training data, so that no day's features depend on later days."""
 
     @classmethod
     def fit(cls, histories: Iterable[TrainingHistory]) -> DayFactors:
@@ -57,27 +63,30 @@ class DayFactors:
 
         parts: dict[str, list[tuple[NDArray[np.float64], ...]]] = {}
         rates: dict[str, list[float]] = {}
+        counts: dict[str, NDArray[np.float64]] = {}
         for history in histories:
-            days_on_sale = history.on_sale.sum(1)
-            mean = (history.demand * history.on_sale).sum(1) / np.maximum(days_on_sale, 1)
-            usable = (mean > 0) & (days_on_sale >= 14)
+            _count_days(history, counts)
+            observed = history.on_sale & history.known
+            days = observed.sum(1)
+            mean = (history.demand * observed).sum(1) / np.maximum(days, 1)
+            usable = (mean > 0) & (days >= 14)
             weekday = np.eye(7)[history.weekday]
             for category in np.unique(history.category[usable]):
                 rows = np.flatnonzero(usable & (history.category == category))
-                on_sale = history.on_sale[rows].astype(bool)
+                seen = observed[rows]
                 design = np.concatenate(
-                    [np.broadcast_to(weekday, (*on_sale.shape, 7))]
+                    [np.broadcast_to(weekday, (*seen.shape, 7))]
                     + [history.effects[name][rows][..., None] for name in EFFECTS],
                     axis=-1,
-                )[on_sale]
-                size = np.broadcast_to(mean[rows, None], on_sale.shape)[on_sale]
-                target = history.demand[rows][on_sale] / size
+                )[seen]
+                size = np.broadcast_to(mean[rows, None], seen.shape)[seen]
+                target = history.demand[rows][seen] / size
                 part = (design, target, size)
                 parts.setdefault(str(category), []).append(part)
                 parts.setdefault(ALL, []).append(part)
                 rates.setdefault(str(category), []).extend(mean[rows].tolist())
                 rates.setdefault(ALL, []).extend(mean[rows].tolist())
-        model = cls()
+        model = cls(shares={category: _shares(days) for category, days in counts.items()})
         for category, pieces in parts.items():
             design, target, size = (np.concatenate(column) for column in zip(*pieces, strict=True))
             model.rates[category] = float(np.median(rates[category]))
@@ -106,13 +115,45 @@ class DayFactors:
         snap: Tensor,
     ) -> Tensor:
         """Day factors [T, n] from covariates [T, n] (weekday: [T]; category: [n])."""
-        names, code = np.unique(np.asarray(category).astype(str), return_inverse=True)
-        effects = torch.tensor([self.coefficients.get(c, self.coefficients[ALL]) for c in names])
-        by_column = effects[torch.as_tensor(code)].T.contiguous()
+        by_column = self._effects(category)
         log_factor = by_column[:7][weekday]
         for column, value in enumerate((price_ratio, promotion, event, snap), start=7):
             log_factor.addcmul_(value, by_column[column])
         return log_factor.clamp_(-5.0, 5.0).exp_()
+
+    def plain(self, category: NDArray[np.generic], weekday: Tensor) -> Tensor:
+        """Day factors [T, n] of the weekday [T] alone, for days whose plan is not known."""
+        return self._effects(category)[:7].clamp(-5.0, 5.0).exp_()[weekday]
+
+    def relative_effects(self, category: NDArray[np.generic]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Quantity of :data:`FLAGS` -> its factor on a day without and with it, [n] each.
+
+        Relative to its mean factor on training days, which a plain level contains already.
+        """
+        by_column, result = self._effects(category), {}
+        for column, name in enumerate(FLAGS, start=8):
+            effect = by_column[column].clamp(-5.0, 5.0).exp()
+            mean = 1.0 + self.share(category, name) * (effect - 1.0)
+            result[name] = (1.0 / mean, effect / mean)
+        return result
+
+    def always(self, category: NDArray[np.generic]) -> dict[str, Tensor]:
+        """Quantity of :data:`FLAGS` -> [n] 1.0 where it was 1 on all training days, else 0."""
+        return {name: (self.share(category, name) >= 1).float() for name in FLAGS}
+
+    def share(self, category: NDArray[np.generic], quantity: str) -> Tensor:
+        """[n] of :attr:`shares`; a category without one has the pooled one, or 0."""
+        none: dict[str, float] = {}
+        pooled = self.shares.get(ALL, none)
+        names, code = np.unique(np.asarray(category).astype(str), return_inverse=True)
+        shares = [self.shares.get(c, pooled).get(quantity, 0.0) for c in names]
+        return torch.tensor(shares, dtype=torch.float32)[torch.as_tensor(code)]
+
+    def _effects(self, category: NDArray[np.generic]) -> Tensor:
+        """[7 + E, n] coefficients."""
+        names, code = np.unique(np.asarray(category).astype(str), return_inverse=True)
+        effects = torch.tensor([self.coefficients.get(c, self.coefficients[ALL]) for c in names])
+        return effects[torch.as_tensor(code)].T.contiguous()
 
     def prior_rate(self, category: NDArray[np.generic]) -> NDArray[np.float32]:
         """[n] units per day expected of an inventory that has not sold yet."""
@@ -122,9 +163,27 @@ class DayFactors:
 
     def save(self, path: Path) -> None:
         """Writes the effects as JSON that a person can read."""
-        path.write_text(json.dumps({"coefficients": self.coefficients, "rates": self.rates}))
+        path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def load(cls, path: Path) -> DayFactors:
         """Reads :meth:`save`'s file."""
         return cls(**json.loads(path.read_text()))
+
+
+def _count_days(history: TrainingHistory, counts: dict[str, NDArray[np.float64]]) -> None:
+    """Adds a history's days to ``counts``: category -> days on sale with each of
+    :data:`FLAGS`, on sale, and since the launch."""
+    launched = np.maximum.accumulate(history.on_sale, axis=1)
+    flagged = [history.on_sale & (history.effects[name] > 0) for name in FLAGS]
+    days = np.stack([cells.sum(1) for cells in (*flagged, history.on_sale, launched)], axis=1)
+    for category in np.unique(history.category):
+        found = days[history.category == category].sum(0).astype(float)
+        for name in (str(category), ALL):
+            counts[name] = counts.get(name, 0.0) + found
+
+
+def _shares(days: NDArray[np.float64]) -> dict[str, float]:
+    *flagged, on_sale, launched = days.tolist()
+    shares = {name: count / max(on_sale, 1.0) for name, count in zip(FLAGS, flagged, strict=True)}
+    return {**shares, "on_sale": on_sale / launched if launched else 1.0}

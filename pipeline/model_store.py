@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ class TrainedModel:
     policy: PolicyNetwork
     factors: DayFactors | None
     """None for problems whose features need no forecaster."""
+    version: str = ""
+    """Tells what the model computes from what another does: the start of a hash of its weights,
+    action model and forecaster."""
 
 
 def save_model(directory: Path, policy: PolicyNetwork, factors: DayFactors | None) -> None:
@@ -81,7 +86,17 @@ def load_model(directory: Path) -> TrainedModel:
             f"holds no readable policy ({type(error).__name__})",
         ) from None  # fmt: skip
     policy.eval()
-    return TrainedModel(policy, factors)
+    return TrainedModel(policy, factors, _version(content, factors))
+
+
+def _version(content: Mapping[str, Any], factors: DayFactors | None) -> str:
+    numbers = content["state"]
+    rest = {name: value for name, value in content.items() if name != "state"}
+    digest = hashlib.sha256(repr((rest, factors)).encode())
+    for name in sorted(numbers):
+        digest.update(name.encode())
+        digest.update(numbers[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def load_data_model(directory: Path) -> TrainedModel:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from envs.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.stock import BadStock
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -16,7 +20,11 @@ _MODEL = "Folder of a run, a trial, or a finished sweep (its best method on vali
 @click.command()
 @click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
 @click.option("--day", type=int, help="Morning of this day, from 1; default: after the last day.")
-@click.option("--stock", type=FILE, help="Parquet: inventory_id, on_hand, on_order (list).")
+@click.option("--stock", type=FILE, help="Parquet or CSV: inventory_id, on_hand, on_order (list).")
+@click.option(
+    "--bad-stock", type=click.Choice(["zero", "skip", "refuse"]), default="zero", show_default=True,
+    help="Inventories whose stock cannot be right: counted with 0, left out, or refused.",
+)  # fmt: skip
 @click.option("--model", type=FOLDER, help=f"{_MODEL} Default: the data set's own forecaster.")
 @click.option("--played", is_flag=True, help="Stock that MODEL leaves after the test days.")
 @click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
@@ -24,6 +32,7 @@ def snapshot(
     directory: Path,
     day: int | None,
     stock: Path | None,
+    bad_stock: BadStock,
     model: Path | None,
     played: bool,
     out: Path,
@@ -43,8 +52,8 @@ def snapshot(
     if found:
         source.max_lead_time = max(source.max_lead_time, found.policy.layout.max_lead_time)
     policy = found.policy.decide if found and played else None
-    rows = make_snapshot(source, out, day=day, stock=stock, played=policy)
-    click.echo(f"{rows:,} inventories: {out}")
+    made = make_snapshot(source, out, day=day, stock=stock, bad_stock=bad_stock, played=policy)
+    click.echo(f"{made}\n{out}")
     if stock is None and not played:
         click.echo(
             "No stock was given: each inventory has one demand scale on hand, nothing on order."
@@ -58,6 +67,6 @@ def snapshot(
 def decide(model: Path, snapshot: Path, out: Path) -> None:
     """Decide the orders of a day: a trained policy on a snapshot."""
     from pipeline.decide import decide as run
-    from pipeline.decide import find_model
+    from pipeline.decide import find_decider
 
-    click.echo(f"{run(find_model(model), snapshot, out)}: {out}")
+    click.echo(f"{run(find_decider(model), snapshot, out)}: {out}")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from envs.errors import DataError
+from envs.orders import whole_units
 from envs.rollout import Policy, rollout
-from pipeline.data.panel import TileRef
+from envs.state import EXPECTED
+from pipeline.data.panel import RawTile, TileRef
 from pipeline.data.progress import Progress
 from pipeline.data.schema import reviewed
 from pipeline.features import BASIS, FEATURES, build_features
 from pipeline.forecast import DayFactors
+from pipeline.outlook import varying
+from pipeline.plan import missing_quantities
 from pipeline.sources import DatasetSource, evaluation_start
-from pipeline.stock import Stock, StockTable
+from pipeline.stock import BadStock, Stock, StockTable
 from pipeline.streamed import StreamedParquet
 
 SCALARS: dict[str, pa.DataType] = {
@@ -42,9 +48,12 @@ SCALARS: dict[str, pa.DataType] = {
     "order_multiple": pa.float32(),
     "backlog": pa.bool_(),
     "forecast": pa.string(),
+    "plan": pa.string(),
     "scale": pa.float32(),
+    **{name: pa.float32() for name in EXPECTED},
 }
-"""Columns with one value; ``forecast`` is :func:`forecast_mark`."""
+"""Columns with one value; ``forecast`` is :func:`forecast_mark`, ``plan`` :func:`plan_mark`,
+and :data:`~envs.state.EXPECTED` what rules of orders look at."""
 LISTS: dict[str, int | None] = {"on_order": None, "basis": len(BASIS), "features": len(FEATURES)}
 """Columns with a list of float32, and its length (None: K)."""
 
@@ -68,33 +77,69 @@ def forecast_mark(factors: DayFactors | None) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+PLAN_KNOWN = "known"
+
+
+def plan_mark(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.object_]:
+    """[n] "known", or "missing: " and what is not known of the protection period to come."""
+    lead, review = (raw.static[name].astype(np.int64) for name in ("lead_time", "review_period"))
+    names = missing_quantities(
+        raw.dynamic, varying(source.factors, raw.static["category"]), day,
+        torch.as_tensor(lead + review),
+    )  # fmt: skip
+    return np.where(names == "", PLAN_KNOWN, "missing: " + names)
+
+
+@dataclass(frozen=True)
+class SnapshotSummary:
+    """What :func:`make_snapshot` wrote."""
+
+    inventories: int
+    no_plan: Mapping[str, int]
+    """Mark of a missing plan -> inventories."""
+    stock: tuple[str, ...] = ()
+    """A line for each kind of stock that could not be right."""
+
+    def __str__(self) -> str:
+        """In words, for the terminal."""
+        text = f"{self.inventories:,} inventories"
+        for mark, count in sorted(self.no_plan.items()):
+            text += f"\n{count:,} inventories have no plan for their protection period ({mark})"
+        return "\n".join((text, *self.stock))
+
+
 def make_snapshot(
     source: DatasetSource,
     out: Path,
     *,
     day: int | None = None,
     stock: Path | None = None,
+    bad_stock: BadStock = "zero",
     played: Policy | None = None,
-) -> int:
+) -> SnapshotSummary:
     """Writes the snapshot of a data set as of the morning of a day, tile by tile.
 
-    Demand of earlier days is known, and of later ones what is known ahead.
+    Demand of earlier days is known, and of later ones what the data set knows ahead: of days
+    after its last one only what its days ahead hold. Where that is less than the protection
+    period, features are those of a morning without a plan, and the column ``plan`` says so.
 
     Args:
         source: The data set, with the forecaster of the model that will decide.
         out: Parquet file to write; it is whole or absent.
         day: 1..T, numbered as in the data set; None for T, the morning after its last day.
-        stock: Table with ``inventory_id``, ``on_hand`` and, optionally, ``on_order`` (list of
-            arrivals in 1..K days); None for one demand scale on hand and nothing on order,
-            as every evaluation starts.
+        stock: See :class:`~pipeline.stock.StockTable`; None for one demand scale on hand and
+            nothing on order, as every evaluation starts.
+        bad_stock: What becomes of stock that cannot be right; an arrival in more than K days
+            counts as one in K days.
         played: Instead: the stock that this policy leaves after it has played the test days.
             Only for the morning after the last of them.
 
     Returns:
-        Rows written.
+        Rows written, how many inventories have no plan, and what was wrong with the stock.
 
     Raises:
-        DataError: The day is not in the data, or the stock does not fit it.
+        DataError: The day is not in the data, the stock has nothing to do with it, or rows of it
+            are refused.
         ConfigError: ``out`` cannot be written.
     """
     days = source.panel.manifest.num_days
@@ -106,24 +151,27 @@ def make_snapshot(
     assert played is None or (day == days and stock is None)
     tiles = source.panel.tiles()
     progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
-    table = StockTable(source, stock) if stock is not None else None
-    length = source.max_lead_time if table is None else max(source.max_lead_time, table.longest)
-    rows = 0
-    with StreamedParquet(out, snapshot_schema(length)) as file:
+    table = StockTable(source, stock, bad_stock) if stock is not None else None
+    rows, marks = 0, Counter[str]()
+    notes: tuple[str, ...] = ()
+    with StreamedParquet(out, snapshot_schema(source.max_lead_time)) as file:
         for number, tile in enumerate(tiles):
-            given = None if table is None else table.read(tile, length)
+            given = None if table is None else table.read(tile)
             if played is not None:
                 given = _stock_left(source, number, played)
-            file.write(_morning(source, tile, day, length, given))
-            rows += tile.rows
+            morning = _morning(source, tile, day, given)
+            file.write(morning)
+            marks.update(morning.column("plan").to_pylist())
+            rows += len(morning)
             progress.add(1)
+        if table is not None:
+            notes = table.finish()
         file.finish()
-    return rows
+    del marks[PLAN_KNOWN]
+    return SnapshotSummary(rows, dict(marks), notes)
 
 
-def _morning(
-    source: DatasetSource, tile: TileRef, day: int, length: int, stock: Stock | None
-) -> pa.Table:
+def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None) -> pa.Table:
     """A tile's rows; ``day`` as in :func:`make_snapshot`."""
     manifest = source.panel.manifest
     raw = source.panel.read(tile)
@@ -133,7 +181,8 @@ def _morning(
     )  # fmt: skip
     static, n = raw.static, tile.rows
     if stock is None:
-        stock = Stock(made.scale[0].numpy(), np.zeros((n, length), np.float32))
+        on_hand = whole_units(made.scale[0], manifest.order_multiple)
+        stock = Stock(on_hand.numpy(), np.zeros((n, source.max_lead_time), np.float32))
     columns: dict[str, Any] = {
         "inventory_id": static["inventory_id"],
         "date": np.full(n, manifest.day(day), dtype="datetime64[D]"),
@@ -142,6 +191,7 @@ def _morning(
         "order_multiple": np.full(n, manifest.order_multiple, np.float32),
         "backlog": np.full(n, manifest.backlog),
         "forecast": pa.repeat(forecast_mark(source.factors), n),
+        "plan": plan_mark(source, raw, day),
         "scale": made.scale[0].numpy(),
         "on_order": stock.on_order,
         "basis": made.basis[0].numpy(),
@@ -149,7 +199,10 @@ def _morning(
     }
     for name in ("lead_time", "review_period", "shortage_cost", "holding_cost"):
         columns[name] = static[name]
-    return table_of(columns, snapshot_schema(length))
+    for name, value in zip(EXPECTED, made.expected, strict=True):
+        columns[name] = value[0].numpy()
+    table = table_of(columns, snapshot_schema(source.max_lead_time))
+    return table if stock.kept is None else table.filter(pa.array(stock.kept))
 
 
 @torch.no_grad()

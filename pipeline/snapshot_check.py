@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from envs.errors import DataError
-from envs.state import ObservationLayout
+from envs.state import EXPECTED, ObservationLayout
 from pipeline.features import FEATURES
 from pipeline.snapshot import LISTS, SCALARS
 
@@ -138,7 +138,7 @@ class SnapshotChecker:
         return np.pad(matrix[:, :longest], ((0, 0), (0, missing)))
 
     def _check_values(self, table: pa.Table) -> None:
-        value = {n: table.column(n).to_numpy() for n in SCALARS if n not in ("date", "forecast")}
+        value = {n: table.column(n).to_numpy() for n in SCALARS if n not in ("date", "forecast", "plan")}
         longest = self._layout.max_lead_time
         lead, period = value["lead_time"].astype(int), value["review_period"].astype(int)
         b, h = value["shortage_cost"], value["holding_cost"]
@@ -153,6 +153,7 @@ class SnapshotChecker:
             ("review_period", period >= 1, "Use 1 day or more.", "is below 1"),
             ("order_multiple", np.isfinite(multiple) & (multiple >= 0),
              "Use 0 for any quantity, else the pack size.", "is negative or not a number"),
+            *((name, value[name] >= 0, AGAIN, "is below 0 or not a number") for name in EXPECTED),
             ("scale", np.isfinite(value["scale"]) & (value["scale"] > 0), AGAIN, "is not above 0"),
             *((name, np.isfinite(value[name]) & (value[name] > 0), "Use costs above 0.",
                "is not above 0") for name in ("shortage_cost", "holding_cost")),

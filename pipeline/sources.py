@@ -18,15 +18,25 @@ import torch
 from numpy.typing import NDArray
 
 from envs.errors import DataError
+from envs.orders import whole_units
 from envs.state import InventoryState, ObservationLayout, Scenario
 from pipeline.data.panel import Panel, RawTile, TileRef
-from pipeline.features import BASIS, FEATURES, build_features, log_price_ratio, scenario_of
-from pipeline.forecast import DayFactors, TrainingHistory
+from pipeline.data.schema import QUANTITIES
+from pipeline.features import BASIS, FEATURES, build_features, scenario_of
+from pipeline.forecast import FLAGS, DayFactors, TrainingHistory
+from pipeline.outlook import log_price_ratio
+from pipeline.seeding import derive_seed
 
 Split = Literal["train", "validation", "test"]
 
+PlanKnown = Literal["known", "missing", "mixed"]
+"""What mornings see of the quantities known ahead: all that the data have, nothing, or nothing in
+blocks of days drawn per inventory (:func:`draw_no_plan`)."""
+
 FORECAST_SAMPLE_TILES = 4
 """Training tiles that the forecaster's day factors are estimated on."""
+NO_PLAN_SHARE, NO_PLAN_DAYS = 0.2, 14
+"""Share of the mornings without a plan in ``mixed``, and how many follow each other."""
 
 
 class ScenarioSource(Protocol):
@@ -59,13 +69,21 @@ class DatasetSource:
         directory: The data set.
         factors: The forecaster's day factors; None fits them on training tiles.
         resident_tiles: Tiles whose scenarios are kept in memory (per process).
+        plan: What mornings of validation and test see of the quantities known ahead. Training
+            sees "mixed", so that a morning without a plan is nothing new to a policy; nothing
+            if this is "missing".
     """
 
     def __init__(
-        self, directory: Path | str, factors: DayFactors | None = None, resident_tiles: int = 16
+        self,
+        directory: Path | str,
+        factors: DayFactors | None = None,
+        resident_tiles: int = 16,
+        plan: PlanKnown = "known",
     ) -> None:
         self.directory = Path(directory)
         self.resident_tiles = resident_tiles
+        self.plan = plan
         self._open()
         self.factors = factors if factors is not None else self._fit_factors()
 
@@ -95,6 +113,7 @@ class DatasetSource:
             "directory": self.directory,
             "factors": self.factors,
             "resident_tiles": self.resident_tiles,
+            "plan": self.plan,
             "max_lead_time": self.max_lead_time,
         }
 
@@ -147,9 +166,15 @@ class DatasetSource:
 
     def _build(self, split: Split, raw: RawTile, tile: int) -> Scenario:
         start, stop = self.days(split)
-        # Days after the split are cut before features are made: nothing can leak back.
-        known = {name: values[:, :stop] for name, values in raw.dynamic.items()}
-        features = build_features(raw.static, known, self.factors, self._weekday, first=start)
+        # What only later days tell is cut before features are made: nothing can leak back.
+        known = {
+            name: values if QUANTITIES[name].known_ahead else values[:, :stop]
+            for name, values in raw.dynamic.items()
+        }
+        features = build_features(
+            raw.static, known, self.factors, self._weekday, first=start,
+            no_plan=self._no_plan(split, tile, len(raw.inventory_id)),
+        )  # fmt: skip
         manifest = self.panel.manifest
         return scenario_of(
             features,
@@ -162,6 +187,17 @@ class DatasetSource:
             order_multiple=manifest.order_multiple,
             seed=manifest.seed * 1_000_003 + self._tiles[split][tile].index,
         )
+
+    def _no_plan(self, split: Split, tile: int, rows: int) -> NDArray[np.bool_] | None:
+        """[n, D] mornings of a split's tile that see no plan; None: none."""
+        plan = "mixed" if split == "train" and self.plan == "known" else self.plan
+        if plan == "known":
+            return None
+        start, stop = self.days(split)
+        if plan == "missing":
+            return np.ones((rows, stop - start), dtype=bool)
+        seed = derive_seed("plan", self.panel.manifest.seed, self._tiles[split][tile].index)
+        return draw_no_plan(seed, rows, stop)[:, start:]
 
     def _fit_factors(self) -> DayFactors:
         stop = self.panel.manifest.test_start
@@ -176,15 +212,30 @@ class DatasetSource:
             category=np.asarray(raw.static["category"]).astype(str),
             weekday=(np.arange(stop) + self._weekday) % 7,
             demand=np.asarray(raw.dynamic["demand"][:, :stop], dtype=np.float32),
-            on_sale=(raw.dynamic["on_sale"][:, :stop] > 0) & (raw.dynamic["known"][:, :stop] > 0),
+            on_sale=np.asarray(raw.dynamic["on_sale"][:, :stop]) > 0,
+            known=np.asarray(raw.dynamic["known"][:, :stop]) > 0,
             effects={
                 "price_ratio": ratio,
                 **{
                     name: np.asarray(raw.dynamic[name][:, :stop], dtype=np.float32)
-                    for name in ("promotion", "event", "snap")
+                    for name in FLAGS
                 },
             },
         )
+
+
+def draw_no_plan(seed: int, inventories: int, days: int) -> NDArray[np.bool_]:
+    """[n, T] mornings without a plan: blocks of days, each with probability ``NO_PLAN_SHARE``.
+
+    Drawn day by day and inventory by inventory from the tile's seed, not from the fragment that
+    is played: whoever looks a decision's features up again finds the same ones.
+    """
+    rng = np.random.default_rng(seed)
+    phase = rng.integers(NO_PLAN_DAYS, size=inventories)
+    drawn = rng.random((-(-days // NO_PLAN_DAYS) + 1, inventories)) < NO_PLAN_SHARE
+    block = (np.arange(days)[:, None] + phase) // NO_PLAN_DAYS
+    masked: NDArray[np.bool_] = np.take_along_axis(drawn, block, axis=0).T
+    return masked
 
 
 @dataclass(frozen=True)
@@ -230,19 +281,23 @@ def evaluation_start(scenario: Scenario) -> InventoryState:
     """Stock that every evaluated policy starts with: one scale on hand, nothing in the pipeline.
 
     The scale is the mean demand over the protection period plus its forecast error,
-    known on the first morning; no method chooses it.
+    known on the first morning; no method chooses it. In whole units where orders are: a third of
+    a unit would be left on the shelf for ever, and the item never out of stock.
     """
-    return InventoryState(scenario.scale[0].clone(), empty_start(scenario).pipeline)
+    on_hand = whole_units(scenario.scale[0].clone(), scenario.order_multiple)
+    return InventoryState(on_hand, empty_start(scenario).pipeline)
 
 
 def training_start(scenario: Scenario, generator: torch.Generator) -> InventoryState:
     """Random stock: a position of 0 to 2 scales, a random part of it arriving later.
 
-    Wide enough that a learner meets every state its policy may lead to.
+    Wide enough that a learner meets every state its policy may lead to. In whole units where
+    orders are.
     """
     n, lead = scenario.num_inventories, scenario.lead_time
     position = 2.0 * torch.rand(n, generator=generator) * scenario.scale[0]
     later = torch.rand(n, generator=generator) * position * (lead > 1)
+    position, later = (whole_units(part, scenario.order_multiple) for part in (position, later))
     # One order on its way, due in 1..L-1 days.
     due = 1 + (torch.rand(n, generator=generator) * (lead - 1).clamp(min=1)).long()
     return InventoryState(

@@ -19,11 +19,7 @@ are large enough for the core's matrix rate."""
 
 
 def day_major(per_inventory: NDArray[np.generic], days: int, *, stays: bool = False) -> Tensor:
-    """[n, T] as a float32 tensor [days, n].
-
-    Days beyond T are 0, or the last day's value (``stays``): prices and assortment stay as
-    they are, promotions are unknown.
-    """
+    """[n, T] as a float32 tensor [days, n]; days beyond T are 0, or the last day's (``stays``)."""
     n, known = per_inventory.shape
     known = min(known, days)
     result = torch.empty(days, n)
@@ -107,8 +103,14 @@ def past_sum(values: Tensor, half_life: float, *, today: bool = False) -> Tensor
     return result
 
 
-def past_ratio(top: Tensor, bottom: Tensor, prior: Tensor) -> Tensor:
-    """top / bottom of :func:`past_sum` sums; ``prior`` [n] or [T, n] where either is 0 still."""
-    known = ((top > 0) & (bottom > 0)).to(top.dtype)
-    # lerp with a weight of 0 or 1 picks exactly, and faster than where.
-    return torch.lerp(prior.to(top.dtype).expand_as(top), top / bottom.clamp(min=1e-12), known)
+def past_ratio(top: Tensor, bottom: Tensor, prior: Tensor, prior_share: Tensor) -> Tensor:
+    """top / bottom of :func:`past_sum` sums, shrunk towards ``prior`` [n] or [T, n].
+
+    Args:
+        top, bottom: [T, n]; where ``bottom`` is 0, so is ``top``.
+        prior_share: [T, n] in [0, 1], weight of the prior: 1 without evidence, exactly 0 where
+            the sums are to stand for themselves (see :func:`pipeline.past.prior_share`).
+    """
+    # lerp with a weight of 0 or 1 picks exactly.
+    own = top / bottom.clamp(min=1e-12)
+    return torch.lerp(own, prior.to(top.dtype).expand_as(top), prior_share)

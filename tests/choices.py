@@ -15,7 +15,8 @@ problem_choices = st.fixed_dictionaries(
         "random_lead_time": st.booleans(),
         "random_fill": st.booleans(),
         "random_counted": st.booleans(),
-        "order_multiple": st.sampled_from([0.0, 3.0]),
+        "expected": st.booleans(),
+        "order_multiple": st.sampled_from([0.0, 3.0, "each"]),
         "order_max": st.sampled_from([float("inf"), 9.0]),
         "longest_period": st.sampled_from([1, 4]),
     }

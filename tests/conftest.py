@@ -58,13 +58,16 @@ def make_random_problem(
     random_lead_time: bool = False,
     random_fill: bool = False,
     random_counted: bool = False,
-    order_multiple: float = 0.0,
+    expected: bool = False,
+    order_multiple: float | str = 0.0,
     order_max: float = float("inf"),
     longest_period: int = 4,
 ) -> tuple[Scenario, InventoryState]:
     """A scenario whose one basis feature is a random order, and a random initial stock.
 
-    A policy that returns that feature orders the same whatever the stock is.
+    A policy that returns that feature wants the same whatever the stock is. ``expected``: something
+    is known of the demand to come, and some items end or are off sale. ``order_multiple="each"``:
+    inventories have multiples of their own.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -79,6 +82,22 @@ def make_random_problem(
     offset = integers(0, 6, n) % period
     order = 20 * uniform(days, n) * (uniform(days, n) < 0.8)
     demand = torch.where(uniform(days, n) < 0.3, 0.0, 12 * uniform(days, n))
+    facts: dict[str, torch.Tensor] = {}
+    if expected:
+        ends, off = uniform(days, n) < 0.2, uniform(days, n) < 0.1
+        near = 25 * uniform(days, n)
+        facts = {
+            "demand_rate": 3 * uniform(days, n) ** 3,
+            "demand_until_arrival": 12 * uniform(days, n),
+            "sellable": near.masked_fill(~ends | off, float("inf")),
+            "incoming": (near * uniform(days, n)).masked_fill(~ends, float("inf")),
+        }
+        facts["incoming"].masked_fill_(off, 0.0)
+    multiple: float | torch.Tensor = 0.0
+    if isinstance(order_multiple, str):
+        multiple = torch.tensor([0.0, 1.0, 3.0, 7.0], dtype=torch.float64)[integers(0, 3, n)]
+    else:
+        multiple = order_multiple
     scenario = Scenario(
         demand=demand,
         lead_time=lead,
@@ -94,8 +113,9 @@ def make_random_problem(
         fill=uniform(days, n) if random_fill else None,
         max_lead_time=longest,
         backlog=backlog,
-        order_multiple=order_multiple,
+        order_multiple=multiple,
         order_max=order_max,
+        **facts,
     ).validate()
     on_hand = 20 * uniform(n) - (10 if backlog else 0)
     pipeline = tuple(5 * uniform(n) for _ in range(longest))

@@ -36,7 +36,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from envs.asking import Arrivals
-from envs.dynamics import DayOutcome, admissible_order
+from envs.dynamics import DayOutcome
+from envs.orders import OrderRules, admissible, rules_of
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.networks import STOCK_CLIP, PolicyNetwork, stock_columns
@@ -126,6 +127,7 @@ class _Decisions:
         self.training = training
         self.network = training.network
         self.scenario = scenario
+        self._rules = rules_of(scenario)
         self.counts: list[int] = scenario.review.sum(1).tolist()
         """Decisions of each day."""
         self.days = list(_blocks_of_days(self.counts))
@@ -163,13 +165,26 @@ class _Decisions:
 
     def exogenous(self, days: range) -> tuple[Tensor, Tensor, Tensor]:
         """Scale [R], basis [R, M] and features [R, F] that were seen in a block of days."""
-        given = self.scenario.days(days.start, days.stop)
-        parts = (given.scale, given.basis, given.features)
-        if min(self.counts[days.start : days.stop]) == given.num_inventories:
-            scale, basis, features = (part.flatten(0, 1) for part in parts)
-        else:
-            scale, basis, features = (part[given.review] for part in parts)
+        given = self.scenario
+        scale, basis, features = (
+            self._of_decisions(days, part) for part in (given.scale, given.basis, given.features)
+        )
         return scale, basis, features
+
+    def rules(self, days: range) -> OrderRules:
+        """Rules [R] of the orders of a block of days."""
+        rules = self._rules.map(lambda part: self._of_decisions(days, part))
+        if isinstance(rules.multiple, Tensor):
+            each = rules.multiple.expand(self.scenario.demand.shape)
+            return rules._replace(multiple=self._of_decisions(days, each))
+        return rules
+
+    def _of_decisions(self, days: range, per_day: Tensor) -> Tensor:
+        """[R, ...] of a block of days, from [T, N, ...]."""
+        part = per_day[days.start : days.stop]
+        if min(self.counts[days.start : days.stop]) == self.scenario.num_inventories:
+            return part.flatten(0, 1)
+        return part[self.scenario.review[days.start : days.stop]]
 
 
 def _blocks_of_days(counts: list[int]) -> Iterator[range]:
@@ -205,7 +220,7 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
         # Decisions from `stop` to `pending` are yet to enter the weights' gradients.
         stop = pending = sum(kept.counts[day] for day in days)
         scale, basis, features = kept.exogenous(days)
-        by_logits, by_position = _through_order(kept, block, scale, basis)
+        by_logits, by_position = _through_order(kept, block, days, scale, basis)
         for day in reversed(days):
             torch.addcmul(earned[day], worth[day + 1], left[day], out=worth[day])
             count = kept.counts[day]
@@ -255,18 +270,17 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
 
 
 def _through_order(
-    kept: _Decisions, block: _Block, scale: Tensor, basis: Tensor
+    kept: _Decisions, block: _Block, days: range, scale: Tensor, basis: Tensor
 ) -> tuple[Tensor, Tensor | None]:
     """dq/dz [A, R], and dq/dtot(I) [R] (None where the order looks at the output only)."""
     size = len(scale)
     logits = block.logits[:, :size].detach().requires_grad_()
     position = block.position[:size].detach().requires_grad_()
-    given = kept.scenario
     with torch.enable_grad():
         # Features reached the order through the network only.
         seen = Observation(position, scale, basis, basis[:, :0])
         asked = kept.network.action_model(torch.sigmoid(logits).t(), seen)
-        order = admissible_order(asked, given.order_multiple, given.order_max)
+        order = admissible(asked, kept.rules(days), position.squeeze(1))
     by_logits, by_position = torch.autograd.grad(
         order, (logits, position), torch.ones_like(order), allow_unused=True
     )

@@ -215,7 +215,9 @@ def scenario_columns(scenario: Scenario, state: InventoryState) -> dict[str, Ten
     for name in PER_INVENTORY:
         columns[name] = getattr(scenario, name)
     for name in _SETTINGS:
-        columns[name] = torch.full((scenario.num_inventories,), float(getattr(scenario, name)))
+        value = getattr(scenario, name)
+        each = value if isinstance(value, Tensor) else torch.tensor(float(value))
+        columns[name] = each.expand(scenario.num_inventories)
     return {name: column.contiguous() for name, column in columns.items()}
 
 
@@ -229,5 +231,8 @@ def scenario_from_columns(
     fields |= {name: columns[name] for name in PER_INVENTORY}
     fields |= {name: float(columns[name][0]) for name in _SETTINGS}
     fields["backlog"] = bool(fields["backlog"])
+    multiple = columns["order_multiple"]
+    if not bool((multiple == multiple[0]).all()):
+        fields["order_multiple"] = multiple
     scenario = Scenario(**fields, max_lead_time=max_lead_time)
     return scenario, InventoryState.unstack(columns["stock"])

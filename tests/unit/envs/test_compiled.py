@@ -19,7 +19,7 @@ needs_compiler = pytest.mark.skipif(
 )
 EVERYTHING: dict[str, Any] = {
     "random_lead_time": True, "random_fill": True, "random_counted": True,
-    "order_multiple": 3.0, "order_max": 40.0,
+    "order_multiple": 3.0, "order_max": 40.0, "expected": True,
 }  # fmt: skip
 
 

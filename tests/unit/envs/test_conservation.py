@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from envs.rollout import Decision, Trajectory, rollout
-from envs.state import InventoryState, Observation, Scenario
+from envs.state import EXPECTED, InventoryState, Observation, Scenario
 from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
@@ -46,6 +47,31 @@ def test_units_are_conserved(random_problem: Problem, choices: dict[str, object]
     assert (sales <= scenario.demand).all()
 
 
+def slow_order(scenario: Scenario, t: int, i: int, position: float) -> float:
+    """The rules of :mod:`envs.orders`, one inventory at a time."""
+    given = scenario.order_multiple
+    pack = float(given[i]) if isinstance(given, Tensor) else given
+    wanted = order = float(scenario.basis[t, i, 0])
+    if pack:
+        order = round(order / pack) * pack
+    if scenario.demand_rate is not None:
+        rate, until_arrival, sellable, incoming = (
+            float(getattr(scenario, name)[t, i]) for name in EXPECTED
+        )
+        gone = position <= until_arrival
+        avoided = float(scenario.shortage_cost[i]) * pack
+        if pack and wanted > 0 and order == 0 and gone and pack <= 365 * rate:
+            held = float(scenario.holding_cost[i]) * pack / 2 * pack / rate
+            order = pack if avoided > held else 0.0
+        most = min(incoming, sellable - position)
+        if order > most:
+            order = math.floor(most / pack + 1e-4) * pack if pack else most
+    most = scenario.order_max
+    if pack and most < math.inf:
+        most = most // pack * pack
+    return min(max(order, 0.0), most)
+
+
 @settings(max_examples=100, deadline=None)
 @given(choices=problem_choices)
 def test_equals_a_slow_reference_with_one_dictionary_entry_per_delivery(
@@ -60,10 +86,7 @@ def test_equals_a_slow_reference_with_one_dictionary_entry_per_delivery(
             on_hand += due.pop(t, 0.0)
             order = 0.0
             if scenario.review[t, i]:
-                order = float(scenario.basis[t, i, 0])
-                if scenario.order_multiple:
-                    order = round(order / scenario.order_multiple) * scenario.order_multiple
-                order = min(max(order, 0.0), scenario.order_max)
+                order = slow_order(scenario, t, i, on_hand + sum(due.values()))
             lead = int(scenario.lead_time[i])
             if scenario.order_lead_time is not None:
                 lead = int(scenario.order_lead_time[t, i])

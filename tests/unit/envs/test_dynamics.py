@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from envs.dynamics import admissible_order, arrival_shares, place_order, step
+from envs.dynamics import arrival_shares, place_order, step
 from envs.state import InventoryState
 
 
@@ -64,30 +64,6 @@ def test_arrival_shares_put_each_order_into_its_slot() -> None:
         shares,
     )
     assert placed.stack().tolist() == [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 6.0, 0.0]]
-
-
-def test_admissible_orders_are_clipped() -> None:
-    assert admissible_order(units(-1.0, 5.0, 50.0), 0.0, 20.0).tolist() == [0.0, 5.0, 20.0]
-
-
-def test_orders_are_rounded_to_whole_multiples() -> None:
-    order = admissible_order(units(0.0, 2.9, 3.1, 9.5), 6.0, float("inf"))
-    assert order.tolist() == [0.0, 0.0, 6.0, 12.0]
-
-
-@pytest.mark.parametrize("order_max", [20.0, 24.0])
-def test_the_largest_order_is_a_whole_multiple_too(order_max: float) -> None:
-    order = admissible_order(units(500.0), 6.0, order_max)
-    assert order.item() <= order_max
-    assert order.item() % 6.0 == 0.0
-    assert order.item() > order_max - 6.0
-
-
-def test_rounding_passes_the_gradient() -> None:
-    asked = units(4.2, 7.9).requires_grad_()
-    admissible_order(asked, 3.0, float("inf")).sum().backward()
-    assert asked.grad is not None
-    assert asked.grad.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("backlog", [False, True])

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from envs.dynamics import admissible_order
 from envs.objective import day_cost
+from envs.orders import OrderRules, admissible
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 
@@ -91,7 +91,7 @@ def test_training_through_rounded_orders_is_possible(random_problem: Problem) ->
         scenario, lambda o: Decision((factor * o.scale - o.stock.sum(-1)).clamp(min=0.0)), start
     )
     placed = played.order.detach()
-    assert torch.equal(placed, admissible_order(placed, 5.0, float("inf")))
+    assert torch.equal(placed, admissible(placed, OrderRules(5.0)))
     assert (placed[~scenario.review] == 0).all()
     assert torch.equal(placed % 5.0, torch.zeros_like(placed))
     played.outcome.end.sum().backward()

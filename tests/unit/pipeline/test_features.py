@@ -12,12 +12,10 @@ from pipeline.data.schema import QUANTITIES
 from pipeline.features import (
     BASIS,
     FEATURES,
-    FORECAST,
-    LONGER,
-    RECENT,
     FeatureTile,
-    log_price_ratio,
 )
+from pipeline.outlook import log_price_ratio
+from pipeline.past import FORECAST, LONGER, OWN_DAYS, PRIOR_DAYS, RECENT
 
 WARM = 56
 """Days after which every inventory of the test history has sold."""
@@ -262,7 +260,7 @@ def test_everything_is_finite_and_bounded(history: Any) -> None:
     assert torch.isfinite(tile.basis).all()
     assert (tile.scale > 0).all()
     assert tile.features.abs().max() <= 10.0
-    assert tile.features.shape[-1] == len(FEATURES) == 20
+    assert tile.features.shape[-1] == len(FEATURES) == 21
 
 
 def test_the_forecast_error_of_a_perfect_forecast_is_small(history: Any) -> None:
@@ -285,7 +283,7 @@ def test_a_days_figures_do_not_depend_on_which_days_are_asked_for(
 ) -> None:
     whole = history.build()
     part = history.build(first=first, stop=stop)
-    for name in ("demand", "on_sale", "scale", "basis", "features"):
+    for name in ("demand", "observed", "scale", "basis", "features"):
         assert torch.equal(getattr(part, name), getattr(whole, name)[first:stop]), name
 
 

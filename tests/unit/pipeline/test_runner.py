@@ -192,10 +192,12 @@ def test_exploration_off_is_the_policy(source: DatasetSource, algorithm: str) ->
 
 
 def test_a_window_survives_its_form_as_columns(random_problem: Any) -> None:
-    for choices in ({}, {"random_lead_time": True, "random_fill": True, "backlog": True}):
-        scenario, state = random_problem(
-            3, random_counted=True, order_multiple=2.0, order_max=11.0, **choices
-        )
+    for choices in (
+        {"order_multiple": 2.0},
+        {"random_lead_time": True, "random_fill": True, "backlog": True},
+        {"expected": True, "order_multiple": "each"},
+    ):
+        scenario, state = random_problem(3, random_counted=True, order_max=11.0, **choices)
         columns = scenario_columns(scenario, state)
         assert {len(column) for column in columns.values()} == {scenario.num_inventories}
         again, stock = scenario_from_columns(columns, scenario.max_lead_time)
