@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.state import Scenario
+from pipeline.data.schema import reviewed
 from pipeline.forecast import DayFactors
 from pipeline.windows import Horizon, cumulated, day_major, past_ratio, past_sum
 
@@ -64,7 +66,7 @@ class FeatureTile:
     demand: Tensor
     """[D, n] units."""
     on_sale: Tensor
-    """[D, n] bool."""
+    """[D, n] bool: on sale, and the day's demand is known."""
     scale: Tensor
     """[D, n] units, > 0."""
     basis: Tensor
@@ -89,7 +91,8 @@ def build_features(
     Args:
         static: Per inventory [n]: lead_time, review_period, shortage_cost, holding_cost,
             category.
-        dynamic: Per inventory and day [n, T]: demand, on_sale, price, promotion, event, snap.
+        dynamic: Per inventory and day: demand and known [n, T]; on_sale, price, promotion,
+            event and snap [n, T or more].
         factors: The forecaster's day factors, fitted on training days only.
         first_weekday: Weekday of day 0 (Monday = 0).
         first, stop: Days wanted; None for T. ``stop`` = T + 1 asks for the morning after
@@ -103,10 +106,11 @@ def build_features(
     protection = lead + review
     beyond = days + 2 * int(protection.max())  # the far forecast of the last day ends there
     ahead = {
-        name: day_major(dynamic[name], beyond, stays=name in ("price", "on_sale"))
+        name: day_major(dynamic[name][:, :known], beyond, stays=name in ("price", "on_sale"))
         for name in ("on_sale", "price", "promotion", "event", "snap")
     }
-    on_sale = ahead["on_sale"][:days]
+    seen = day_major(dynamic["known"], beyond, stays=True)
+    on_sale = ahead["on_sale"][:days] * seen[:days]
     demand = day_major(dynamic["demand"][:, : min(days, known)], days)
     price_ratio = log_price_ratio(ahead["price"])
     weekday = (torch.arange(beyond) + first_weekday) % 7
@@ -124,13 +128,17 @@ def build_features(
     selling = past_sum(on_sale, LONGER)
     longer = past_ratio(past_sum(demand, LONGER), selling, prior)
     # Ratio of sums: demand per unit of day factor, i.e. the deseasonalised level.
-    level = past_ratio(past_sum(demand, FORECAST), past_sum(factor[:days], FORECAST), prior)
+    seen_factor = factor * seen
+    level = past_ratio(past_sum(demand, FORECAST), past_sum(seen_factor[:days], FORECAST), prior)
     span = protection.to(demand.dtype)
     factor_sums = cumulated(factor)
     near = Horizon(protection, 0, days).sum_ahead(factor_sums).mul_(level)
     # An inventory that has never sold has no size of its own: it borrows its category's.
     first_sold = _first_sold(demand)
-    error = _forecast_error(demand, near, first_sold, protection, longer * span)
+    of_seen = near  # what of the forecast can be compared with demand
+    if not bool(seen.all()):
+        of_seen = Horizon(protection, 0, days).sum_ahead(cumulated(seen_factor)).mul_(level)
+    error = _forecast_error(demand, of_seen, first_sold, protection, longer * span)
 
     cut = slice(first, days)
     at_lead, at_far = (Horizon(h, first, days) for h in (lead, 2 * protection))
@@ -187,6 +195,7 @@ def scenario_of(
     start: int,
     stop: int,
     *,
+    first_day: date,
     max_lead_time: int,
     backlog: bool,
     order_multiple: float,
@@ -194,13 +203,12 @@ def scenario_of(
 ) -> Scenario:
     """Cuts days [start, stop) of the panel out of a tile as a scenario.
 
-    Random lead times and fill fractions (where the data ask for them) are drawn from
-    ``seed``, so that every method meets the same ones.
+    ``first_day`` is the date of day 0. Random lead times and fill fractions (where the data ask
+    for them) are drawn from ``seed``, so that every method meets the same ones.
     """
     lead = _column(static, "lead_time").long()
     review = _column(static, "review_period").long()
-    offset = _column(static, "review_offset").long()
-    day = torch.arange(start, stop).unsqueeze(1)
+    due = reviewed(first_day, range(start, stop), static["review_period"], static["review_offset"])
     generator = torch.Generator().manual_seed(seed)
     jitter, fill_min = _column(static, "lead_time_jitter").long(), _column(static, "fill_min")
     order_lead = fill = None
@@ -215,7 +223,7 @@ def scenario_of(
         demand=tile.demand[cut],
         lead_time=lead,
         review_period=review,
-        review=(day - offset) % review == 0,
+        review=torch.from_numpy(due),
         shortage_cost=_column(static, "shortage_cost"),
         holding_cost=_column(static, "holding_cost"),
         scale=tile.scale[cut],

@@ -35,6 +35,7 @@ class TrainingHistory:
     """[T] Monday = 0."""
     demand: NDArray[np.float32]
     on_sale: NDArray[np.bool_]
+    """On sale, and the day's demand is known."""
     effects: Mapping[str, NDArray[np.float32]]
     """The covariates of :data:`EFFECTS`."""
 

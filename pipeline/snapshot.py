@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 
 from envs.errors import DataError
 from envs.rollout import Policy, rollout
-from pipeline.data.panel import RawTile, TileRef
+from pipeline.data.panel import TileRef
 from pipeline.data.progress import Progress
+from pipeline.data.schema import reviewed
 from pipeline.features import BASIS, FEATURES, build_features
 from pipeline.forecast import DayFactors
 from pipeline.sources import DatasetSource, evaluation_start
@@ -137,7 +137,7 @@ def _morning(
     columns: dict[str, Any] = {
         "inventory_id": static["inventory_id"],
         "date": np.full(n, manifest.day(day), dtype="datetime64[D]"),
-        "due": _due(raw, day),
+        "due": reviewed(manifest.first_day, day, static["review_period"], static["review_offset"]),
         "on_hand": stock.on_hand,
         "order_multiple": np.full(n, manifest.order_multiple, np.float32),
         "backlog": np.full(n, manifest.backlog),
@@ -157,12 +157,6 @@ def _stock_left(source: DatasetSource, tile: int, policy: Policy) -> Stock:
     scenario = source.open("test", tile)[1]
     left = rollout(scenario, policy, evaluation_start(scenario)).final.stack().numpy()
     return Stock(left[:, 0], left[:, 1:])
-
-
-def _due(raw: RawTile, day: int) -> NDArray[np.bool_]:
-    period, offset = (raw.static[name].astype(int) for name in ("review_period", "review_offset"))
-    due: NDArray[np.bool_] = (day - offset) % period == 0
-    return due
 
 
 def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:

@@ -156,6 +156,7 @@ class DatasetSource:
             raw.static,
             start,
             stop,
+            first_day=manifest.first_day,
             max_lead_time=self.max_lead_time,
             backlog=manifest.backlog,
             order_multiple=manifest.order_multiple,
@@ -175,7 +176,7 @@ class DatasetSource:
             category=np.asarray(raw.static["category"]).astype(str),
             weekday=(np.arange(stop) + self._weekday) % 7,
             demand=np.asarray(raw.dynamic["demand"][:, :stop], dtype=np.float32),
-            on_sale=np.asarray(raw.dynamic["on_sale"][:, :stop]) > 0,
+            on_sale=(raw.dynamic["on_sale"][:, :stop] > 0) & (raw.dynamic["known"][:, :stop] > 0),
             effects={
                 "price_ratio": ratio,
                 **{

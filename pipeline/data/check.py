@@ -17,7 +17,7 @@ from envs.errors import DataError
 from pipeline.data.panel import Panel, RawTile, TileRef, check_inventories
 from pipeline.data.parts import file_info
 from pipeline.data.progress import Progress
-from pipeline.data.schema import SALES_CLASSES, Manifest
+from pipeline.data.schema import QUANTITIES, SALES_CLASSES, UNKNOWN, Manifest
 
 Array = npt.NDArray[Any]
 
@@ -79,13 +79,24 @@ def _check_tile(panel: Panel, tile: TileRef, raw: RawTile) -> None:
     d = raw.dynamic
     if unknown := set(raw.static["sales_class"]) - set(SALES_CLASSES):
         raise DataError("sales_class", str(unknown.pop()), "Make the data set again.", "is unknown")
-    rules = [(name, ~np.isfinite(d[name]), "is not finite") for name in ("demand", "price")]
-    rules += [
+    T = manifest.num_days
+    rules = [
+        ("demand", ~np.isfinite(d["demand"]), "is not finite"),
         ("demand", d["demand"] < 0, "is negative"),
-        ("price", d["price"] <= 0, "is not positive"),
+        ("known", d["known"] > 1, "is neither 0 nor 1"),
     ]
-    rules += [(name, d[name] > 1, "is neither 0 nor 1") for name in FLAGS]
-    rules.append(("demand", (d["demand"] != 0) & (d["on_sale"] == 0), "is not 0 while off sale"))
+    for name in (name for name, quantity in QUANTITIES.items() if quantity.known_ahead):
+        # Only a day ahead may be unknown.
+        if QUANTITIES[name].dtype is np.float32:
+            rules.append((name, ~np.isfinite(d[name][:, :T]), "is not finite"))
+            rules.append((name, (d[name] <= 0) | np.isinf(d[name]), "is not positive"))
+        else:
+            rules.append((name, d[name][:, :T] > 1, "is neither 0 nor 1"))
+            flag = (d[name] > 1) & (d[name] != UNKNOWN)
+            rules.append((name, flag, f"is neither 0, 1 nor {UNKNOWN} (unknown)"))
+    sold = d["demand"] != 0
+    rules.append(("demand", sold & (d["on_sale"][:, :T] == 0), "is not 0 while off sale"))
+    rules.append(("demand", sold & (d["known"] == 0), "is not 0 and not known"))
     for name, flags, problem in rules:
         if flags.any():
             row, t = (int(i) for i in np.argwhere(flags)[0])
@@ -117,14 +128,21 @@ class _Totals:
         s, d = raw.static, raw.dynamic
         for name, counter in self.counts.items():
             counter.update(s[name].tolist())
-        on_sale = d["on_sale"] == 1
-        days = on_sale.sum(axis=1)
+        T = manifest.num_days
+        on_sale = d["on_sale"][:, :T] == 1
+        observed = on_sale & (d["known"] == 1)
+        days = observed.sum(axis=1)
         total = d["demand"].sum(axis=1, dtype=np.float64)
         selling = (d["demand"] > 0).sum(axis=1)
-        self.sums["on_sale"] += int(days.sum())
-        self.sums["zero"] += int((on_sale & (d["demand"] == 0)).sum())
+        self.sums["on_sale"] += int(on_sale.sum())
+        self.sums["observed"] += int(days.sum())
+        self.sums["zero"] += int((observed & (d["demand"] == 0)).sum())
         for name in FLAGS[1:]:
-            self.sums[name] += int(d[name].sum(dtype=np.int64))
+            self.sums[name] += int(d[name][:, :T].sum(dtype=np.int64))
+        for name in ("price", *FLAGS):
+            ahead = d[name][:, T:]
+            unknown = np.isnan(ahead) if name == "price" else ahead == UNKNOWN
+            self.sums[f"{name} ahead"] += ahead.size - int(unknown.sum())
         self.intermittent += int((selling < INTERMITTENT_DAYS * days).sum())
         self.launched_late += int((d["on_sale"][:, 0] == 0).sum())
         self.mean.append((total / np.maximum(days, 1)).astype(np.float32))
@@ -138,9 +156,18 @@ class _Totals:
         self.fill_min = min(self.fill_min, float(s["fill_min"].min()))
         self.max_demand = max(self.max_demand, float(d["demand"].max()))
 
+    def _ahead(self, cells: int) -> str:
+        if not cells:
+            return "none"
+        return ", ".join(
+            f"{name} known in {self.sums[f'{name} ahead'] / cells:.0%}"
+            for name in ("price", *FLAGS)
+        )
+
     def describe(self, m: Manifest) -> str:
         n, cells = m.num_inventories, m.num_inventories * m.num_days
-        on_sale = max(self.sums["on_sale"], 1)
+        observed = max(self.sums["observed"], 1)
+        known = self.sums["observed"] / max(self.sums["on_sale"], 1)
         c = self.counts
         orders = "continuous" if m.order_multiple == 0 else f"multiples of {m.order_multiple:g}"
         size = sum(info.bytes for info in m.files.values())
@@ -162,12 +189,14 @@ class _Totals:
             f"  orders          {orders}, unmet demand {'owed' if m.backlog else 'lost'}",
             f"  demand per day  {_quantiles(np.concatenate(self.mean))}; largest "
             f"{self.max_demand:,.6g}",
-            f"  zero days       {self.sums['zero'] / on_sale:.1%} of the days on sale; "
+            f"  not known       {1 - known:.2%} of the days on sale",
+            f"  zero days       {self.sums['zero'] / observed:.1%} of the known days on sale; "
             f"{self.intermittent / n:.1%} of the inventories sell on less than half of them",
             f"  off sale        {1 - self.sums['on_sale'] / cells:.2%} of all days; "
             f"{self.launched_late / n:.1%} of the inventories not on sale on day 0",
             f"  promotions      {self.sums['promotion'] / cells:.1%} of all days, events "
             f"{self.sums['event'] / cells:.1%}, snap {self.sums['snap'] / cells:.1%}",
+            f"  days ahead      {self._ahead(n * m.ahead_days)}",
             f"  lead time       {_histogram(c['lead_time'], n)}",
             f"  jitter          {_histogram(c['lead_time_jitter'], n)}; least fill fraction "
             f"{self.fill_min:g}",

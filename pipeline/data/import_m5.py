@@ -5,7 +5,7 @@ one column d_<k> per day), `sell_prices.parquet` (store_id, item_id, wm_yr_wk, s
 `calendar.parquet` (d, date, wm_yr_wk, event_name_1, event_name_2, snap_<state>).
 
 Sales are taken for demand: stockouts were not recorded. An item is off sale in a week without a
-price, and before its first sale in the window.
+price, and on sale in all others, whether or not it sold.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.data.imports import ImportOptions, carry, read_columns, regular_pr
 from pipeline.data.parts import PanelSpec, default_test_start
 from pipeline.data.progress import Progress
 from pipeline.data.quality import Quarantine, absurd
-from pipeline.data.schema import Manifest
+from pipeline.data.schema import Manifest, inventory_ids
 from pipeline.data.tiles import plan_tiles
 from pipeline.data.writer import PanelWriter, check_out
 
@@ -76,13 +76,13 @@ def import_m5(
     plans = plan_tiles(n, options.tile_rows, options.validation_share)
     progress = Progress("data import m5", n, "inventories")
     with Quarantine(out) as quarantine:
-        on_sale = _judge(m5, quarantine)
+        on_sale, known = _judge(m5, quarantine)
         quarantine.stop_if_beyond(options.max_bad_share, m5.sales.size)
         spec = PanelSpec(
             name=options.name or Path(out).resolve().name,
             source=(
                 f"Walmart M5 unit sales (stockouts unrecorded) of {n:,} item-store pairs; off "
-                "sale in weeks without a price and before the first sale; promotion: price at "
+                "sale in weeks without a price; promotion: price at "
                 f"least {PROMOTION_CUT:.0%} below the maximum of the {PROMOTION_WEEKS} weeks "
                 f"before; not in the source but drawn (seed {options.seed}): "
                 f"{options.terms.describe()}."
@@ -106,7 +106,7 @@ def import_m5(
                 base = np.round(regular_price(daily, on_sale[rows], test_start), 2)
                 ids = m5.ids.iloc[rows]
                 static = {
-                    "inventory_id": (ids.item_id + "@" + ids.store_id).tolist(),
+                    "inventory_id": inventory_ids(ids.item_id, ids.store_id),
                     "sku": ids.item_id.tolist(),
                     "warehouse": ids.store_id.tolist(),
                     "category": ids.dept_id.tolist(),
@@ -115,6 +115,7 @@ def import_m5(
                 }
                 dynamic = {
                     "demand": m5.sales[rows],
+                    "known": known[rows],
                     "on_sale": on_sale[rows],
                     "price": daily,
                     "promotion": promotion[rows][:, m5.week],
@@ -191,8 +192,8 @@ def _weekly_prices(path: Path, ids: pd.DataFrame, weeks: Array) -> Array:
     return price
 
 
-def _judge(m5: _Source, quarantine: Quarantine) -> Array:
-    """on_sale [N, T], with bad values quarantined and off sale."""
+def _judge(m5: _Source, quarantine: Quarantine) -> tuple[Array, Array]:
+    """on_sale and known [N, T]: the price alone decides the first, the quality rules the second."""
     sales = m5.sales
     priced = ~np.isnan(m5.price)[:, m5.week]
     rules = {
@@ -214,8 +215,7 @@ def _judge(m5: _Source, quarantine: Quarantine) -> Array:
             date=[m5.dates[t] for t in days],
             values=[{"demand": float(v)} for v in sales[rows, days]],
         )
-    sold = np.maximum.accumulate((sales > 0) & ~bad, axis=1)
-    return (priced & sold & ~bad).astype(np.uint8)
+    return priced.astype(np.uint8), (~bad).astype(np.uint8)
 
 
 def _promotions(price: Array) -> Array:

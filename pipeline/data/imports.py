@@ -97,7 +97,8 @@ def write_tile(
     spec = writer.spec
     columns = {name: np.asarray(values) for name, values in static.items()}
     check_inventories(columns, spec.test_start - spec.history_days, spec.num_days - spec.test_start)
-    demand = np.where(dynamic["on_sale"] == 1, dynamic["demand"], 0)
+    on_sale = dynamic["on_sale"][:, : spec.num_days]
+    demand = np.where((on_sale == 1) & (dynamic["known"] == 1), dynamic["demand"], 0)
     writer.write(static, {**dynamic, "demand": demand}, split)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.data.imports import ImportOptions, carry, regular_price
 from pipeline.data.long_table import FLAGS
 from pipeline.data.quality import Quarantine, absurd
+from pipeline.data.schema import inventory_ids
 from pipeline.data.terms import DRAWN_PRICE, TERMS
 from pipeline.data.tiles import TilePlan
 
@@ -85,7 +86,7 @@ class LongTile:
         }
         self._base = np.round(base, 4)
         static = {
-            "inventory_id": (given.sku + "@" + given.warehouse).tolist(),
+            "inventory_id": inventory_ids(given.sku, given.warehouse),
             "sku": given.sku.tolist(),
             "warehouse": given.warehouse.tolist(),
             "category": [NO_CATEGORY] * n,
@@ -103,6 +104,7 @@ class LongTile:
         price = carry(np.where(self.bad, np.nan, self.values["price"]))
         price = np.where(np.isnan(price), self._base[:, None], price)
         result = {"demand": self.values["demand"], "on_sale": self.on_sale(), "price": price}
+        result["known"] = np.ones_like(result["on_sale"])
         for name in ("promotion", "event", "snap"):
             result[name] = np.nan_to_num(np.where(self.bad, 0, self.values[name]))
         return result

@@ -1,7 +1,7 @@
 """Reads a data-set folder tile by tile.
 
 A tile is one row group of a panel part: up to `tile_rows` inventories of one split. Shape
-letters: n rows of the tile, T days.
+letters: n rows of the tile, T days of demand, A days ahead of them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RawTile:
     static: dict[str, Array]
     """Column of inventories.parquet -> [n]; text columns are object arrays."""
     dynamic: dict[str, Array]
-    """Quantity -> [n, T], dtype as in `QUANTITIES`."""
+    """Quantity -> [n, T], or [n, T + A] if it is known ahead; dtype as in `QUANTITIES`."""
 
 
 class Panel:
@@ -117,7 +117,7 @@ class Panel:
                 if isinstance(values, pa.ChunkedArray):
                     values = values.chunk(0)
                 flat = values.flatten().to_numpy(zero_copy_only=True)
-                dynamic[name] = flat.reshape(tile.rows, self.manifest.num_days)
+                dynamic[name] = flat.reshape(tile.rows, -1)
         return RawTile(columns["inventory_id"], columns, dynamic)
 
     def read_ids(self, tile: TileRef) -> Array:
@@ -179,7 +179,7 @@ class Panel:
         parts = sorted(name for name in manifest.files if name.startswith(f"{PANEL}/"))
         self._check_schema(INVENTORIES, inventories_schema())
         for part in parts:
-            self._check_schema(part, panel_schema(manifest.num_days))
+            self._check_schema(part, panel_schema(manifest.num_days, manifest.ahead_days))
         return self._list_tiles(parts)
 
     def _check_schema(self, name: str, expected: pa.Schema) -> None:

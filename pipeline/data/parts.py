@@ -26,6 +26,7 @@ from pipeline.data.schema import (
     TILES_PER_PART,
     FileInfo,
     check_days,
+    days_of,
     inventories_schema,
     panel_schema,
 )
@@ -52,6 +53,7 @@ class PanelSpec:
     order_multiple: float = 0.0
     backlog: bool = False
     weight_meaning: str = DEFAULT_WEIGHT_MEANING
+    ahead_days: int = 0
 
     def __post_init__(self) -> None:
         try:
@@ -65,6 +67,8 @@ class PanelSpec:
             ) from error
         if self.tile_rows < 1:
             raise DataError("tile_rows", self.tile_rows, "Use 1 or more.")
+        if self.ahead_days < 0:
+            raise DataError("ahead_days", self.ahead_days, "Use 0 or more.")
 
 
 def default_test_start(num_days: int) -> int:
@@ -97,7 +101,7 @@ class PartWriter:
     def __init__(self, directory: Path, spec: PanelSpec, number: int) -> None:
         self._spec, self._number = spec, number
         self._path = directory / part_name(number)
-        self._schema = panel_schema(spec.num_days)
+        self._schema = panel_schema(spec.num_days, spec.ahead_days)
         self._panel = pq.ParquetWriter(self._path, self._schema, compression="zstd")
         self._static = pq.ParquetWriter(directory / staging_name(number), inventories_schema())
         self._tile_rows: list[int] = []
@@ -109,29 +113,31 @@ class PartWriter:
         Args:
             static: The columns of inventories.parquet, each [n], without split and
                 sales_class; weight may be missing (default: see `DEFAULT_WEIGHT_MEANING`).
-            dynamic: Every quantity, each [n, T]. Demand must be 0 where on_sale is 0.
+            dynamic: Every quantity, each [n, `days_of`]. Demand must be 0 on days off sale and
+                on days when it is not known.
             split: train or validation.
         """
         demand = dynamic["demand"]
         n, num_days = demand.shape
+        spec = self._spec
         assert split in SPLITS
-        assert num_days == self._spec.num_days
-        assert 0 < n <= self._spec.tile_rows
+        assert num_days == spec.num_days
+        assert 0 < n <= spec.tile_rows
         assert len(self._tile_rows) < TILES_PER_PART
         arrays = [pa.array(static["inventory_id"], pa.string())]
         for name, quantity in QUANTITIES.items():
             values = np.ascontiguousarray(dynamic[name], dtype=quantity.dtype)
-            assert values.shape == (n, num_days), name
+            assert values.shape == (n, days_of(name, num_days, spec.ahead_days)), name
             kind = self._schema.field(name).type
             arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=kind))
         table = pa.Table.from_arrays(arrays, schema=self._schema)
         self._panel.write_table(table, row_group_size=n)
-        window = slice(self._spec.history_days, self._spec.test_start)
+        window = slice(spec.history_days, spec.test_start)
         total = demand[:, window].sum(axis=1, dtype=np.float64)
         columns = {**static, "split": [split] * n, "sales_class": [""] * n}
         if "weight" not in columns:
-            days_on_sale = dynamic["on_sale"][:, window].sum(axis=1, dtype=np.int64)
-            columns["weight"] = (total / np.maximum(days_on_sale, 1)).astype(np.float32)
+            observed = (dynamic["on_sale"][:, window] == 1) & (dynamic["known"][:, window] == 1)
+            columns["weight"] = (total / np.maximum(observed.sum(axis=1), 1)).astype(np.float32)
         self._static.write_table(_static_table(columns), row_group_size=n)
         self._tile_rows.append(n)
         self._totals.append(total)

@@ -50,6 +50,7 @@ from pipeline.data.retail_parameters import (
     YEAR_DEVIATION,
     RetailParameters,
 )
+from pipeline.data.schema import inventory_ids
 from pipeline.data.terms import SupplyTerms
 
 Array = npt.NDArray[Any]
@@ -100,10 +101,11 @@ class Market:
         demand = self._counts(rng, log_mean, log_mean_nt)
         on_sale = self._launches(rng, rows)
         demand *= on_sale
+        skus, warehouses = [f"S{s:07d}" for s in sku], [f"W{w:02d}" for w in warehouse]
         static = {
-            "inventory_id": [f"S{s:07d}@W{w:02d}" for s, w in zip(sku, warehouse, strict=True)],
-            "sku": [f"S{s:07d}" for s in sku],
-            "warehouse": [f"W{w:02d}" for w in warehouse],
+            "inventory_id": inventory_ids(skus, warehouses),
+            "sku": skus,
+            "warehouse": warehouses,
             "category": [CATEGORIES[c].name for c in category],
             "price": price,
             **self.terms.draw(rng, price),
@@ -111,6 +113,7 @@ class Market:
         shape = (rows, self.num_days)
         dynamic = {
             "demand": demand,
+            "known": np.ones(shape, np.uint8),
             "on_sale": on_sale,
             "price": np.round(price[:, None] * (1 - depth), 2),
             "promotion": promotion,

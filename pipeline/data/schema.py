@@ -1,29 +1,34 @@
 """The data contract: names, types and meanings of everything in a data-set folder.
 
 docs/data-formats.md says the same in prose. Shape letters: N inventories, n rows of one tile,
-T days.
+T days of demand, A days ahead of them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from envs.errors import DataError
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 MANIFEST = "manifest.json"
 INVENTORIES = "inventories.parquet"
 PANEL = "panel"
 TRAIN, VALIDATION = "train", "validation"
 SPLITS = (TRAIN, VALIDATION)
+
+UNKNOWN = 255
+"""A flag of a day ahead that is not known; a price is NaN then. Never on a day of demand."""
 
 DEFAULT_TILE_ROWS = 2048
 TILES_PER_PART = 64
@@ -44,13 +49,16 @@ class Quantity:
 
 QUANTITIES: dict[str, Quantity] = {
     "demand": Quantity(
-        np.float32, "units asked for on this day; stored as 0 while off sale", False
+        np.float32, "units asked for on this day; stored as 0 while off sale or not known", False
+    ),
+    "known": Quantity(
+        np.uint8,
+        "1: the demand of this day was observed; 0: it was not (sold out, missing, a damaged "
+        "row), and the stored demand says nothing",
+        False,
     ),
     "on_sale": Quantity(
-        np.uint8,
-        "1: the item was on sale on this day; 0: it was not, or its demand is unknown, "
-        "and the stored demand says nothing (the assortment is planned ahead)",
-        True,
+        np.uint8, "1: the item can be bought on this day (the assortment is planned ahead)", True
     ),
     "price": Quantity(np.float32, "price per unit on this day, promotions included", True),
     "promotion": Quantity(np.uint8, "1: a promotion runs on this day", True),
@@ -77,7 +85,7 @@ STATIC_COLUMNS: dict[str, pa.DataType] = {
 }
 
 STATIC_MEANINGS: dict[str, str] = {
-    "inventory_id": 'unique name, "sku@warehouse"',
+    "inventory_id": 'unique name, "sku@warehouse" (`inventory_ids`)',
     "sku": "stock keeping unit",
     "warehouse": "warehouse or store",
     "split": "train or validation; all rows of a tile have the same",
@@ -85,7 +93,7 @@ STATIC_MEANINGS: dict[str, str] = {
     "lead_time_jitter": "J, days: an order takes L + U{-J..J}, never below 0; 0 = constant",
     "fill_min": "an order arrives with a fraction U[fill_min, 1] of it; 1 = always whole",
     "review_period": "P, days between two reviews",
-    "review_offset": "o in [0, P): reviewed on the days t with (t - o) mod P = 0",
+    "review_offset": "o in [0, P): reviewed on dates with (ordinal - o) mod P = 0; 0001-01-01 is 1",
     "shortage_cost": "b, money per unit short",
     "holding_cost": "h, money per unit left over at the end of a day",
     "weight": "weight in averages over inventories; the manifest says what it is",
@@ -99,7 +107,9 @@ SALES_CLASSES = ("A+", "A", "B", "C", "D", "Z")
 # is not reached by the demand of all inventories before it.
 SALES_CLASS_BOUNDS = {"A+": 0.20, "A": 0.50, "B": 0.80, "C": 0.95, "D": 1.0}
 
-DEFAULT_WEIGHT_MEANING = "mean demand per day over the training days on sale, in units"
+DEFAULT_WEIGHT_MEANING = (
+    "mean demand per day over the training days on sale with known demand, in units"
+)
 
 
 class QuantityInfo(BaseModel):
@@ -125,16 +135,18 @@ class Manifest(BaseModel):
 
     Days are indices from 0 (`first_day`). Days [0, history_days) only feed features, training
     and validation use [history_days, test_start), the test uses [test_start, num_days) on all
-    inventories.
+    inventories. Quantities known ahead go on for `ahead_days` days, which have no demand.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: str
     source: str
     seed: int = Field(ge=0)
     first_day: date
     num_days: int = Field(gt=0)
+    ahead_days: int = Field(default=0, ge=0)
+    """A: days after the last day of demand with the quantities that are known ahead."""
     num_inventories: int = Field(gt=0)
     tile_rows: int = Field(gt=0)
     history_days: int = Field(ge=0)
@@ -236,12 +248,58 @@ def check_days(num_days: int, history_days: int, test_start: int) -> None:
         )
 
 
-def panel_schema(num_days: int) -> pa.Schema:
-    """Arrow schema of a panel part: the id and one fixed-size list of T values per quantity."""
+def days_of(quantity: str, num_days: int, ahead_days: int) -> int:
+    """Values per inventory of a quantity: T + A if it is known ahead, else T."""
+    return num_days + (ahead_days if QUANTITIES[quantity].known_ahead else 0)
+
+
+def reviewed(
+    first_day: date,
+    days: int | range | npt.NDArray[np.integer],
+    period: npt.ArrayLike,
+    offset: npt.ArrayLike,
+) -> npt.NDArray[np.bool_]:
+    """On which days inventories are reviewed: those whose date's ordinal is o modulo P.
+
+    The calendar decides and not the number of the day, so that an extract that starts later
+    reviews the same inventories on the same dates.
+
+    Args:
+        first_day: Date of day 0.
+        days: Day index, or indices [D].
+        period, offset: P and o, [n].
+
+    Returns:
+        [n] for one day, [D, n] for several.
+    """
+    ordinal = first_day.toordinal() + np.asarray(days, dtype=np.int64)
+    past = np.subtract.outer(ordinal, np.asarray(offset, dtype=np.int64))
+    due: npt.NDArray[np.bool_] = past % np.asarray(period, dtype=np.int64) == 0
+    return due
+
+
+def inventory_ids(skus: Iterable[str], warehouses: Iterable[str]) -> list[str]:
+    """Ids "sku@warehouse", one per pair of names.
+
+    A backslash goes before each "@" and backslash of a name, so that two pairs never share an
+    id: "A@B" in "C" is `A\\@B@C`, and "A" in "B@C" is `A@B\\@C`.
+    """
+    pairs = zip(skus, warehouses, strict=True)
+    return [f"{_escaped(sku)}@{_escaped(warehouse)}" for sku, warehouse in pairs]
+
+
+def _escaped(name: str) -> str:
+    return name.replace("\\", "\\\\").replace("@", "\\@")
+
+
+def panel_schema(num_days: int, ahead_days: int) -> pa.Schema:
+    """Arrow schema of a panel part: the id and a fixed-size list of `days_of` values each."""
     fields = [pa.field("inventory_id", pa.string(), nullable=False)]
     for name, quantity in QUANTITIES.items():
         item = pa.field("element", pa.from_numpy_dtype(quantity.dtype), nullable=False)
-        fields.append(pa.field(name, pa.list_(item, num_days), nullable=False))
+        fields.append(
+            pa.field(name, pa.list_(item, days_of(name, num_days, ahead_days)), nullable=False)
+        )
     return pa.schema(fields)
 
 

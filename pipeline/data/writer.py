@@ -117,6 +117,7 @@ class PanelWriter:
             seed=spec.seed,
             first_day=spec.first_day,
             num_days=spec.num_days,
+            ahead_days=spec.ahead_days,
             num_inventories=rows,
             tile_rows=spec.tile_rows,
             history_days=spec.history_days,

@@ -84,6 +84,8 @@ def test_a_changed_byte(copied: Path) -> None:
         ("price", np.inf, "price .* is not finite"),
         ("price", 0.0, "price .* is not positive"),
         ("promotion", 2, "promotion .* neither 0 nor 1"),
+        ("known", 255, "known .* neither 0 nor 1"),
+        ("on_sale", 255, "on_sale .* neither 0 nor 1"),
     ],
 )
 def test_a_bad_value(copied: Path, quantity: str, value: Any, message: str) -> None:
@@ -96,6 +98,13 @@ def test_demand_off_sale(copied: Path) -> None:
     change_value(copied, "demand", 0, 5, 3.0)
     change_value(copied, "on_sale", 0, 5, 0)
     with pytest.raises(DataError, match="is not 0 while off sale"):
+        check(copied)
+
+
+def test_demand_that_is_not_known(copied: Path) -> None:
+    change_value(copied, "demand", 0, 5, 3.0)
+    change_value(copied, "known", 0, 5, 0)
+    with pytest.raises(DataError, match="is not 0 and not known"):
         check(copied)
 
 

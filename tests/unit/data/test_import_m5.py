@@ -94,7 +94,7 @@ def test_calendar_and_names(tiny: Path, tmp_path: Path) -> None:
     assert (table.price == 2.0).all()
 
 
-def test_weeks_without_a_price_and_leading_zeros_are_off_sale(tiny: Path, tmp_path: Path) -> None:
+def test_the_price_alone_decides_what_is_on_sale(tiny: Path, tmp_path: Path) -> None:
     def drop_week(prices: pd.DataFrame) -> pd.DataFrame:
         gone = (prices.item_id == "A_1") & (prices.store_id == "CA_1") & (prices.wm_yr_wk == 11508)
         return prices[~gone]
@@ -114,8 +114,10 @@ def test_weeks_without_a_price_and_leading_zeros_are_off_sale(tiny: Path, tmp_pa
     first, second = row(out, "A_1@CA_1"), row(out, "B_1@TX_1")
     assert np.flatnonzero(first["on_sale"] == 0).tolist() == list(range(14, 21))
     assert (first["price"] == 2.0).all()
-    assert np.flatnonzero(second["on_sale"] == 0).tolist() == list(range(9))
-    assert second["demand"][20] == 0
+    # Not off sale until its first sale: nobody knows that date on the days before it.
+    assert second["on_sale"].all()
+    assert second["known"].all()
+    assert np.flatnonzero(second["demand"] == 0).tolist() == [*range(9), 20]
 
 
 def test_promotion_is_a_price_below_the_past_maximum(tiny: Path, tmp_path: Path) -> None:
@@ -163,7 +165,8 @@ def test_bad_values_are_quarantined(tiny: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     for name, day in (("A_1@CA_1", 9), ("A_1@TX_1", 10), ("A_1@WI_1", 11)):
         values = row(out, name)
-        assert np.flatnonzero(values["on_sale"] == 0).tolist() == [day]
+        assert np.flatnonzero(values["known"] == 0).tolist() == [day]
+        assert values["on_sale"].all()
         assert values["demand"][day] == 0
 
 
@@ -232,9 +235,8 @@ def test_the_real_folder(m5_folder: Path, tmp_path: Path) -> None:
         raw = panel.read(tile)
         demand = sales.loc[raw.inventory_id, days].to_numpy()
         known = np.array([[(name, w) in priced for w in week] for name in raw.inventory_id[:200]])
-        started = np.cumsum(demand, axis=1) > 0
         on_sale = raw.dynamic["on_sale"]
-        np.testing.assert_array_equal(on_sale[:200], (known & started[:200]).astype(np.uint8))
+        np.testing.assert_array_equal(on_sale[:200], known.astype(np.uint8))
         np.testing.assert_array_equal(raw.dynamic["demand"], demand * on_sale)
         snap = np.stack([calendar[f"snap_{name[-4:-2]}"] for name in raw.inventory_id])
         np.testing.assert_array_equal(raw.dynamic["snap"], snap)

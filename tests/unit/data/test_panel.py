@@ -125,7 +125,7 @@ def test_not_a_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 1}, "schema_version"),
         ({"colour": "red"}, "colour"),
         ({"test_start": 150}, "test_start"),
         ({"quantities": {}}, "demand"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ import pytest
 from envs.errors import DataError
 from pipeline.data.panel import Panel
 from pipeline.data.parts import PanelSpec
-from pipeline.data.schema import SALES_CLASSES, STATIC_COLUMNS, TILES_PER_PART
+from pipeline.data.schema import (
+    QUANTITIES,
+    SALES_CLASSES,
+    STATIC_COLUMNS,
+    TILES_PER_PART,
+    UNKNOWN,
+)
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter, sales_classes
 
@@ -35,6 +42,7 @@ def tile(number: int, rows: int = 3, demand: npt.NDArray[Any] | None = None) -> 
     }
     dynamic = {
         "demand": rng.poisson(3, shape) if demand is None else demand,
+        "known": np.ones(shape),
         "on_sale": np.ones(shape),
         "price": np.full(shape, 2.0),
         "promotion": rng.integers(0, 2, shape),
@@ -72,17 +80,38 @@ def test_round_trip_over_several_parts(tmp_path: Path) -> None:
     ]
 
 
-def test_weight_is_mean_demand_on_training_days_on_sale(tmp_path: Path) -> None:
+def test_weight_is_mean_demand_on_known_training_days_on_sale(tmp_path: Path) -> None:
     demand = np.zeros((2, 10))
-    demand[0] = [9, 9, 1, 2, 0, 5, 9, 9, 9, 9]
+    demand[0] = [9, 9, 1, 2, 0, 0, 9, 9, 9, 9]
     static, dynamic = tile(0, rows=2, demand=demand)
     dynamic["on_sale"][0, 4] = 0
+    dynamic["known"][0, 5] = 0
     dynamic["on_sale"][1] = 0
     with PanelWriter(tmp_path / "set", SPEC) as writer:
         writer.write(static, dynamic, "train")
         writer.finish()
     weight = Panel(tmp_path / "set").read_inventories(["weight"]).column(0).to_pylist()
-    assert weight == pytest.approx([8 / 3, 0.0])
+    assert weight == pytest.approx([3 / 2, 0.0])
+
+
+def test_days_ahead_of_the_demand(tmp_path: Path) -> None:
+    spec = replace(SPEC, ahead_days=4)
+    static, dynamic = tile(0)
+    for name, quantity in QUANTITIES.items():
+        if quantity.known_ahead:
+            unknown = np.nan if name == "price" else UNKNOWN
+            ahead = np.full((3, 4), unknown)
+            ahead[:, 0] = 1
+            dynamic[name] = np.concatenate((dynamic[name], ahead), axis=1)
+    with PanelWriter(tmp_path / "set", spec) as writer:
+        writer.write(static, dynamic, "train")
+        manifest = writer.finish()
+    panel = Panel(tmp_path / "set")
+    assert panel.manifest.ahead_days == manifest.ahead_days == 4
+    raw = panel.read(panel.tiles()[0])
+    for name, values in dynamic.items():
+        assert raw.dynamic[name].shape == (3, 14 if QUANTITIES[name].known_ahead else 10), name
+        np.testing.assert_array_equal(raw.dynamic[name], values.astype(QUANTITIES[name].dtype))
 
 
 def test_a_given_weight_is_kept(tmp_path: Path) -> None:

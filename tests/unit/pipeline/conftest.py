@@ -62,6 +62,7 @@ def make_history(seed: int, n: int = 12, days: int = 150) -> History:
         },
         dynamic={
             "demand": demand.astype(np.float32),
+            "known": np.ones((n, days), dtype=np.uint8),
             "on_sale": on_sale.astype(np.uint8),
             "price": price.astype(np.float32),
             "promotion": promotion.astype(np.uint8),

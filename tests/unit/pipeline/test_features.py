@@ -295,7 +295,7 @@ def test_the_morning_after_the_last_day_knows_that_day(history: Any) -> None:
     longer = type(history)(
         history.static,
         {
-            name: np.concatenate((v, v[:, -1:] * (name in ("price", "on_sale"))), axis=1)
+            name: np.concatenate((v, v[:, -1:] * (name in ("price", "on_sale", "known"))), axis=1)
             for name, v in history.dynamic.items()
         },
         history.factors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ LAYOUT = ObservationLayout(K, len(BASIS), len(FEATURES))
 
 def scenario_from(history: Any, start: int = 60) -> Scenario:
     return scenario_of(
-        history.build(), history.static, start, history.days, max_lead_time=K, backlog=False,
-        order_multiple=0.0, seed=1,
+        history.build(), history.static, start, history.days, first_day=date(2024, 1, 3),
+        max_lead_time=K, backlog=False, order_multiple=0.0, seed=1,
     )  # fmt: skip
 
 

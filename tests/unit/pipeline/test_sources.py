@@ -49,7 +49,8 @@ def test_a_scenario_is_the_panels_window(source: DatasetSource) -> None:
     np.testing.assert_array_equal(scenario.counted.T, raw.dynamic["on_sale"][:, 130:180] > 0)
     offset, period = raw.static["review_offset"], raw.static["review_period"]
     for day in range(50):
-        expected = (130 + day - offset) % period == 0
+        date = source.panel.manifest.day(130 + day)
+        expected = (date.toordinal() - offset.astype(int)) % period == 0
         np.testing.assert_array_equal(scenario.review[day], expected)
     assert source.layout == scenario.layout
     assert (source.layout.basis, source.layout.features) == (len(BASIS), len(FEATURES))
