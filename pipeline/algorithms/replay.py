@@ -80,8 +80,10 @@ class ReplayShard:
             return
         rows = {name: column[: self.size] for name, column in self._columns.items()}
         # The fastest level: most of a row is stock that is 0 or repeats.
+        buffer = io.BytesIO()
+        torch.save({"next": self._next, "rows": rows}, buffer)
         with gzip.open(path, "wb", compresslevel=1) as file:
-            torch.save({"next": self._next, "rows": rows}, file)
+            file.write(buffer.getbuffer())
 
     def restore(self, path: Path) -> None:
         """Takes over what :meth:`save` wrote for the same capacity; nothing if it wrote nothing."""
