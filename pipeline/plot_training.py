@@ -86,7 +86,8 @@ def configurations_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure
         chosen = results.sweep.selected[trial.method].trial == trial.key
         axes.scatter(
             x, trial.cost, s=70 if chosen else 30, zorder=3 if chosen else 2,
-            color=model_colour(models[trial.method], theme), alpha=1.0 if chosen else 0.6,
+            color=model_colour(models[trial.method], theme),
+            alpha=1.0 if chosen else 0.25 if trial.result.status == "stopped" else 0.6,
             edgecolors=theme.ink if chosen else "none", linewidths=1.6,
         )  # fmt: skip
     scale_axis(axes, "y", costs)
@@ -98,10 +99,15 @@ def configurations_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure
         Line2D([], [], color=theme.muted, marker="o", linestyle="", alpha=0.6, label="trial"),
         Line2D([], [], color=theme.muted, marker="o", linestyle="", markersize=9,
                markeredgecolor=theme.ink, markeredgewidth=1.6, label="selected"),
+        *(
+            [Line2D([], [], color=theme.muted, marker="o", linestyle="", alpha=0.25,
+                    label="stopped early")]
+            if any(trial.result.status == "stopped" for trial in results.trials) else []
+        ),
         Line2D([], [], color=theme.ink, marker="x", linestyle="", label="failed"),
     ]  # fmt: skip
     figure.legend(
-        handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=SMALL,
-        labelcolor=theme.ink,
+        handles=handles, loc="outside upper right", ncols=len(handles), frameon=False,
+        fontsize=SMALL, labelcolor=theme.ink,
     )  # fmt: skip
     return figure

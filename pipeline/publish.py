@@ -98,7 +98,7 @@ def publish_trial(run: SweepRun, folder: Path, key: str | None = None) -> None:
         key or folder.name,
         config,
         history,
-        {**final, "seconds": result.seconds},
+        {**final, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds},
         result.status,
         result.cause or None,
     )

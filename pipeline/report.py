@@ -6,7 +6,7 @@ import base64
 import os
 import platform
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -153,8 +153,10 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
     failed = sum(choice.failed for choice in selected)
     if seeds > 1:
         best = f"the best {finalists}" if finalists > 1 else "the best one"
+        every = preset.get("seeds_for", "every_method") == "every_method"
+        whose = "each method" if every else "each algorithm's best method and of DDPG BOTH"
         seeding = (
-            f"Every configuration is trained with seed 0, {best} of each method "
+            f"Every configuration is trained with seed 0, {best} of {whose} "
             f"again with {_span(seeds)}. The best mean over seeds on validation wins, "
             "and the model of its median seed goes to test."
         )
@@ -169,12 +171,25 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
         "Methods": f"{len(selected)}, each tuned over {tried} "
         f"hyperparameter configuration{'s' if tried != 1 else ''}",
         "Trials": f"{len(results.trials)}, of which {failed} failed or diverged",
+        **_halving(preset.get("rungs", [])),
         "Seeds": seeding,
         "Design": f"Latin hypercube over the search ranges, design seed {preset['design_seed']}"
         if "design_seed" in preset
         else "as the preset says",
         "Training time": f"{duration(sum(c.seconds for c in selected))} of wall-clock time, "
         "summed over trials (validation included)",
+    }
+
+
+def _halving(rungs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """When configurations were stopped, in words; nothing if none was."""
+    steps = [f"the best {rung['keep']} after {100 * rung['share']:.0f} %" for rung in rungs]
+    if not steps:
+        return {}
+    return {
+        "Early stopping": "Successive halving within each method, on validation: "
+        + ", ".join(steps)
+        + " of the iterations go on. Learning rates fall as if nobody stopped."
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Selected:
     """What a method's trials came to."""
 
     trial: str | None
-    """Key of the trial whose model goes to test; None if no trial finished."""
+    """Key of the validation-median seed of the chosen configuration; None if no trial finished."""
     validation_cost: float | None
     """Mean over seeds of the chosen configuration."""
     configurations: int
@@ -40,6 +40,12 @@ class Selected:
     """Training time of all trials."""
     causes: dict[str, str]
     """Failed trial -> cause."""
+    trials: list[str] = field(default_factory=list)
+    """Keys of all seeds of the chosen configuration that finished; ``trial`` is one of them."""
+    stopped: int = 0
+    """Trials that were stopped at a rung, others being better."""
+    cpu_seconds: float = 0.0
+    """CPU time of all trials."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ EXPERIMENT = "deepstock"
 RUN_FILE = "mlflow_run.json"
 """File in the sweep folder that names the sweep's parent run."""
 
-TrialStatus = Literal["finished", "diverged", "failed"]
-"""How a trial ended; MLflow knows the last two as FAILED."""
+TrialStatus = Literal["finished", "diverged", "failed", "stopped"]
+"""How a trial ended (``stopped``: others were better); MLflow knows the middle two as FAILED."""
 
 _TRIAL_TAG = "deepstock.trial"
 _DIGEST_TAG = "deepstock.digest"
@@ -230,7 +230,7 @@ class SweepRun:
             history: Metric name to (iteration, value) pairs. Few metrics that mean something.
             final: The last word on each metric, such as the validation cost.
             status: How the trial ended.
-            cause: Why it failed.
+            cause: Why it failed or was stopped.
 
         Returns:
             The child run's id.
@@ -257,7 +257,9 @@ class SweepRun:
         self._batch(run_id, metrics=points, params={k: str(v) for k, v in _flat(params)})
         # The digest comes last: a run without it was cut while being logged, and is replaced.
         self._client.set_tag(run_id, _DIGEST_TAG, digest)
-        self._client.set_terminated(run_id, "FINISHED" if status == "finished" else "FAILED")
+        self._client.set_terminated(
+            run_id, "FAILED" if status in ("failed", "diverged") else "FINISHED"
+        )
         self._trials[key] = (run_id, digest)
         return run_id
 

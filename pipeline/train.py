@@ -15,7 +15,7 @@ import math
 import os
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,11 +24,13 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEAR
 
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig
+from pipeline.cpu_time import CpuClock
 from pipeline.evaluate import METRICS
 from pipeline.model_store import save_model
 from pipeline.sources import ScenarioSource
 
-Status = Literal["finished", "diverged", "failed"]
+Status = Literal["finished", "diverged", "failed", "stopped"]
+"""``stopped``: a sweep gave up on the configuration before its end."""
 LOSSES = (
     "critic_loss", "actor_loss", "q_mean", "action_mean",  # DDPG
     "policy_loss", "vf_loss", "vf_explained_var", "entropy",  # PPO
@@ -47,8 +49,15 @@ class RunResult:
     iterations: int = 0
     seconds: float = 0.0
     """Wall-clock time spent training and validating, over all resumptions."""
+    cpu_seconds: float = 0.0
+    """CPU time of all processes in that time."""
     cause: str = ""
-    """Why a run failed or diverged."""
+    """Why a run failed, diverged or was stopped."""
+
+    @property
+    def failed(self) -> bool:
+        """It was given a chance to end well, and did not."""
+        return self.status in ("failed", "diverged")
 
     def write(self, directory: Path) -> None:
         """Writes ``result.json`` in one step."""
@@ -61,6 +70,37 @@ class RunResult:
         """The result of a run that has ended; None if it has not."""
         path = directory / "result.json"
         return cls(**json.loads(path.read_text())) if path.exists() else None
+
+    @classmethod
+    def at_checkpoint(cls, directory: Path) -> RunResult | None:
+        """How far a run was at its last checkpoint; None if it has none."""
+        progress = _checkpoint_of(directory) / "progress.json"
+        return cls(**json.loads(progress.read_text())["result"]) if progress.exists() else None
+
+
+def _checkpoint_of(directory: Path) -> Path:
+    """A run's last whole checkpoint, if it has one; see :meth:`TrainingRun.checkpoint`."""
+    checkpoint = directory / "checkpoint"
+    return checkpoint if checkpoint.exists() else directory / "checkpoint.before"
+
+
+def _forget_checkpoint(directory: Path) -> None:
+    for name in ("checkpoint", "checkpoint.before"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def read_history(directory: Path) -> list[dict[str, float]]:
+    """A run's validations, the earliest first: ``iteration``, times and metrics."""
+    path = directory / "history.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def stop_run(directory: Path, cause: str) -> None:
+    """Ends a run where its last checkpoint is: its result says ``stopped``, and why."""
+    result = RunResult.at_checkpoint(directory)
+    assert result is not None  # whoever stops a run has paused it there
+    replace(result, status="stopped", cause=cause).write(directory)
+    _forget_checkpoint(directory)
 
 
 class TrainingRun:
@@ -85,11 +125,10 @@ class TrainingRun:
         self.result = RunResult("finished")
         self._best = math.inf
         self._resume()
+        self._cpu = CpuClock(self.algorithm)
 
     def _resume(self) -> None:
-        checkpoint = self.directory / "checkpoint"
-        if not checkpoint.exists():
-            checkpoint = self.directory / "checkpoint.before"
+        checkpoint = _checkpoint_of(self.directory)
         progress = checkpoint / "progress.json"
         if progress.exists():
             self.algorithm.restore_from_path(str(checkpoint / "rllib"))
@@ -132,12 +171,12 @@ class TrainingRun:
         elif last:
             figures |= self._judge(self.algorithm.evaluate())
         self.result.seconds += time.perf_counter() - start
+        self.result.cpu_seconds += self._cpu.lap()
         if last or self.result.status != "finished":
             self.result.write(self.directory)
-            for name in ("checkpoint", "checkpoint.before"):
-                shutil.rmtree(self.directory / name, ignore_errors=True)
+            _forget_checkpoint(self.directory)
         elif iteration % self.run.checkpoint_every == 0:
-            self._checkpoint()
+            self.checkpoint()
         return figures
 
     def close(self) -> None:
@@ -161,7 +200,8 @@ class TrainingRun:
             self.result.validation = figures
             policy = self.algorithm.get_module().unwrapped().policy
             save_model(self.directory / "model", policy, getattr(self.source, "factors", None))
-        line = {"iteration": self.result.iterations, "seconds": self.result.seconds, **figures}
+        spent = {"seconds": self.result.seconds, "cpu_seconds": self.result.cpu_seconds}
+        line = {"iteration": self.result.iterations, **spent, **figures}
         self._record("history.jsonl", line)
         return figures
 
@@ -169,14 +209,15 @@ class TrainingRun:
         with (self.directory / name).open("a") as record:
             record.write(json.dumps(line) + "\n")
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """Writes a checkpoint, from which another process may go on."""
         checkpoint = self.directory / "checkpoint"
         partial = self.directory / "checkpoint.partial"
         shutil.rmtree(partial, ignore_errors=True)
         self.algorithm.save_to_path(str((partial / "rllib").resolve()))
         progress = {"result": asdict(self.result), "best": self._best}
         (partial / "progress.json").write_text(json.dumps(progress))
-        # One of the two is whole at any moment; _resume() looks for both.
+        # One of the two is whole at any moment; _checkpoint_of() looks for both.
         before = self.directory / "checkpoint.before"
         shutil.rmtree(before, ignore_errors=True)
         if checkpoint.exists():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from envs.errors import ConfigError
 from pipeline.action_models import ActionModelKind
@@ -17,6 +18,7 @@ from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
 from tuning.spaces import latin_hypercube
 
+SeedsFor = Literal["every_method", "best_methods"]
 PRESETS = Path(__file__).parent.parent / "pipeline" / "presets"
 
 
@@ -60,6 +62,17 @@ class AlgorithmPlan(BaseModel):
     """Searched arguments of ``training()``: name -> {uniform|loguniform|choice: [...]}."""
 
 
+class Rung(BaseModel):
+    """Where configurations of a method are stopped (successive halving)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(gt=0, lt=1)
+    """Of the iterations; the validation nearest to it decides."""
+    keep: int = Field(ge=1)
+    """Configurations that go on; a rung that would keep all is passed over."""
+
+
 class Preset(BaseModel):
     """A sweep."""
 
@@ -73,16 +86,31 @@ class Preset(BaseModel):
     ]
     """A data set to generate, or a setting of the synthetic study."""
     configurations: int = Field(ge=1)
-    """Hyperparameter configurations tried per method."""
+    """Hyperparameter configurations tried per method. An algorithm's are drawn once and are the
+    same for all action models: ``c03`` of NONE and of BOTH differ in the action model alone."""
+    rungs: list[Rung] = Field(default_factory=list)
+    """Synchronous successive halving within a method, the earliest rung first; none trains every
+    configuration to its end. See :mod:`tuning.halving`."""
     finalists: int = Field(default=1, ge=1)
     """Best configurations per method that are trained with further seeds."""
     seeds: int = Field(default=1, ge=1)
-    """Seeds per finalist; the best mean wins, its median seed goes to test."""
+    """Seeds per finalist; the best mean wins, its median seed decides the orders."""
+    seeds_for: SeedsFor = "every_method"
+    """Which methods' finalists get further seeds: ``every_method``, or ``best_methods``: each
+    algorithm's best on validation, and DDPG BOTH, which the table compares the others with."""
     design_seed: int = Field(default=0, ge=0)
     action_models: list[ActionModelKind] = Field(default_factory=lambda: list(ActionModelKind))
     methods: list[str] | None = Field(default=None, min_length=1)
     """Which of the algorithms x action models are trained (``ddpg-both``); None: all."""
     algorithms: dict[AlgorithmName, AlgorithmPlan]
+
+    @field_validator("rungs")
+    @classmethod
+    def _narrowing(cls, rungs: list[Rung]) -> list[Rung]:
+        for one, other in itertools.pairwise(rungs):
+            if not (one.share < other.share and one.keep > other.keep):
+                raise ValueError("every rung must come later and keep fewer than the one before")
+        return rungs
 
     @property
     def known_methods(self) -> list[str]:
@@ -107,26 +135,33 @@ class Preset(BaseModel):
         """Every method's configurations with seed 0, by trial key, methods interleaved."""
         trials: dict[str, RunConfig] = {}
         designs = {
-            (algorithm, model): latin_hypercube(
-                plan.search,
-                self.configurations,
-                derive_seed(self.design_seed, str(algorithm), str(model)),
+            algorithm: latin_hypercube(
+                plan.search, self.configurations, derive_seed(self.design_seed, str(algorithm))
             )
             for algorithm, plan in self.algorithms.items()
-            for model in self.action_models
-            if self.methods is None or f"{algorithm}-{model}" in self.methods
         }
         for number in range(self.configurations):
-            for (algorithm, model), design in designs.items():
-                plan = self.algorithms[algorithm]
-                run = RunConfig(
-                    algorithm=algorithm,
-                    action_model=model,
-                    training={**plan.training, **design[number]},
-                    **plan.model_dump(exclude={"training", "search"}),
-                )
-                trials[trial_key(run, number)] = run
+            for algorithm, plan in self.algorithms.items():
+                for model in self.action_models:
+                    if self.methods is not None and f"{algorithm}-{model}" not in self.methods:
+                        continue
+                    run = RunConfig(
+                        algorithm=algorithm,
+                        action_model=model,
+                        training={**plan.training, **designs[algorithm][number]},
+                        **plan.model_dump(exclude={"training", "search"}),
+                    )
+                    trials[trial_key(run, number)] = run
         return trials
+
+    def rung_iterations(self, run: RunConfig) -> list[tuple[int, int]]:
+        """A run's rungs as (iteration, how many go on): at validations before its end."""
+        found: dict[int, int] = {}
+        for rung in self.rungs:
+            validations = max(1, round(rung.share * run.iterations / run.validate_every))
+            if validations * run.validate_every < run.iterations:
+                found[validations * run.validate_every] = rung.keep
+        return list(found.items())
 
 
 def trial_key(run: RunConfig, configuration: int) -> str:

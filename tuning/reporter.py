@@ -1,4 +1,4 @@
-"""Progress of a sweep on the terminal: one line when a trial ends, one a minute besides."""
+"""Progress of a sweep: one line when a trial ends or pauses, one a minute besides."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from pipeline.train import RunResult
 
 
 class SweepReporter(tune.Callback):
-    """Prints how far the sweep is and what every trial came to.
+    """Prints how far the sweep is and what every trial came to; records trials that died.
 
     Args:
-        total: Trials of this round, those of earlier sessions included.
-        done: Of them, finished before.
+        work: Full trainings that are yet to come; a trial up to a rung is a part of one.
         on_trial: Called with the folder of every trial that has ended.
     """
 
-    def __init__(self, total: int, done: int, on_trial: Callable[[Path], None]) -> None:
-        self._total, self._done = total, done
+    def __init__(self, work: float, on_trial: Callable[[Path], None]) -> None:
+        self._work, self._done = work, 0.0
         self._on_trial = on_trial
         self._start = self._said = time.monotonic()
-        self._ended = 0
+        self._before: dict[str, int] = {}
+        """Iterations of a trial when it was started."""
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Where it goes on from."""
+        at = RunResult.at_checkpoint(_folder(trial))
+        self._before.setdefault(trial.trial_id, at.iterations if at else 0)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -34,7 +39,7 @@ class SweepReporter(tune.Callback):
         if time.monotonic() - self._said < 60:
             return
         running = ", ".join(
-            f"{t.config['trial']['key']} {t.last_result.get('iterations', 0)}"
+            f"{t.config['trial']['key']} {t.last_result.get(tune.result.TRAINING_ITERATION, 0)}"
             f"/{t.config['trial']['run']['iterations']}"
             for t in trials
             if t.status == "RUNNING"
@@ -43,30 +48,46 @@ class SweepReporter(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """What the trial came to."""
-        self._ended += 1
-        folder = Path(trial.config["trial"]["directory"])
+        plan, folder = trial.config["trial"], _folder(trial)
+        iterations = plan["run"]["iterations"]
+        target = plan["until"] or iterations
+        self._done += (target - self._before.get(trial.trial_id, 0)) / iterations
         result = RunResult.read(folder)
-        self._on_trial(folder)
-        if result is None or result.status != "finished":
-            cause = result.cause if result else "no result was written"
-            self._say(f"{trial.config['trial']['key']} did not finish: {cause}")
+        if result is not None:
+            self._on_trial(folder)
         else:
-            self._say(
-                f"{trial.config['trial']['key']} validation cost {result.validation['cost']:.4g} "
-                f"({result.seconds:.0f} s)"
-            )
+            result = RunResult.at_checkpoint(folder)
+        if result is None or result.failed:
+            cause = result.cause if result else "no result was written"
+            self._say(f"{plan['key']} did not finish: {cause}")
+            return
+        where = "" if result.iterations >= iterations else f" {result.iterations}/{iterations}"
+        self._say(
+            f"{plan['key']}{where} validation cost {result.validation['cost']:.4g} "
+            f"({result.seconds:.0f} s)"
+        )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial that failed for good."""
-        self._ended += 1
-        self._say(f"{trial.config['trial']['key']} failed; see {trial.error_file}")
+        """A trial whose process died for good is a failed one."""
+        plan, folder = trial.config["trial"], _folder(trial)
+        self._done += 1.0 - self._before.get(trial.trial_id, 0) / plan["run"]["iterations"]
+        if RunResult.read(folder) is None:
+            lines = str(trial.get_error() or "its process died").strip().splitlines()
+            folder.mkdir(parents=True, exist_ok=True)
+            RunResult("failed", cause=lines[-1]).write(folder)
+        self._on_trial(folder)
+        self._say(f"{plan['key']} failed; see {trial.error_file}")
 
     def _say(self, text: str) -> None:
         self._said = time.monotonic()
-        left = self._total - self._done - self._ended
-        rest = (self._said - self._start) / max(self._ended, 1) * left
+        done = min(self._done, self._work)
+        rest = (self._said - self._start) * (self._work / done - 1.0) if done else 0.0
         print(
-            f"[{self._done + self._ended}/{self._total}] {text}"
-            + (f"; about {rest / 60:.0f} min left" if left and self._ended else ""),
+            f"[{100 * done / self._work:.0f} %] {text}"
+            + (f"; about {rest / 60:.0f} min left" if rest > 30 else ""),
             flush=True,
         )
+
+
+def _folder(trial: Any) -> Path:
+    return Path(trial.config["trial"]["directory"])

@@ -1,8 +1,7 @@
-"""Runs the synthetic study: sweeps, further experiments, in three rounds; the same call resumes.
+"""Runs the synthetic study: sweeps and further experiments; the same call resumes.
 
-1. every sweep's configurations, the references, setting 4, the critics;
-2. further seeds of each method's finalists, from which its model is selected;
-3. the selected configurations on more and more trajectories.
+1. every sweep, from which each method's model is selected; references, setting 4, critics;
+2. the selected configurations on more and more trajectories.
 """
 
 from __future__ import annotations
@@ -24,9 +23,10 @@ from pipeline.study.folder import StudyFolder
 from pipeline.study.trajectories import StudyData
 from pipeline.sweep_folder import Selected, write_selection
 from tuning.preset import Preset
+from tuning.stages import SweepStages
 from tuning.study_plan import StudyPlan, copies_for
-from tuning.sweep import claim, further_seeds, select
-from tuning.trials import TrialPlan, train_trials
+from tuning.sweep import claim, select
+from tuning.trials import Pending, TrialPlan, forget_failures, not_ended, train_trials
 
 OnTrial = Callable[[Path], None]
 
@@ -85,25 +85,25 @@ def run_study(
         on_trial: Called with the folder of every trial that has ended.
     """
 
-    def train(trials: list[TrialPlan]) -> None:
+    def train(pending: Pending, work: float | None = None) -> None:
         train_trials(
-            trials, study.sources, study.folder.directory,
-            retry_failed=retry_failed, on_trial=on_trial,
+            pending, study.sources, study.folder.directory, work=work, on_trial=on_trial
         )  # fmt: skip
 
-    first = [t for setting in study.first for t in _sweep(study, setting, study.first[setting])]
+    if retry_failed:
+        forget_failures(study.folder.directory.glob("*/trials/*"))
+    sweeps = {setting: _stages(study, setting, on_trial) for setting in study.presets}
     # The longest first: no core waits for them at the end.
-    train([*_references(study), *_critics(study), *_horizon(study), *first])
-    further = {
-        setting: further_seeds(preset, study.first[setting], study.folder.sweep(setting))
-        for setting, preset in study.presets.items()
-    }
-    train([t for setting, runs in further.items() for t in _sweep(study, setting, runs)])
+    others = not_ended([*_references(study), *_critics(study), *_horizon(study)])
+    train(
+        lambda: [*others(), *(t for stages in sweeps.values() for t in stages.pending())],
+        sum(trial.share for trial in others()) + sum(stages.work() for stages in sweeps.values()),
+    )
     chosen = {
-        setting: _choose(study, setting, {**study.first[setting], **runs})
-        for setting, runs in further.items()
+        setting: _choose(study, setting, {**stages.first, **stages.further()})
+        for setting, stages in sweeps.items()
     }
-    train(_growth(study, chosen))
+    train(not_ended(_growth(study, chosen)))
 
 
 def _data(preset: Preset) -> StudyData:
@@ -111,12 +111,13 @@ def _data(preset: Preset) -> StudyData:
     return preset.data
 
 
-def _sweep(study: Study, setting: SettingName, runs: Mapping[str, RunConfig]) -> list[TrialPlan]:
+def _stages(study: Study, setting: SettingName, on_trial: OnTrial) -> SweepStages:
     source = study.source(_data(study.presets[setting]))
-    return [
-        TrialPlan(f"{setting}-{key}", study.folder.trial(setting, key), run, source)
-        for key, run in runs.items()
-    ]
+
+    def plan(key: str, run: RunConfig) -> TrialPlan:
+        return TrialPlan(f"{setting}-{key}", study.folder.trial(setting, key), run, source)
+
+    return SweepStages(study.presets[setting], study.first[setting], plan, on_trial)
 
 
 def _references(study: Study) -> list[TrialPlan]:

@@ -30,8 +30,9 @@ from pipeline.sweep_folder import (
     write_selection,
 )
 from pipeline.train import RunResult
-from tuning.preset import Preset, trial_key
-from tuning.trials import TrialPlan, train_trials
+from tuning.preset import Preset
+from tuning.stages import SweepStages
+from tuning.trials import TrialPlan, forget_failures, train_trials
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,19 @@ def run_sweep(
         on_trial: Called with the folder of every trial that has ended.
     """
     directory = plan.directory
-    _train(plan, plan.first, retry_failed, on_trial)
-    further = further_seeds(plan.preset, plan.first, directory)
-    _train(plan, further, retry_failed, on_trial)
-    selected = select({**plan.first, **further}, directory)
+    trials = directory / "trials"
+    if retry_failed:
+        forget_failures(trials.glob("*"))
+    stages = SweepStages(
+        plan.preset,
+        plan.first,
+        lambda key, run: TrialPlan(key, trials / key, run),
+        on_trial,
+    )
+    train_trials(
+        stages.pending, {"": plan.source}, directory, work=stages.work(), on_trial=on_trial
+    )
+    selected = select({**plan.first, **stages.further()}, directory)
     write_selection(directory, with_earlier(selected, plan.preset, directory))
     return read_sweep(directory)
 
@@ -126,7 +136,7 @@ def claim(preset: Preset, data_directory: str, directory: Path) -> None:
         before = yaml.safe_load(path.read_text())
         changed = sorted(key for key in plan if plan[key] != before.get(key))
         # Further methods or seeds extend a sweep; anything else is another sweep.
-        if set(changed) - {"description", "finalists", "methods", "seeds"}:
+        if set(changed) - {"description", "finalists", "methods", "seeds", "seeds_for"}:
             raise ConfigError(
                 "out", str(directory),
                 "Choose another folder, or delete this one to start over.",
@@ -142,42 +152,11 @@ def claim(preset: Preset, data_directory: str, directory: Path) -> None:
         ) from None  # fmt: skip
 
 
-def _train(
-    plan: SweepPlan,
-    runs: Mapping[str, RunConfig],
-    retry_failed: bool,
-    on_trial: Callable[[Path], None],
-) -> None:
-    folder = plan.directory / "trials"
-    train_trials(
-        [TrialPlan(key, folder / key, run) for key, run in runs.items()],
-        {"": plan.source},
-        plan.directory,
-        retry_failed=retry_failed,
-        on_trial=on_trial,
-    )
-
-
-def further_seeds(
-    preset: Preset, first: Mapping[str, RunConfig], directory: Path
-) -> dict[str, RunConfig]:
-    """The finalists' runs with seeds 1, 2, ..."""
-    by_method: dict[str, list[tuple[float, str]]] = {}
-    for key, run in first.items():
-        result = RunResult.read(directory / "trials" / key)
-        if result is not None and result.status == "finished":
-            by_method.setdefault(run.method, []).append((result.validation["cost"], key))
-    further: dict[str, RunConfig] = {}
-    for costs in by_method.values():
-        for _, key in sorted(costs)[: preset.finalists]:
-            for seed in range(1, preset.seeds):
-                run = first[key].model_copy(update={"seed": seed})
-                further[trial_key(run, int(key.split("-c")[1].split("-")[0]))] = run
-    return further
-
-
 def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected]:
-    """Best mean over seeds on validation; of its seeds, the median one."""
+    """Best mean over seeds on validation; of its seeds, the median one.
+
+    Of trials that were trained to their end: what was stopped at a rung had less of a chance.
+    """
     selected: dict[str, Selected] = {}
     for method in dict.fromkeys(run.method for run in runs.values()):
         keys = [key for key, run in runs.items() if run.method == method]
@@ -195,18 +174,22 @@ def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected
             for configuration, by_seed in costs.items()
             if len(by_seed) == seeds
         }
-        trial, mean = None, None
+        trial, mean, seeds_of_best = None, None, []
         if means:
             best = min(means, key=means.__getitem__)
             mean = means[best]
             ordered = sorted(costs[best], key=costs[best].__getitem__)
             trial = ordered[(len(ordered) - 1) // 2]
+            seeds_of_best = sorted(costs[best])
         selected[method] = Selected(
             trial=trial,
             validation_cost=mean,
             configurations=len({key.rsplit("-s", 1)[0] for key in keys}),
-            failed=sum(result.status != "finished" for result in ended.values()),
+            failed=sum(result.failed for result in ended.values()),
             seconds=sum(result.seconds for result in ended.values()),
-            causes={k: r.cause for k, r in ended.items() if r.status != "finished"},
+            causes={k: r.cause for k, r in ended.items() if r.failed},
+            trials=seeds_of_best,
+            stopped=sum(result.status == "stopped" for result in ended.values()),
+            cpu_seconds=sum(result.cpu_seconds for result in ended.values()),
         )
     return selected

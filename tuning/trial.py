@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from tuning.label import TrialLabel
 
 
 class MethodTrial(tune.Trainable):
-    """Trains ``config["run"]`` in ``config["directory"]``.
+    """Trains ``config["run"]`` in ``config["directory"]``, to its end or ``config["until"]``.
 
     Built for Tune's ``reuse_actors``: the process, its imports and the tiles in its memory
     serve one trial after the other, which brings the overhead of a trial from some 18 s
@@ -39,6 +41,7 @@ class MethodTrial(tune.Trainable):
         self._key = config["key"]
         self._directory = Path(config["directory"])
         self._probe = config.get("probe", "")
+        self._until = config.get("until") or math.inf
         if RunResult.read(self._directory) is not None:
             return
         self._label = TrialLabel.remote(self._key)
@@ -49,21 +52,29 @@ class MethodTrial(tune.Trainable):
             self._record(error)
 
     def step(self) -> dict[str, Any]:
-        """Iterations up to the next validation."""
+        """Iterations up to the next validation; the last one of a trial that pauses is kept."""
         if self._training is None:  # failed to start, or ended in an earlier attempt
             return {tune.result.DONE: True}
         figures: dict[str, Any] = {}
         try:
-            while not (self._training.done or "cost" in figures):
+            while not (self._training.done or self._paused or "cost" in figures):
                 figures |= self._training.step()
+            if self._paused and not self._training.done:
+                self._training.checkpoint()
             if self._training.done and self._probe:
                 probe_critic(self._training.algorithm, self._probe, self._directory)
         except Exception as error:
             self._record(error)
             return {tune.result.DONE: True}
-        figures["iterations"] = self._training.result.iterations
-        figures[tune.result.DONE] = self._training.done
+        # TensorBoard's horizontal axis, which goes on where the trial does.
+        figures[tune.result.TRAINING_ITERATION] = self._training.result.iterations
+        figures[tune.result.DONE] = self._training.done or self._paused
         return figures
+
+    @property
+    def _paused(self) -> bool:
+        assert self._training is not None
+        return self._training.result.iterations >= self._until
 
     def _record(self, error: Exception) -> None:
         """An error of the method is a result of the sweep, with its cause; only a process
@@ -72,7 +83,7 @@ class MethodTrial(tune.Trainable):
         (self._directory / "error.txt").write_text(traceback.format_exc())
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         done = self._training.result if self._training else RunResult("failed")
-        RunResult("failed", iterations=done.iterations, seconds=done.seconds, cause=cause).write(
+        replace(done, status="failed", validation={}, best_iteration=0, cause=cause).write(
             self._directory
         )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import ray
 from ray import tune
+from ray.tune.search import Searcher
 
 from pipeline.config import RunConfig
 from pipeline.sources import ScenarioSource
@@ -31,6 +34,8 @@ class TrialPlan:
     """Which of the sources it is trained on."""
     probe: str = ""
     """Setting of the study on whose trajectories the critic is tested at the end; or none."""
+    until: int | None = None
+    """Iteration at which it is paused; None: it is trained to its end."""
 
     def parameters(self) -> dict[str, object]:
         """What the trial's process is told."""
@@ -40,52 +45,116 @@ class TrialPlan:
             "run": self.run.model_dump(mode="json"),
             "source": self.source,
             "probe": self.probe,
+            "until": self.until,
         }
+
+    @property
+    def ended(self) -> bool:
+        """It has a result, whatever it is."""
+        return RunResult.read(self.folder) is not None
+
+    def reached(self, iteration: int) -> bool:
+        """It has ended, or can go on from ``iteration`` or later."""
+        at = RunResult.at_checkpoint(self.folder)
+        return self.ended or (at is not None and at.iterations >= iteration)
+
+    @property
+    def share(self) -> float:
+        """What is to be trained, as a share of the whole run."""
+        at = RunResult.at_checkpoint(self.folder)
+        stop = self.until or self.run.iterations
+        return max(0, stop - (at.iterations if at else 0)) / self.run.iterations
+
+
+Pending = Callable[[], Sequence[TrialPlan]]
+"""What may be trained now, in the order in which it is to be started; empty at the end."""
+
+
+def not_ended(trials: Sequence[TrialPlan]) -> Pending:
+    """The trials of a fixed list that have no result yet."""
+    return lambda: [trial for trial in trials if not trial.ended]
+
+
+def forget_failures(folders: Iterable[Path]) -> None:
+    """Lets trials that failed or diverged be trained again, from their checkpoints."""
+    for folder in folders:
+        result = RunResult.read(folder)
+        if result is not None and result.failed:
+            (folder / "result.json").unlink()
+
+
+class TrialQueue(Searcher):
+    """Tells Tune what to train next, whenever a trial has ended.
+
+    Not a list made beforehand: what is trained at all depends on how the others do. One
+    Tune run for everything keeps its processes from first to last.
+    """
+
+    def __init__(self, pending: Pending) -> None:
+        super().__init__()
+        self._pending = pending
+        self._next: list[TrialPlan] | None = None
+        self._given: set[tuple[str, int | None]] = set()
+        self._running: set[str] = set()
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial; None: none before another ends; FINISHED: none ever."""
+        if self._next is None:
+            self._next = [t for t in self._pending() if (t.key, t.until) not in self._given]
+        if not self._next:
+            return None if self._running else Searcher.FINISHED
+        trial = self._next.pop(0)
+        self._given.add((trial.key, trial.until))
+        self._running.add(trial_id)
+        return {"trial": trial.parameters()}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Asks again what may be trained."""
+        self._running.discard(trial_id)
+        self._next = None
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing to save: everything follows from the trials' folders."""
 
 
 def train_trials(
-    trials: Sequence[TrialPlan],
+    pending: Pending,
     sources: Mapping[str, ScenarioSource],
     directory: Path,
     *,
-    retry_failed: bool = False,
+    work: float | None = None,
     on_trial: Callable[[Path], None] = lambda folder: None,
 ) -> None:
-    """Trains the trials that have no result yet, as many at a time as there are CPUs.
+    """Trains all that is pending, as many at a time as there are CPUs.
 
     Args:
-        trials: In the order in which they are started.
+        pending: Asked whenever a trial has ended.
         sources: Name -> where inventories come from.
         directory: Ray Tune keeps its own files in ``directory/tune``.
-        retry_failed: Forget failed and diverged trials of earlier sessions.
+        work: Full trainings that are yet to come, for the time that is left; default: what is
+            pending now.
         on_trial: Called with the folder of every trial that has ended.
 
     Raises:
         KeyboardInterrupt: Trials were cut before they ended; the same call trains them.
     """
-    pending: list[dict[str, object]] = []
-    for trial in trials:
-        result = RunResult.read(trial.folder)
-        if result is not None and retry_failed and result.status != "finished":
-            (trial.folder / "result.json").unlink()
-            result = None
-        if result is None:
-            pending.append(trial.parameters())
-    if not pending:
+    first = pending()
+    if not first:
         return
-    done = len(trials) - len(pending)
-    print(
-        f"sweep: {len(pending)} trials to train"
-        + (f", {done} of {len(trials)} are trained already" if done else ""),
-        flush=True,
-    )
-    tuner = tune.Tuner(
+    print(f"sweep: {len(first)} trials to train", flush=True)
+    work = sum(trial.share for trial in first) if work is None else work
+    tune.Tuner(
         tune.with_resources(
             tune.with_parameters(MethodTrial, sources=dict(sources)),
             MethodTrial.default_resource_request,
         ),
-        param_space={"trial": tune.grid_search(pending)},
         tune_config=tune.TuneConfig(
+            search_alg=TrialQueue(pending),
+            num_samples=-1,
+            # Started that many at a time: Tune would start one after the other.
+            max_concurrent_trials=max(16, int(ray.cluster_resources().get("CPU", 1))),
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["trial"]["key"],
             trial_dirname_creator=lambda trial: trial.config["trial"]["key"],
@@ -96,25 +165,10 @@ def train_trials(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[SweepReporter(len(trials), done, on_trial)],
+            callbacks=[SweepReporter(work, on_trial)],
         ),
-    )
-    interrupted = False
-    for outcome in tuner.fit():
-        # Tune swallows Ctrl-C and hands back trials that were cut or never started; they have
-        # no result and no error, and are trained by the next call.
-        if outcome.config is None:
-            interrupted = True
-            continue
-        folder = Path(outcome.config["trial"]["directory"])
-        if RunResult.read(folder) is not None:
-            continue
-        if outcome.error is None:
-            interrupted = True
-            continue
-        cause = str(outcome.error).strip().splitlines()[-1]
-        folder.mkdir(parents=True, exist_ok=True)
-        RunResult("failed", cause=cause).write(folder)
-        on_trial(folder)
-    if interrupted:
+    ).fit()
+    # Tune swallows Ctrl-C. Trials that were cut or never started have no result, and are
+    # trained by the next call.
+    if pending():
         raise KeyboardInterrupt

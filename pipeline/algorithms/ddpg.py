@@ -179,6 +179,16 @@ class DDPGLearner(JointGradients):
             for kept, new in self._target_pairs:
                 torch._foreach_lerp_(kept, new, self.config.tau)
 
+    @override(Learner)
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state(*args, **kwargs)
+        return state | {"critic_updates": self._critic_updates}
+
+    @override(Learner)
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._critic_updates = state.get("critic_updates", self._critic_updates)
+
     @classmethod
     @override(Learner)
     def rl_module_required_apis(cls) -> list[type]:
@@ -188,8 +198,7 @@ class DDPGLearner(JointGradients):
 class DDPG(ShardAlgorithm):
     """Plays a fragment per shard, then learns from the shards' replays.
 
-    The replay is not part of a checkpoint (it would weigh 100 times the networks): a
-    restored run refills it with its current policy.
+    The replay is part of a checkpoint: a restored run goes on as if it had not been cut.
     """
 
     @classmethod
@@ -202,8 +211,7 @@ class DDPG(ShardAlgorithm):
         columns = self._collect()
         if self.config.num_env_runners > 1:
             # Every minibatch draws on every shard.
-            order = torch.randperm(len(columns[Columns.REWARDS]))
-            columns = {name: column[order] for name, column in columns.items()}
+            columns = self._shuffled(columns)
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(
                 batch=self._batch(columns),

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.annotations import override
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
+
+from pipeline.seeding import derive_seed
 
 
 def adam(parameters: list[torch.nn.Parameter]) -> torch.optim.Adam:
@@ -41,6 +45,16 @@ class JointGradients(TorchLearner):
             params=parameters,
             lr_or_lr_schedule=config.lr,
         )
+
+    @override(Learner)
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """What is drawn in an iteration (minibatches, noise) follows from seed and iteration
+        alone: a run that was cut goes on as if it had not been."""
+        super().before_gradient_based_update(timesteps=timesteps)
+        iteration = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]  # see ShardAlgorithm._timesteps
+        seed = derive_seed("learn", self.config.seed or 0, self._learner_index, iteration)
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (RLlib shuffles minibatches with it)
 
     @override(Learner)
     def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.algorithms.ppo import PPO as RLlibPPO
@@ -102,8 +101,7 @@ class PPO(ShardAlgorithm, RLlibPPO):
         # RLlib's loss has no row weights; its policy term is linear in the advantage.
         weight = columns.pop("weight")
         columns[Postprocessing.ADVANTAGES] = advantage * weight / weight.mean()
-        order = torch.randperm(len(advantage))
-        columns = {name: column[order] for name, column in columns.items()}
+        columns = self._shuffled(columns)
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(
                 batch=self._batch(columns),

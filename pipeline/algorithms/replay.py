@@ -7,7 +7,10 @@ tiles when a minibatch is drawn.
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from ray.rllib.core.columns import Columns
@@ -70,6 +73,32 @@ class ReplayShard:
                 torch.index_select(source, 0, where[part], out=self._columns[name][ring])
         self._next = (self._next + count) % self.capacity
         self.size = min(self.capacity, self.size + count)
+
+    def save(self, path: Path) -> None:
+        """Writes the rows, compressed; nothing if there are none."""
+        if not self.size:
+            return
+        rows = {name: column[: self.size] for name, column in self._columns.items()}
+        # The fastest level: most of a row is stock that is 0 or repeats.
+        buffer = io.BytesIO()
+        torch.save({"next": self._next, "rows": rows}, buffer)
+        with gzip.open(path, "wb", compresslevel=1) as file:
+            file.write(buffer.getbuffer())
+
+    def restore(self, path: Path) -> None:
+        """Takes over what :meth:`save` wrote for the same capacity; nothing if it wrote nothing."""
+        if not path.exists():
+            return
+        with gzip.open(path, "rb") as file:
+            saved = torch.load(io.BytesIO(file.read()), weights_only=True)
+        rows = saved["rows"]
+        self._next, self.size = saved["next"], len(rows["reward"])
+        self._columns = {
+            name: column.new_zeros((self.capacity, *column.shape[1:]))
+            for name, column in rows.items()
+        }
+        for name, column in rows.items():
+            self._columns[name][: self.size] = column
 
     def draw(self, rows: int, load: Callable[[int], Scenario]) -> dict[str, Tensor]:
         """``rows`` uniform draws as training columns, in random order.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -31,6 +33,7 @@ from envs.errors import ClusterError
 from envs.state import InventoryState, Scenario
 from pipeline.action_models import SENSIBLE_START, ActionModel, ActionModelKind
 from pipeline.algorithms.runner import ShardRunner
+from pipeline.seeding import derive_seed
 from pipeline.sources import ScenarioSource, Split
 
 Rows = Literal["replayed", "advantages", "windows"]
@@ -165,6 +168,14 @@ def _sample(runner: ShardRunner, iteration: int) -> tuple[int, dict[str, Tensor]
     return runner.worker_index, dict(batch), runner.get_metrics()
 
 
+def _save_replay(runner: ShardRunner, folder: Path) -> None:
+    runner.replay.save(folder / f"replay-{runner.worker_index}.pt.gz")
+
+
+def _restore_replay(runner: ShardRunner, folder: Path) -> None:
+    runner.replay.restore(folder / f"replay-{runner.worker_index}.pt.gz")
+
+
 class ShardAlgorithm(Algorithm):
     """Mixin of the three algorithms: sampling from shards with faults, and weight sync."""
 
@@ -174,6 +185,18 @@ class ShardAlgorithm(Algorithm):
         # RLlib's own first push returns early without connectors: without this line
         # remote runners play their first fragment on weights of their own.
         self._sync_weights()
+
+    @override(Algorithm)
+    def save_to_path(self, path: str | Path | None = None, **kwargs: Any) -> str:
+        """RLlib's checkpoint, and each runner's replay: RLlib keeps no remote runner's state."""
+        saved: str = super().save_to_path(path, **kwargs)
+        self.env_runner_group.foreach_env_runner(partial(_save_replay, folder=Path(saved)))
+        return saved
+
+    @override(Algorithm)
+    def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
+        super().restore_from_path(path, *args, **kwargs)
+        self.env_runner_group.foreach_env_runner(partial(_restore_replay, folder=Path(path)))
 
     def __repr__(self) -> str:
         """Shown for the trial on Ray's dashboard."""
@@ -225,6 +248,14 @@ class ShardAlgorithm(Algorithm):
             self.restore_env_runners(group)
             time.sleep(0.5)
         return [got[worker] for worker in sorted(got)]
+
+    def _shuffled(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The rows in an order that follows from seed and iteration alone."""
+        generator = torch.Generator().manual_seed(
+            derive_seed("shuffle", self.config.seed or 0, self.iteration)
+        )
+        order = torch.randperm(len(next(iter(columns.values()))), generator=generator)
+        return {name: column[order] for name, column in columns.items()}
 
     def _timesteps(self) -> dict[str, int]:
         """What RLlib's schedules count: iterations here, so that a schedule's end is the run's."""

@@ -104,7 +104,7 @@ class StudyResults:
             "setting": setting, "algorithm": algorithm, "action_model": model,
             "method": method, "name": display_name(algorithm, model),
             "n_configs": own["configuration"].nunique(),
-            "n_failed": int((own["status"] != "finished").sum()),
+            "n_failed": int(own["status"].isin(["failed", "diverged"]).sum()),
             "seconds": float(own["seconds"].sum()),
         }  # fmt: skip
         costs = mean_interval(self.final(setting, method, "test"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig
 from pipeline.sweep_folder import PRESET, write_selection
 from pipeline.train import RunResult
 from tuning.preset import Preset, load_preset, trial_key
-from tuning.sweep import further_seeds, select, with_earlier
+from tuning.stages import SweepStages
+from tuning.sweep import select, with_earlier
+from tuning.trials import TrialPlan
 
 
 def runs_with(directory: Path, costs: dict[tuple[int, int], float | str]) -> dict[str, RunConfig]:
@@ -42,27 +45,68 @@ def test_a_lucky_seed_does_not_beat_a_mean_and_the_median_seed_is_taken(tmp_path
     choice = select(runs_with(tmp_path, costs), tmp_path)["ds-base"]
     assert choice.trial == "ds-base-c01-s1"
     assert choice.validation_cost == (2.0 + 2.2 + 2.4) / 3
+    assert choice.trials == [f"ds-base-c01-s{seed}" for seed in range(3)]
 
 
 def test_a_method_without_a_finished_trial_stays_in_the_table(tmp_path: Path) -> None:
     choice = select(runs_with(tmp_path, {(0, 0): "boom"}), tmp_path)["ds-base"]
-    assert choice.trial is None
+    assert (choice.trial, choice.trials) == (None, [])
     assert choice.failed == 1
+
+
+def test_what_was_stopped_is_neither_selected_nor_a_failure(tmp_path: Path) -> None:
+    runs = runs_with(tmp_path, {(0, 0): 3.0, (1, 0): 2.0})
+    stopped = RunResult("stopped", validation={"cost": 2.0}, cause="worse", cpu_seconds=1.5)
+    stopped.write(tmp_path / "trials" / "ds-base-c01-s0")
+    choice = select(runs, tmp_path)["ds-base"]
+    assert choice.trials == ["ds-base-c00-s0"]
+    assert (choice.configurations, choice.failed, choice.stopped) == (2, 0, 1)
+    assert (choice.causes, choice.cpu_seconds) == ({}, 1.5)
+
+
+def stages(directory: Path, runs: dict[str, RunConfig], **settings: Any) -> SweepStages:
+    preset = Preset(name="p", data={"inventories": 1, "days": 1}, algorithms={}, **settings)
+    return SweepStages(preset, runs, lambda k, run: TrialPlan(k, directory / "trials" / k, run))
 
 
 def test_only_the_finalists_get_further_seeds(tmp_path: Path) -> None:
     runs = runs_with(tmp_path, {(0, 0): 3.0, (1, 0): 2.0, (2, 0): 4.0, (3, 0): "boom"})
-    preset = Preset(
-        name="p",
-        data={"inventories": 1, "days": 1},
-        configurations=4,
-        finalists=2,
-        seeds=3,
-        algorithms={},
-    )
-    further = further_seeds(preset, runs, tmp_path)
+    further = stages(tmp_path, runs, configurations=4, finalists=2, seeds=3).further()
     assert set(further) == {f"ds-base-c{c:02d}-s{s}" for c in (0, 1) for s in (1, 2)}
     assert all(run.seed == int(key[-1]) for key, run in further.items())
+
+
+def test_seeds_go_to_the_best_method_of_each_algorithm_and_the_reference(tmp_path: Path) -> None:
+    costs: dict[str, float | str | None] = {
+        "ddpg-base": 2.0, "ddpg-both": 3.0, "ppo-none": 5.0, "ppo-both": None, "ds-base": "boom"
+    }  # fmt: skip
+    runs: dict[str, RunConfig] = {}
+    for method, cost in costs.items():
+        algorithm, model = method.split("-")
+        run = RunConfig(algorithm=algorithm, action_model=model)
+        key = trial_key(run, 4)
+        runs[key] = run
+        folder = tmp_path / "trials" / key
+        folder.mkdir(parents=True)
+        if isinstance(cost, float):
+            RunResult("finished", validation={"cost": cost}).write(folder)
+        elif cost is not None:
+            RunResult("failed", cause=cost).write(folder)
+    sweep = stages(tmp_path, runs, configurations=5, seeds=3, seeds_for="best_methods")
+    seeds = [f"{method}-c04-s{s}" for method in ("ddpg-base", "ddpg-both") for s in (1, 2)]
+    # PPO's best is not known before PPO BOTH has ended; DS has none.
+    assert [trial.key for trial in sweep.pending()] == [*seeds, "ppo-both-c04-s0"]
+    assert sweep.work() == 1 + 4 * 2 + 4  # two rows of DDPG, one each of PPO and DS
+    RunResult("finished", validation={"cost": 4.0}).write(tmp_path / "trials/ppo-both-c04-s0")
+    expected = [*seeds, "ppo-both-c04-s1", "ppo-both-c04-s2"]
+    assert [trial.key for trial in sweep.pending()] == list(sweep.further()) == expected
+    for key in expected:
+        (tmp_path / "trials" / key).mkdir()
+        RunResult("finished", validation={"cost": 1.0}).write(tmp_path / "trials" / key)
+    assert sweep.pending() == []
+    assert select({**runs, **sweep.further()}, tmp_path)["ddpg-both"].trials == [
+        f"ddpg-both-c04-s{s}" for s in (0, 1, 2)
+    ]
 
 
 def test_methods_of_earlier_calls_stay_selected(tmp_path: Path) -> None:

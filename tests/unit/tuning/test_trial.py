@@ -55,7 +55,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_step_ends_at_a_validation(start: Any) -> None:
-    assert start(Broken).step() == {"cost": 1.0, "iterations": 2, "done": False}
+    assert start(Broken).step() == {"cost": 1.0, "training_iteration": 2, "done": False}
 
 
 def test_an_error_while_training_is_kept_with_its_cause(start: Any, tmp_path: Path) -> None:

@@ -1,44 +1,99 @@
-"""What Tune hands back after Ctrl-C is no failure."""
+"""What Tune is told to train next, and what happens when it is interrupted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.search import Searcher
 
 from pipeline.config import RunConfig
 from pipeline.train import RunResult
 from tuning import trials as module
-from tuning.trials import TrialPlan, train_trials
+from tuning.reporter import SweepReporter
+from tuning.trials import TrialPlan, TrialQueue, forget_failures, not_ended, train_trials
 
-RUN = RunConfig.model_validate({"algorithm": "ds", "action_model": "base"})
-
-
-def hands_back(monkeypatch: pytest.MonkeyPatch, outcomes: list[Any]) -> None:
-    """Makes Tune end at once with these outcomes."""
-    tuner = SimpleNamespace(fit=lambda: outcomes)
-    monkeypatch.setattr(module.tune, "Tuner", lambda *args, **kwargs: tuner)
+RUN = RunConfig.model_validate({"algorithm": "ds", "action_model": "base", "iterations": 10})
 
 
-def outcome(folder: Path, error: Exception | None) -> SimpleNamespace:
-    return SimpleNamespace(config={"trial": {"directory": str(folder)}}, error=error)
+def plans(directory: Path, *keys: str) -> list[TrialPlan]:
+    return [TrialPlan(key, directory / key, RUN) for key in keys]
+
+
+def end(trial: TrialPlan, result: RunResult | None = None) -> None:
+    trial.folder.mkdir(exist_ok=True)
+    (result or RunResult("finished")).write(trial.folder)
+
+
+def test_the_next_trial_may_follow_from_another(tmp_path: Path) -> None:
+    a, b, c = plans(tmp_path, "a", "b", "c")
+
+    def pending() -> list[TrialPlan]:
+        waiting = [trial for trial in (a, b) if not trial.ended]
+        return waiting or [trial for trial in (c,) if not trial.ended]
+
+    queue = TrialQueue(pending)
+    assert queue.suggest("1")["trial"]["key"] == "a"
+    assert queue.suggest("2")["trial"]["key"] == "b"
+    assert queue.suggest("3") is None
+    end(a)
+    queue.on_trial_complete("1")
+    assert queue.suggest("3") is None  # b is being trained: it is not given twice
+    end(b)
+    queue.on_trial_complete("2")
+    assert queue.suggest("3")["trial"]["key"] == "c"
+    queue.on_trial_complete("3", error=True)  # without a result: not given again
+    assert queue.suggest("4") == Searcher.FINISHED
+
+
+def fit(monkeypatch: pytest.MonkeyPatch, play: Callable[[], None]) -> None:
+    """Makes Tune do this."""
+    monkeypatch.setattr(module.tune, "Tuner", lambda *args, **kwargs: SimpleNamespace(fit=play))
+    monkeypatch.setattr(module.ray, "cluster_resources", dict)
 
 
 def test_trials_that_were_interrupted_are_left_to_the_next_call(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cut, broken = tmp_path / "cut", tmp_path / "broken"
-    never_started = SimpleNamespace(config=None, error=None)
-    hands_back(
-        monkeypatch,
-        [outcome(cut, None), never_started, outcome(broken, RuntimeError("node\nlost"))],
-    )
-    plans = [TrialPlan(folder.name, folder, RUN) for folder in (cut, broken)]
+    done, cut = plans(tmp_path, "done", "cut")
+    fit(monkeypatch, lambda: end(done))
     with pytest.raises(KeyboardInterrupt):
-        train_trials(plans, {}, tmp_path)
-    assert RunResult.read(cut) is None
-    failed = RunResult.read(broken)
+        train_trials(not_ended([done, cut]), {}, tmp_path)
+    fit(monkeypatch, lambda: end(cut))
+    train_trials(not_ended([done, cut]), {}, tmp_path)
+
+    def must_not_run() -> None:
+        raise AssertionError
+
+    fit(monkeypatch, must_not_run)
+    train_trials(not_ended([done, cut]), {}, tmp_path)
+
+
+def test_a_trial_whose_process_died_has_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended: list[Path] = []
+    reporter = SweepReporter(2.0, ended.append)
+    (plan,) = plans(tmp_path, "a")
+    trial: Any = SimpleNamespace(
+        trial_id="1", config={"trial": plan.parameters()}, error_file="error.txt",
+        get_error=lambda: RuntimeError("node\nlost"),
+    )  # fmt: skip
+    reporter.on_trial_start(0, [], trial)
+    reporter.on_trial_error(0, [], trial)
+    failed = RunResult.read(plan.folder)
     assert failed is not None
     assert (failed.status, failed.cause) == ("failed", "lost")
+    assert ended == [plan.folder]
+    assert "[50 %] a failed; see error.txt" in capsys.readouterr().out
+
+
+def test_only_failures_are_forgotten(tmp_path: Path) -> None:
+    trials = plans(tmp_path, "a", "b", "c", "d", "e")
+    for trial, status in zip(trials, ("finished", "failed", "diverged", "stopped"), strict=False):
+        end(trial, RunResult(status))  # type: ignore[arg-type]
+    forget_failures(trial.folder for trial in trials)
+    assert [trial.ended for trial in trials] == [True, False, False, True, False]

@@ -1,0 +1,81 @@
+"""A run that was cut and resumed is the run that was not: same weights, same history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+import torch
+
+from pipeline.config import RunConfig
+from pipeline.sources import DatasetSource
+from pipeline.train import RunResult, TrainingRun
+
+SMALL: dict[str, dict[str, Any]] = {
+    # The warm-up ends after the cut, and the replay (2 of 4 fragments) overwrites rows.
+    "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "critic_warm_up": 10,
+             "updates_per_iteration": 3, "train_batch_size_per_learner": 64,
+             "replay_capacity": 1200},
+    "ppo": {"hidden": [8], "value_hidden": [8], "fragment_days": 40, "num_epochs": 2,
+            "train_batch_size_per_learner": 256, "minibatch_size": 128, "entropy_coeff": 0.01},
+    "ds": {"hidden": [8], "fragment_days": 30, "updates_per_iteration": 2,
+           "train_batch_size_per_learner": 32},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One small Ray cluster for the whole file."""
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+def ends_with(training: TrainingRun) -> tuple[dict[str, torch.Tensor], list[Any], RunResult | None]:
+    """Weights, what was recorded (without times) and the result of a run that is trained on."""
+    # What else draws random numbers in the process must not matter.
+    torch.manual_seed(torch.seed() % 2**31)
+    np.random.seed(None)  # noqa: NPY002
+    while not training.done:
+        training.step()
+    state = training.algorithm.learner_group.get_weights()["default_policy"]
+    training.close()
+    records = [
+        {key: value for key, value in json.loads(line).items() if "seconds" not in key}
+        for name in ("history.jsonl", "losses.jsonl")
+        for line in (training.directory / name).read_text().splitlines()
+    ]
+    result = RunResult.read(training.directory)
+    assert result is not None
+    result.seconds = 0.0
+    return {name: torch.as_tensor(value) for name, value in state.items()}, records, result
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert one[1:] == other[1:]
+    assert set(one[0]) == set(other[0])
+    assert all(torch.equal(value, other[0][name]) for name, value in one[0].items())
+
+
+@pytest.mark.parametrize("algorithm", list(SMALL))
+def test_a_run_that_was_cut_ends_as_one_that_was_not(
+    source: DatasetSource, tmp_path: Path, algorithm: str
+) -> None:
+    run = RunConfig(
+        algorithm=algorithm, action_model="both", iterations=6, validate_every=2,
+        checkpoint_every=3, training=SMALL[algorithm],
+    )  # fmt: skip
+    through = ends_with(TrainingRun(run, source, tmp_path / "through"))
+    cut = TrainingRun(run, source, tmp_path / "cut")
+    for _ in range(4):  # dies one iteration after its checkpoint
+        cut.step()
+    cut.close()
+    resumed = TrainingRun(run, source, tmp_path / "cut")
+    assert resumed.result.iterations == 3
+    assert_same(ends_with(resumed), through)
+    assert len({line["cost"] for line in through[1] if "cost" in line}) == 3

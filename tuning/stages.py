@@ -1,0 +1,125 @@
+"""What a sweep trains: each method's configurations, then further seeds of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.config import RunConfig
+from pipeline.report_data import REFERENCE
+from pipeline.train import RunResult
+from tuning.halving import Bracket
+from tuning.preset import Preset, trial_key
+from tuning.trials import TrialPlan
+
+
+@dataclass(frozen=True)
+class SweepStages:
+    """The trials of a sweep; what has happened is read from their folders."""
+
+    preset: Preset
+    first: Mapping[str, RunConfig]
+    """Trial key -> the trials with seed 0."""
+    plan: Callable[[str, RunConfig], TrialPlan]
+    """Where a trial is trained, and on what."""
+    on_stop: Callable[[Path], None] = field(default=lambda folder: None)
+    """Called with the folder of every trial that is stopped at a rung."""
+
+    def pending(self) -> list[TrialPlan]:
+        """What may be trained now, the longest first; empty once all trials have ended.
+
+        Method by method: of few methods at a time there are paused trials on the disk.
+        """
+        brackets = self._brackets()
+        waiting = {method: bracket.pending() for method, bracket in brackets.items()}
+        through = [method for method, trials in waiting.items() if not trials]
+        further = [self.plan(key, run) for key, run in self.further(through).items()]
+        return [
+            *(trial for trial in further if not trial.ended),
+            *(trial for trials in waiting.values() for trial in trials),
+        ]
+
+    def further(self, through: Sequence[str] | None = None) -> dict[str, RunConfig]:
+        """The finalists' runs with seeds 1, 2, ...
+
+        Args:
+            through: Methods whose configurations have all ended; None: all of them.
+        """
+        if self.preset.seeds == 1:
+            return {}
+        methods = list(dict.fromkeys(run.method for run in self.first.values()))
+        through = methods if through is None else through
+        ranked = {method: self._ranked(method) for method in methods if method in through}
+        chosen = [method for method, costs in ranked.items() if costs]
+        if self.preset.seeds_for == "best_methods":
+            chosen = self._best_methods(methods, {m: ranked[m] for m in chosen}, through)
+        return {
+            trial_key(run, configuration_of(key)): run
+            for method in chosen
+            for _, key in ranked[method][: self.preset.finalists]
+            for seed in range(1, self.preset.seeds)
+            for run in [self.first[key].model_copy(update={"seed": seed})]
+        }
+
+    def work(self) -> float:
+        """Full trainings that are yet to come if none fails."""
+        brackets = self._brackets()
+        rows = len(brackets)
+        if self.preset.seeds_for == "best_methods":
+            algorithms = {run.algorithm for run in self.first.values()}
+            rows = min(rows, len(algorithms) + (REFERENCE in brackets))
+        seeds = rows * self.preset.finalists * (self.preset.seeds - 1)
+        runs = {**self.first, **self.further()}
+        done = sum(_done(self.plan(key, run)) for key, run in runs.items())
+        return max(0.0, sum(b.work() for b in brackets.values()) + seeds - done)
+
+    def _brackets(self) -> dict[str, Bracket]:
+        by_method: dict[str, list[TrialPlan]] = {}
+        for key, run in self.first.items():
+            by_method.setdefault(run.method, []).append(self.plan(key, run))
+        return {
+            method: Bracket(
+                method, trials, self.preset.rung_iterations(trials[0].run), self.on_stop
+            )
+            for method, trials in by_method.items()
+        }
+
+    def _ranked(self, method: str) -> list[tuple[float, str]]:
+        """A method's finished trials with seed 0 by validation cost; ties by key."""
+        results = {
+            key: RunResult.read(self.plan(key, run).folder)
+            for key, run in self.first.items()
+            if run.method == method
+        }
+        return sorted(
+            (result.validation["cost"], key)
+            for key, result in results.items()
+            if result is not None and result.status == "finished"
+        )
+
+    def _best_methods(
+        self,
+        methods: Sequence[str],
+        ranked: Mapping[str, list[tuple[float, str]]],
+        through: Sequence[str],
+    ) -> list[str]:
+        """Each algorithm's best method, once all of its methods are through, and the reference."""
+        best = {REFERENCE} & set(ranked)
+        for algorithm in {method.split("-")[0] for method in methods}:
+            own = [method for method in methods if method.startswith(f"{algorithm}-")]
+            finished = [method for method in own if method in ranked]
+            if finished and set(own) <= set(through):
+                best.add(min(finished, key=lambda method: ranked[method][0][0]))
+        return [method for method in methods if method in best]
+
+
+def configuration_of(key: str) -> int:
+    """The number in a trial's key."""
+    return int(key.split("-c")[1].split("-")[0])
+
+
+def _done(trial: TrialPlan) -> float:
+    """What is trained of a trial, as a share of the whole run."""
+    result = RunResult.read(trial.folder) or RunResult.at_checkpoint(trial.folder)
+    return (result.iterations if result else 0) / trial.run.iterations
