@@ -15,7 +15,7 @@ from pipeline.data import generate
 from pipeline.data.terms import SupplyTerms
 from tuning.preset import DataPlan, Preset, load_preset
 
-BASELINES = 3
+BASELINES = 4
 """Policies of a comparison beside the methods."""
 
 
@@ -58,7 +58,10 @@ def train(
         from pipeline.decide import decide_sweep
         from pipeline.publish import publish_comparison, publish_trial
         from pipeline.report import write_report
+        from pipeline.report_data import SweepResults
+        from pipeline.report_words import headline
         from pipeline.tracking import SweepRun
+        from pipeline.tuned_baselines import lost_methods, read_baselines
         from tuning.sweep import plan_sweep, run_sweep
 
         kind = "local cluster" if cluster.started_here else "joined cluster"
@@ -76,6 +79,9 @@ def train(
             page = run.page
         orders = decide_sweep(out)
     click.echo(comparison_text(table))
+    click.echo(headline(SweepResults.read(out)).answer)
+    for sentence in lost_methods(sweep, read_baselines(out)):
+        click.echo(sentence)
     click.echo(f"Comparison  {out / 'comparison.csv'} (.md, .html)")
     click.echo(f"Report      {report}")
     if orders is not None:
@@ -89,7 +95,8 @@ def job_needs(preset: Preset, *, generates: bool) -> Needs:
     plans = preset.algorithms.values()
     inventories = preset.data.inventories
     cells = inventories * preset.data.days
-    methods = len(preset.methods or preset.known_methods) + BASELINES
+    evaluations = len(preset.methods or preset.known_methods) * preset.seeds + BASELINES
+    row = 200 + 3 * preset.data.days  # six sums a week, compressed hardly at all
     return Needs(
         cpus=max(1 + plan.num_env_runners + plan.num_learners for plan in plans),
         # Ray, the driver and one trial; all inventories' costs and ids while they are compared.
@@ -98,7 +105,7 @@ def job_needs(preset: Preset, *, generates: bool) -> Needs:
         # an inventory's row of each evaluation (and a copy until all are there), its snapshot.
         disk_gib=1.0
         + (20 * cells / 2**30 if generates else 0.0)
-        + inventories * (200 * methods + 400) / 2**30,
+        + inventories * (row * evaluations + 400) / 2**30,
     )
 
 

@@ -5,8 +5,10 @@ been trained with other seeds. Inventories and blocks of days are crossed (every
 lives through every block), so each is drawn with the other held fixed and the variances are
 added; days of one block are drawn together, for a promotion or a warm week lasts. What neither
 explains alone is counted twice: the intervals are a little too wide. The seeds' variance is
-that of their own figures, divided by their number. The quantile is Student's t with the
-degrees of freedom of Welch and Satterthwaite, which few seeds or few blocks bring down.
+that of their own figures, divided by their number. Each part has its own quantile, Student's t
+with n - 1 degrees of freedom for n seeds, blocks or groups, and the reaches are added as
+variances are. (One quantile by Welch and Satterthwaite held the truth in 92.7 % of
+simulations with two seeds.)
 
 Every inventory enters a resample Poisson(1) times, the same number for all policies
 (Chamandy et al. 2012, "Estimating uncertainty for massive data streams"). Beyond
@@ -150,12 +152,18 @@ def difference(
 
 def _parts(sample: Sample, by_inventory: Array, by_block: Array) -> list[tuple[float, int]]:
     """Variances and degrees of freedom of what is drawn."""
-    parts = [(float(by_inventory.var()), sample.groups - 1)]
+    parts = [(_variance(by_inventory), sample.groups - 1)]
     if sample.days_vary:
         # Of B blocks drawn with replacement the mean varies (B - 1) / B as much as it should.
         unbiased = sample.blocks / (sample.blocks - 1)
-        parts.append((unbiased * float(by_block.var()), sample.blocks - 1))
+        parts.append((unbiased * _variance(by_block), sample.blocks - 1))
     return parts
+
+
+def _variance(drawn: Array) -> float:
+    """A few inventories may all be left out of a resample, which then has no figures."""
+    known = drawn[np.isfinite(drawn)]
+    return float(known.var()) if len(known) > 1 else float("nan")
 
 
 def _seed_part(sample: Sample, metric: int, slope: float) -> list[tuple[float, int]]:
@@ -166,13 +174,12 @@ def _seed_part(sample: Sample, metric: int, slope: float) -> list[tuple[float, i
 
 
 def _student(value: float, parts: Sequence[tuple[float, int]], among: int) -> Interval:
-    total = sum(variance for variance, _ in parts)
-    if not np.isfinite(total) or not np.isfinite(value):
-        return Interval(value, float("nan"), float("nan"))
-    by_freedom = sum(variance**2 / max(freedom, 1) for variance, freedom in parts)
-    freedom = total**2 / by_freedom if by_freedom > 0 else np.inf
     tail = (1.0 - CONFIDENCE) / (2 * among)
-    reach = float(stats.t.ppf(1.0 - tail, freedom)) * float(np.sqrt(total))
+    squared = sum(
+        variance * float(stats.t.ppf(1.0 - tail, max(freedom, 1))) ** 2
+        for variance, freedom in parts
+    )
+    reach = float(np.sqrt(squared))
     return Interval(value, value - reach, value + reach)
 
 
@@ -203,8 +210,10 @@ def sample_margins(rows: Mapping[str, Sequence[Margins]], seed: int) -> dict[str
     counted = policies[0].blocks[:, _SUMS.index("inventories")] > 0
     blocks = int(counted.sum())
     columns = np.concatenate([policy.blocks[counted] for policy in policies], axis=1)
-    drawn = generator.multinomial(blocks, np.full(blocks, 1.0 / max(blocks, 1)), RESAMPLES)
-    by_block = drawn.astype(np.float64) @ columns
+    by_block = np.full((RESAMPLES, columns.shape[1]), np.nan)
+    if blocks:
+        drawn = generator.multinomial(blocks, np.full(blocks, 1.0 / blocks), RESAMPLES)
+        by_block = drawn.astype(np.float64) @ columns
     shape = (RESAMPLES, len(policies), len(_SUMS))
     inventory_figures, block_figures = (
         _figures(sums.reshape(shape)) for sums in (by_inventory, by_block)

@@ -9,6 +9,7 @@ one's towards the next coarser one's: few inventories decide little on their own
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -179,5 +180,5 @@ def _between(grid: Array, at: int) -> Array:
     """Points from the grid point before ``at`` to the one after it."""
     ends = grid[max(at - 1, 0) : at + 2]
     return np.unique(
-        np.concatenate([np.linspace(x, y, FINE + 1) for x, y in zip(ends, ends[1:], strict=False)])
+        np.concatenate([np.linspace(x, y, FINE + 1) for x, y in itertools.pairwise(ends)])
     )

@@ -95,6 +95,8 @@ def compare(sweep: Path) -> None:
     from pipeline.comparison_table import comparison_text
     from pipeline.publish import publish_comparison
     from pipeline.report import write_report
+    from pipeline.report_data import SweepResults
+    from pipeline.report_words import headline
     from pipeline.sweep_folder import read_sweep
     from pipeline.tracking import SweepRun
 
@@ -103,6 +105,7 @@ def compare(sweep: Path) -> None:
     with SweepRun(sweep) as tracked:
         publish_comparison(tracked, read_sweep(sweep), table)
     click.echo(comparison_text(table))
+    click.echo(headline(SweepResults.read(sweep)).answer)
 
 
 @commands.command()

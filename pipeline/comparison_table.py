@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.comparison_columns import SHORT
+from pipeline.evaluate import METRICS
 from pipeline.pages import page
-from pipeline.report_data import BASELINE, HINDSIGHT, display_name, row_names
+from pipeline.report_data import BASELINE, display_name, row_names
+from pipeline.tuned_baselines import HINDSIGHT
 
 DASH = "–"
 TITLE = "Methods compared on later days"
@@ -51,19 +54,32 @@ class Row:
     """The learned method with the least cost."""
 
 
+_BOTH, _RULE = "vs DDPG BOTH", "vs order-up-to per class"
 COLUMNS = (
-    Column("Cost", "money per inventory and day", "Mean over inventories, with a 95 % interval."),
-    Column("vs DDPG BOTH", "% of cost", "On the same inventories; the interval is paired."),
+    Column("Cost", "money per inventory and day", "Mean over inventories."),
+    Column(_RULE, "% of cost", "On the same inventories and days."),
+    Column(_BOTH, "% of cost", "On the same inventories and days."),
     Column("Stockout rate", "% of days", "Share of days that end without stock."),
-    Column("vs DDPG BOTH", "percentage points"),
-    Column("Turnover time", "days", "Mean stock over mean daily sales."),
-    Column("vs DDPG BOTH", "days"),
+    Column(_RULE, "percentage points"),
+    Column(_BOTH, "percentage points"),
+    Column("Turnover time", "days", "All stock over all daily sales."),
+    Column(_RULE, "days"),
+    Column(_BOTH, "days"),
+    Column("Fill rate", "% of demand", "Share of demand that is served from stock."),
+    Column(_RULE, "percentage points"),
+    Column(_BOTH, "percentage points"),
+    Column("Without the plan", "% of cost", "On mornings that know no promotions, events or "
+           "assortment ahead, against those that do; of at most 16 tiles."),
+    Column("Intervals hold", "", "What would vary a figure, as far as the intervals know."),
     Column("Tried", "configurations", "Hyperparameter configurations tried."),
+    Column("Seeds", "tested", "A row is the mean over them."),
     Column("Failed", "trials"),
     Column("Training", "time", "All of the method's trials together."),
-)
-METRIC_COLUMNS = 6
+)  # fmt: skip
+METRIC_COLUMNS = 14
 """How many of the columns a method without a finished trial has no figures for."""
+_LEAST = {"cost": True, "stockout_rate_pct": True, "turnover_days": True, "fill_rate_pct": False}
+"""Metric -> less of it is better."""
 
 
 def duration(seconds: float) -> str:
@@ -93,7 +109,7 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
     causes = causes or {}
     names = pd.Series(row_names(table), index=table.index)
     real = table[names != HINDSIGHT]
-    least = {m: real[m].min() for m in ("cost", "stockout_rate_pct", "turnover_days")}
+    ends = {m: real[m].min() if least else real[m].max() for m, least in _LEAST.items()}
     learned = table.loc[table["action_model"] != BASELINE, "cost"].dropna()
     best = learned.idxmin() if len(learned) else None
     places = decimals(table["cost"])
@@ -107,7 +123,7 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
                 display_name(row["algorithm"], row["action_model"]),
                 "bound" if name == HINDSIGHT else kind,
                 _cells(
-                    row, places, kind, {m: name != HINDSIGHT and row[m] == least[m] for m in least}
+                    row, places, kind, {m: name != HINDSIGHT and row[m] == ends[m] for m in ends}
                 ),
                 failed=bool(pd.isna(row["cost"])),
                 cause=causes.get(name, ""),
@@ -118,25 +134,25 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
 
 
 def _cells(row: pd.Series, places: int, kind: str, best: Mapping[str, bool]) -> list[Cell]:
-    own = f".{places}f"
-    return [
-        _cell(row["cost"], own, _range(row["ci_low"], row["ci_high"], own), best["cost"]),
-        _cell(
-            row["cost_pct_vs_ddpg_both"],
-            "+.1f",
-            _range(row["cost_pct_ci_low"], row["cost_pct_ci_high"], "+.1f"),
-        ),
-        _cell(row["stockout_rate_pct"], ".2f", best=best["stockout_rate_pct"]),
-        _cell(row["stockout_rate_pp_vs_ddpg_both"], "+.2f"),
-        _cell(row["turnover_days"], ".2f", best=best["turnover_days"]),
-        _cell(row["turnover_days_vs_ddpg_both"], "+.2f"),
-        *(
-            [_cell(row["n_configs"], ".0f"), _cell(row["n_failed"], ".0f"),
-             Cell(duration(row["seconds"]), sort=float(row["seconds"]))]
-            if kind == "method"
-            else [Cell(DASH)] * 3
-        ),
-    ]  # fmt: skip
+    cells = []
+    for metric, form in zip(METRICS, (f".{places}f", ".2f", ".2f", ".2f"), strict=True):
+        prefix = "" if metric == "cost" else f"{metric}_"
+        cells.append(_with_interval(row, metric, f"{prefix}ci", form, best=best[metric]))
+        change = "+.1f" if metric == "cost" else "+.2f"
+        for other in ("baseline", "ddpg_both"):
+            name = f"{SHORT[metric]}_vs_{other}"
+            ci = "cost_pct_ci" if name == "cost_pct_vs_ddpg_both" else f"{name}_ci"
+            cells.append(_with_interval(row, name, ci, change))
+    cells.append(_cell(row["cost_pct_without_plan"], "+.1f"))
+    cells.append(Cell(DASH if pd.isna(row["interval_note"]) else str(row["interval_note"])))
+    if kind != "method":
+        return cells + [Cell(DASH)] * 4
+    cells += [_cell(row[name], ".0f") for name in ("n_configs", "n_seeds", "n_failed")]
+    return [*cells, Cell(duration(row["seconds"]), sort=float(row["seconds"]))]
+
+
+def _with_interval(row: pd.Series, name: str, ci: str, form: str, *, best: bool = False) -> Cell:
+    return _cell(row[name], form, _range(row[f"{ci}_low"], row[f"{ci}_high"], form), best)
 
 
 def _figure(value: float, form: str) -> str:
@@ -191,7 +207,11 @@ def comparison_markdown(table: pd.DataFrame, caption: str) -> str:
         if row.failed:
             cells[0] = "failed"
         lines.append(f"| {f'**{title}**' if row.best else title} | " + " | ".join(cells) + " |")
-    lines += ["", "Bold: the best value of a column (perfect hindsight aside), the best method."]
+    lines += [
+        "",
+        "Bold: the least figure of a column (of the fill rate: the greatest; perfect hindsight "
+        "aside), the learned method with the least cost.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -203,7 +223,8 @@ def _markdown(cell: Cell) -> str:
 def comparison_text(table: pd.DataFrame) -> str:
     """The columns that fit a terminal, rounded."""
     shown = table[
-        ["algorithm", "action_model", "stockout_rate_pct", "turnover_days", "cost", "ci_low",
-         "ci_high", "cost_pct_vs_ddpg_both", "n_configs", "n_failed", "seconds"]
+        ["algorithm", "action_model", "stockout_rate_pct", "turnover_days", "fill_rate_pct", "cost",
+         "ci_low", "ci_high", "cost_pct_vs_baseline", "cost_pct_vs_ddpg_both", "n_configs",
+         "n_seeds", "n_failed", "seconds"]
     ]  # fmt: skip
     return str(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from pipeline.action_models import ActionModel
 from pipeline.config import RunConfig, load_yaml
 from pipeline.forecast import DayFactors
 from pipeline.model_store import POLICY, TrainedModel, load_data_model
+from pipeline.order_up_to import RuleActions
 from pipeline.snapshot import (
     PLAN_KNOWN,
     forecast_mark,
@@ -37,7 +38,9 @@ from pipeline.snapshot import (
 )
 from pipeline.snapshot_check import SnapshotChecker
 from pipeline.streamed import StreamedParquet
-from pipeline.sweep_folder import SELECTION, read_sweep
+from pipeline.sweep_folder import FORECAST, SELECTION, Sweep, read_sweep
+from pipeline.tuned_baselines import FILE as BASELINES
+from pipeline.tuned_baselines import PROSE, read_baselines
 
 BATCH_ROWS = 8_192
 """Inventories decided at a time: their hidden layers stay in the core's cache."""
@@ -62,8 +65,10 @@ class Decider:
     name: str
     """``ddpg-both``, ``forecast-safety-stock`` and the like."""
     version: str
-    action_model: ActionModel | None = None
+    action_model: ActionModel | RuleActions | None = None
     """None: there are no coefficients to show."""
+    why: str = ""
+    """Why these orders are its, in words; where there was a choice."""
 
     @staticmethod
     def of_model(model: TrainedModel, name: str = "") -> Decider:
@@ -91,6 +96,8 @@ class Orders:
     name: str = ""
     """Who gave them, and which version of it."""
     version: str = ""
+    why: str = ""
+    """Why it was chosen to."""
 
     def __str__(self) -> str:
         """In words, for the terminal."""
@@ -105,35 +112,57 @@ class Orders:
                 given,
                 f" by {self.name} {self.version}".rstrip() if self.name else "",
                 f" ({', '.join(why)})" if why else "",
+                f": {self.why}" if self.why else "",
             )
         )
 
 
-def find_model(directory: Path) -> TrainedModel:
-    """The model of a run, of a trial, or a finished sweep's with the least validation cost.
+def find_decider(directory: Path) -> Decider:
+    """Who decides with the contents of a folder.
 
     Args:
-        directory: The folder of any of them, or a model's own.
+        directory: Of a run, of a trial, a model's own; or a finished sweep's: then whoever
+            costs least on validation, a method (the mean over its seeds; its median seed
+            decides) or a tuned baseline.
 
     Raises:
-        DataError: There is none, or it cannot be read.
+        DataError: There is no model, or it cannot be read.
         ConfigError: No trial of the sweep has a model, or it was not trained on a data set.
     """
-    return load_data_model(_model_folder(directory))
-
-
-def find_decider(directory: Path) -> Decider:
-    """:func:`find_model`, named after the method that it was trained with."""
-    folder = _model_folder(directory)
+    if (directory / SELECTION).exists():
+        return _cheapest(read_sweep(directory))
+    folder = directory if (directory / POLICY).exists() else directory / "model"
     config = folder.parent / "config.yaml"
     name = RunConfig(**load_yaml(config)).method if config.exists() else ""
     return Decider.of_model(load_data_model(folder), name)
 
 
-def _model_folder(directory: Path) -> Path:
-    if (directory / SELECTION).exists():
-        directory = read_sweep(directory).best()
-    return directory if (directory / POLICY).exists() else directory / "model"
+def _cheapest(sweep: Sweep) -> Decider:
+    """The cheapest on validation; in doubt a method."""
+    learned = sweep.cheapest()
+    if not (sweep.directory / BASELINES).exists():  # not compared yet
+        return find_decider(sweep.trial(sweep.best_trial()))
+    baselines = read_baselines(sweep.directory)
+    rule, cost = baselines.cheapest_rule()
+    against = f"{PROSE[rule]} {cost:.4g}"
+    if learned is not None and learned[1] <= cost:
+        found = find_decider(sweep.trial(sweep.best_trial()))
+        return replace(
+            found, why=f"least validation cost of all methods ({learned[1]:.4g}; {against})"
+        )
+    than = "no learned method finished"
+    if learned is not None:
+        than = "it was cheaper on validation than every learned method "
+        than += f"({cost:.4g} against {learned[1]:.4g} of {learned[0]})"
+    return Decider(
+        baselines.rule(rule),
+        baselines.layout,
+        DayFactors.load(sweep.directory / FORECAST),
+        rule,
+        baselines.version(rule),
+        RuleActions(baselines.rule(rule)),
+        than,
+    )
 
 
 def orders_schema(outputs: int) -> pa.Schema:
@@ -183,7 +212,7 @@ def decide(by: TrainedModel | Decider, snapshot: Path, out: Path) -> Orders:
         raise ConfigError("out", str(out), "Name another file.", "is the snapshot")
     decider = Decider.of_model(by) if isinstance(by, TrainedModel) else by
     mark = None if decider.factors is None else forecast_mark(decider.factors)
-    total = Orders(name=decider.name, version=decider.version)
+    total = Orders(name=decider.name, version=decider.version, why=decider.why)
     schema = orders_schema(_outputs(decider))
     with open_snapshot(snapshot) as file, StreamedParquet(out, schema) as orders:
         checker = SnapshotChecker(snapshot, decider.layout, mark)
@@ -291,6 +320,7 @@ def _added(total: Orders, decided: pa.Table, flags: NDArray[np.int64]) -> Orders
         counts,
         total.name,
         total.version,
+        total.why,
     )
 
 
@@ -302,14 +332,14 @@ def decide_sweep(directory: Path, by: Decider | None = None) -> Orders | None:
 
     Args:
         directory: The sweep's.
-        by: Who decides; None: its best method (on validation).
+        by: Who decides; None: whoever costs least on validation, see :func:`find_decider`.
 
     Returns:
-        None if no method has a model.
+        None if no method has a model and no baseline was tuned.
     """
     sweep = read_sweep(directory)
     if by is None:
-        if all(choice.trial is None for choice in sweep.selected.values()):
+        if sweep.cheapest() is None and not (directory / BASELINES).exists():
             return None
         by = find_decider(directory)
     snapshot = directory / "snapshot.parquet"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +32,8 @@ from pipeline.streamed import StreamedParquet
 RETRIES = 5
 """Times that a tile is evaluated again when its worker dies."""
 _MARK = b"deepstock_evaluation"
+_FORMAT = 2
+"""Of the rows: those of another format are made again."""
 
 
 class Candidate(NamedTuple):
@@ -54,10 +56,14 @@ class _Work(NamedTuple):
     source: DatasetSource
     split: Split
     candidates: dict[str, Candidate]
+    tiles: Sequence[int]
 
 
 def evaluate_policies(
-    source: DatasetSource, split: Split, candidates: Mapping[Path, Candidate]
+    source: DatasetSource,
+    split: Split,
+    candidates: Mapping[Path, Candidate],
+    tiles: Sequence[int] | None = None,
 ) -> None:
     """Writes a Parquet file for every policy: a row per inventory, in panel order.
 
@@ -68,12 +74,18 @@ def evaluate_policies(
         source: The data set, with the forecaster that the policies know.
         split: Its inventories and days.
         candidates: File -> policy; all files in one folder.
+        tiles: Which of the split's; None for all.
 
     Raises:
         DataError: The data set is gone or damaged.
         ConfigError: The folder cannot be written.
     """
-    work = _Work(source, split, {path.name: policy for path, policy in candidates.items()})
+    work = _Work(
+        source,
+        split,
+        {path.name: policy for path, policy in candidates.items()},
+        range(source.num_tiles(split)) if tiles is None else tiles,
+    )
     mark = _mark(work)
     if all(_has_mark(path, mark) for path in candidates):
         return
@@ -85,7 +97,7 @@ def evaluate_policies(
             if stale != parts:
                 shutil.rmtree(stale)
         _evaluate_missing(work, mark, parts)
-        _merge(parts, source.num_tiles(split), list(candidates), mark)
+        _merge(parts, work.tiles, list(candidates), mark)
         shutil.rmtree(parts)
     except OSError as error:
         raise ConfigError(
@@ -95,9 +107,12 @@ def evaluate_policies(
 
 
 def _evaluate_missing(work: _Work, mark: str, parts: Path) -> None:
-    tiles = work.source.num_tiles(work.split)
-    missing = [tile for tile in range(tiles) if not _part(parts, tile).exists()]
-    progress = Progress(f"evaluate {len(work.candidates)} policies on {work.split}", tiles, "tiles")
+    tiles = len(work.tiles)
+    missing = [tile for tile in work.tiles if not _part(parts, tile).exists()]
+    label = f"evaluate {len(work.candidates)} policies on {work.split}"
+    if work.source.plan != "known":
+        label += f", plan {work.source.plan}"
+    progress = Progress(label, tiles, "tiles")
     if len(missing) < tiles:
         progress.add(tiles - len(missing))
     spread = ray.is_initialized() and len(missing) > 1
@@ -158,11 +173,11 @@ def _rows(work: _Work, tile: int) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _merge(parts: Path, tiles: int, files: list[Path], mark: str) -> None:
+def _merge(parts: Path, tiles: Sequence[int], files: list[Path], mark: str) -> None:
     """One table per policy from the files of all tiles, tile by tile."""
     with ExitStack() as stack:
         writers: list[StreamedParquet] = []
-        for tile in range(tiles):
+        for tile in tiles:
             with pa.OSFile(str(_part(parts, tile)), "rb") as file:
                 rows = pa.ipc.open_file(file).read_all().replace_schema_metadata({_MARK: mark})
             if not writers:
@@ -184,6 +199,9 @@ def _mark(work: _Work) -> str:
         work.source.panel.manifest.model_dump_json(),
         json.dumps(asdict(work.source.factors)),
         work.split,
+        work.source.plan,
+        list(work.tiles),
+        _FORMAT,
         work.source.max_lead_time,
         {name: candidate.mark for name, candidate in work.candidates.items()},
     ]

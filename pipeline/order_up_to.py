@@ -13,6 +13,7 @@ from torch import Tensor
 
 from envs.rollout import Decision
 from envs.state import Observation
+from pipeline.action_models import ActionModelKind
 from pipeline.features import BASIS, FEATURES
 from pipeline.sources import ScenarioSource, Split
 
@@ -61,7 +62,25 @@ class ForecastErrorRule(ABC):
         return weights[..., 0] * observation.basis[..., FORECAST] + weights[..., 1] * error
 
     def __call__(self, observation: Observation) -> Decision:
-        """A :data:`~envs.rollout.Policy`; ``weights`` are kept with the decision."""
+        """A :data:`~envs.rollout.Policy`; its action are the weights."""
         weights = self.weights(observation)
         decision = order_up_to(self.level(weights, observation), observation)
-        return Decision(decision.order, {"weights": weights})
+        return Decision(decision.order, {"action": weights})
+
+
+class RuleActions:
+    """What a rule's action means, as :class:`~pipeline.action_models.ActionModel` says it."""
+
+    kind = ActionModelKind.BOTH
+    outputs = 2
+
+    def __init__(self, rule: ForecastErrorRule) -> None:
+        self._rule = rule
+
+    def coefficients(self, action: Tensor) -> Tensor:
+        """[N, 2] of the forecast and of its error."""
+        return action
+
+    def target(self, action: Tensor, observation: Observation) -> Tensor:
+        """[N] units: the level."""
+        return self._rule.level(action, observation)

@@ -27,14 +27,16 @@ from pipeline.report_data import (
     ALL_CLASSES,
     BASELINE,
     FORECAST,
-    HINDSIGHT,
     REFERENCE,
     SweepResults,
     display_name,
     rounded,
 )
+from pipeline.tuned_baselines import HINDSIGHT, PER_CLASS
 
-BASELINE_LINES = {FORECAST: "--", "base_stock_per_class": ":", HINDSIGHT: "-."}
+BASELINE_LINES = {PER_CLASS: "-", FORECAST: "--", "base_stock_per_class": ":", HINDSIGHT: "-."}
+SHOWN = (PER_CLASS, FORECAST)
+"""Baselines that the axis of costs has room for."""
 MAP_LIMITS = 10.0, 50.0
 """Percent at which the heat map's colour is full: at least, at most."""
 
@@ -46,7 +48,7 @@ def cost_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
     places = method_axis(axes, theme, results)
     methods = results.methods.set_index("name")
     done = methods.dropna(subset=["cost"])
-    scale_axis(axes, "y", [*done["cost"], results.baseline_cost(FORECAST)])
+    scale_axis(axes, "y", [*done["cost"], *map(results.baseline_cost, SHOWN)])
     for name, row in done.iterrows():
         x, cost = places[str(name)], row["cost"]
         reach = np.nan_to_num([[cost - row["ci_low"]], [row["ci_high"] - cost]]).clip(0)
@@ -72,11 +74,10 @@ def cost_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
 
 
 def _cost_limits(axes: Axes, results: SweepResults) -> None:
-    """Shows the methods and the forecast baseline; other baselines must not squeeze them."""
+    """Shows the methods and the rules that plan; other baselines must not squeeze them."""
     done = results.methods.dropna(subset=["cost"])
     shown = [*done[["cost", "ci_low", "ci_high"]].to_numpy().ravel()]
-    forecast = results.baseline_cost(FORECAST)
-    shown = [value for value in [*shown, forecast] if np.isfinite(value)]
+    shown = [v for v in [*shown, *map(results.baseline_cost, SHOWN)] if np.isfinite(v)]
     if done.empty:
         shown = list(results.baselines["cost"])
     if not shown:
@@ -94,7 +95,7 @@ def _baseline_lines(axes: Axes, theme: Theme, baselines: pd.DataFrame) -> None:
     bottom, top = axes.get_ylim()
     labels, costs = [], []
     for _, row in baselines.iterrows():
-        own, cost = row["name"] == FORECAST, float(row["cost"])
+        own, cost = row["name"] == PER_CLASS, float(row["cost"])
         colour = theme.ink if own else theme.muted
         text = f"{display_name(row['algorithm'])}\n{rounded(cost)}"
         text += " (not attainable)" if row["name"] == HINDSIGHT else ""
@@ -155,12 +156,12 @@ def service_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
 
 
 def classes_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | None:
-    """Cost by sales class relative to DDPG BOTH (or, without it, to the forecast baseline).
+    """Cost by sales class relative to DDPG BOTH (or, without it, to a baseline).
 
     None if the sweep's evaluations are gone.
     """
     costs = results.class_costs()
-    reference = next((name for name in (REFERENCE, FORECAST) if name in costs.index), None)
+    reference = next((name for name in (REFERENCE, PER_CLASS, FORECAST) if name in costs.index), None)
     if reference is None:
         return None
     relative = 100.0 * (costs / costs.loc[reference].replace(0.0, np.nan) - 1.0)

@@ -56,7 +56,7 @@ def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None
         if row["action_model"] == "-" or pd.isna(row["cost"]):
             continue
         method = f"{row['algorithm']}-{row['action_model']}"
-        run.log_metrics({f"test_cost/{method}": float(row["cost"])})
+        run.log_metrics({f"test_{metric}/{method}": float(row[metric]) for metric in METRICS})
         trial = sweep.selected[method].trial
         assert trial is not None  # it has figures, so it has a model
         run.log_model(method, load_model(sweep.trial(trial) / "model").policy, example)
@@ -89,7 +89,7 @@ def publish_trial(run: SweepRun, folder: Path, key: str | None = None) -> None:
     path = folder / "history.jsonl"
     for line in path.read_text().splitlines() if path.exists() else ():
         point = json.loads(line)
-        for metric in METRICS:
+        for metric in METRICS & point.keys():
             history.setdefault(f"validation_{metric}", []).append(
                 (point["iteration"], point[metric])
             )

@@ -158,7 +158,7 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
         seeding = (
             f"Every configuration is trained with seed 0, {best} of {whose} "
             f"again with {_span(seeds)}. The best mean over seeds on validation wins, "
-            "and the model of its median seed goes to test."
+            "and all its seeds go to test; the orders come from the median seed."
         )
     else:
         seeding = (
@@ -177,7 +177,8 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
         if "design_seed" in preset
         else "as the preset says",
         "Training time": f"{duration(sum(c.seconds for c in selected))} of wall-clock time, "
-        "summed over trials (validation included)",
+        f"{duration(sum(c.cpu_seconds for c in selected))} of CPU time, summed over trials "
+        "(validation included)",
     }
 
 
@@ -222,8 +223,9 @@ def _data_facts(results: SweepResults) -> dict[str, str]:
             f"({len(test)} days, later than all of training), on all inventories",
             "Unmet demand": "owed and served later (backlog)" if manifest.backlog else "lost",
             "Orders": f"rounded to multiples of {multiple:g}" if multiple else "any quantity",
-            "Weights": f"Stockout rate and turnover time are averages over inventories weighted "
-            f"by {manifest.weight_meaning}; cost counts every inventory once",
+            "Weights": "The stockout rate is an average over inventories weighted by "
+            f"{manifest.weight_meaning}; turnover time and fill rate are ratios of totals in "
+            "units; cost counts every inventory once",
         }
     rows = results.rows
     if len(rows):

@@ -12,21 +12,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from numpy.typing import NDArray
 
 from envs.errors import ConfigError, DataError
 from pipeline.action_models import ActionModelKind
+from pipeline.bootstrap import Interval
+from pipeline.comparison_columns import COLUMNS
 from pipeline.config import RunConfig
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.sweep_folder import Sweep, read_sweep
 from pipeline.train import RunResult
+from pipeline.tuned_baselines import HINDSIGHT, PER_CLASS
 
 REFERENCE = "ddpg-both"
 FORECAST = "forecast_safety_stock"
-HINDSIGHT = "perfect_hindsight"
 BASELINE = "-"
 """``action_model`` of a baseline's row."""
 BASELINE_NAMES = {
+    PER_CLASS: "Order-up-to per class",
     FORECAST: "Forecast + safety stock",
     "base_stock_per_class": "Base stock per class",
     HINDSIGHT: "Perfect hindsight",
@@ -34,8 +36,6 @@ BASELINE_NAMES = {
 MODELS = tuple(str(kind) for kind in ActionModelKind)
 ALL_CLASSES = "all"
 TRIAL = re.compile(r"(?P<method>.+)-c(?P<configuration>\d+)-s(?P<seed>\d+)")
-Z95 = 1.96
-"""Normal quantile of a two-sided 95 % interval."""
 
 
 def display_name(algorithm: str, action_model: str = BASELINE) -> str:
@@ -72,41 +72,6 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One method's mean cost relative to another's, in percent, on the same inventories."""
-
-    percent: float
-    low: float
-    high: float
-
-    @property
-    def is_clear(self) -> bool:
-        """The 95 % interval leaves out 0."""
-        return self.low > 0 or self.high < 0
-
-
-def paired_difference(cost: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
-    """Relative difference of two mean costs with a 95 % interval.
-
-    The ratio of means is linearised (delta method): over thousands of inventories the
-    interval agrees with the bootstrap of the comparison, at no cost.
-
-    Args:
-        cost, other: [N] of the same inventories; a pair with a NaN is left out.
-    """
-    known = np.isfinite(cost) & np.isfinite(other)
-    cost, other = cost[known], other[known]
-    mean = float(other.mean()) if len(other) else 0.0
-    if len(cost) < 2 or mean == 0.0:
-        return Difference(math.nan, math.nan, math.nan)
-    ratio = float(cost.mean()) / mean
-    error = float((cost - ratio * other).std(ddof=1)) / (abs(mean) * math.sqrt(len(cost)))
-    return Difference(
-        100 * (ratio - 1), 100 * (ratio - Z95 * error - 1), 100 * (ratio + Z95 * error - 1)
-    )
-
-
-@dataclass(frozen=True)
 class SweepResults:
     """A compared sweep."""
 
@@ -117,8 +82,9 @@ class SweepResults:
     """``comparison.csv``, with a column ``name``."""
     trials: tuple[Trial, ...]
     rows: pd.DataFrame
-    """One row per inventory and one column of costs per method and baseline; in front of
-    them ``sales_class``, ``lead_time`` and ``review_period``. Empty without evaluations."""
+    """One row per inventory and one column of costs per method (mean over its seeds) and
+    baseline; in front of them ``sales_class``, ``lead_time`` and ``review_period``. Empty
+    without evaluations."""
     manifest: Manifest | None
     """None if the data set is no longer where the sweep found it."""
 
@@ -143,11 +109,15 @@ class SweepResults:
         found = self.table.loc[self.table["name"] == name, "cost"]
         return math.nan if found.empty else float(found.iloc[0])
 
-    def difference(self, name: str, other: str) -> Difference | None:
-        """Cost of a method relative to another's; None without their evaluations."""
-        if name not in self.rows or other not in self.rows:
-            return None
-        return paired_difference(self.rows[name].to_numpy(), self.rows[other].to_numpy())
+    def baseline(self) -> pd.Series | None:
+        """Row of the class-tuned order-up-to, which headlines compare with."""
+        found = self.table[(self.table["name"] == PER_CLASS) & self.table["cost"].notna()]
+        return None if found.empty else found.iloc[0]
+
+    @staticmethod
+    def figure(row: pd.Series, name: str) -> Interval:
+        """A figure of the table with its interval (``cost_pct_vs_best`` and the like)."""
+        return Interval(*(float(row[f"{name}{end}"]) for end in ("", "_ci_low", "_ci_high")))
 
     def history(self, key: str) -> pd.DataFrame:
         """``iteration``, ``seconds`` and validation metrics of a trial, finite costs only.
@@ -191,13 +161,19 @@ class SweepResults:
                 "has not been compared (it holds no comparison.csv)",
             )  # fmt: skip
         table = pd.read_csv(path)
+        if missing := sorted(set(COLUMNS) - set(table)):
+            raise ConfigError(
+                "sweep", str(directory),
+                f"Run `python -m pipeline compare {directory}` again.",
+                f"was compared by another version (its comparison.csv lacks {missing[0]})",
+            )  # fmt: skip
         table["name"] = row_names(table)
         return cls(
             sweep,
             sweep.trials(),
             table,
             tuple(_trials(sweep)),
-            _rows(directory, list(table["name"])),
+            _rows(sweep, list(table["name"])),
             _manifest(sweep),
         )
 
@@ -220,16 +196,18 @@ def _trials(sweep: Sweep) -> list[Trial]:
     return trials
 
 
-def _rows(directory: Path, names: list[str]) -> pd.DataFrame:
+def _rows(sweep: Sweep, names: list[str]) -> pd.DataFrame:
     """Every evaluation has the same inventories in the same order."""
     rows = pd.DataFrame()
     for name in names:
-        path = directory / "evaluation" / f"{name}.parquet"
-        if not path.exists():
+        others = sweep.seeds(name)[1:] if name in sweep.selected else []
+        paths = [sweep.directory / "evaluation" / f"{seed}.parquet" for seed in (name, *others)]
+        if not all(path.exists() for path in paths):
             continue
         if rows.empty:
-            rows = pd.read_parquet(path, columns=["sales_class", "lead_time", "review_period"])
-        rows[name] = pd.read_parquet(path, columns=["cost"])["cost"].astype(float)
+            rows = pd.read_parquet(paths[0], columns=["sales_class", "lead_time", "review_period"])
+        costs = [pd.read_parquet(path, columns=["cost"])["cost"].astype(float) for path in paths]
+        rows[name] = np.mean(costs, axis=0)
     return rows
 
 

@@ -7,16 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.report_data import (
-    FORECAST,
-    HINDSIGHT,
-    Difference,
-    SweepResults,
-    display_name,
-    rounded,
-)
-
-FORECAST_PROSE = "forecast + safety stock"
+from pipeline.evaluate import METRICS
+from pipeline.report_data import SweepResults, display_name, rounded
+from pipeline.tuned_baselines import HINDSIGHT, PER_CLASS, PROSE, RULES
 
 
 @dataclass(frozen=True)
@@ -51,61 +44,106 @@ def _headline(results: SweepResults) -> Headline:
             "No method finished a trial, so there is nothing to compare.",
             ("The causes are listed under “Failed trials”.",),
         )
-    name = _name(best)
-    finished = int(results.methods["cost"].notna().sum())
-    lead = f"{name} has the least cost of {finished} methods" if finished > 1 else name
-    forecast = results.baseline_cost(FORECAST)
-    if math.isfinite(forecast):
-        answer = f"{lead}: {_against_forecast(results, best, forecast)}."
+    baseline = results.baseline()
+    lead = _lead(results, best)
+    if baseline is None:
+        answer = f"{lead}: {_cost(best)} per inventory and day at {_service(best)}."
     else:
-        answer = (
-            f"{lead}: {rounded(best['cost'])} per inventory and day "
-            f"(95 % interval {rounded(best['ci_low'])} to {rounded(best['ci_high'])})."
-        )
+        answer = f"{lead}: {_against(best, baseline, _finished(results))}."
     further = [
-        *_cheaper_baselines(results, best),
         *_ties(results, best),
-        *_service(results, best),
-        *_hindsight(results, best, forecast),
+        *_intervals(best),
+        *_cheaper_baselines(results, best),
+        *_orders(results),
+        *_without_plan(best),
+        *_hindsight(results, best, baseline),
         *_failed(results),
     ]
     return Headline(answer, tuple(further))
 
 
+def _finished(results: SweepResults) -> int:
+    return int(results.methods["cost"].notna().sum())
+
+
+def _lead(results: SweepResults, best: pd.Series) -> str:
+    """ "Best" only where the interval of every difference leaves out 0."""
+    name, finished = _name(best), _finished(results)
+    if finished == 1:
+        return name
+    others = results.methods[results.methods["cost"].notna()]
+    others = others[others["name"] != best["name"]]
+    clear = all(
+        results.figure(row, "cost_pct_vs_best").excludes_zero for _, row in others.iterrows()
+    )
+    return f"{name} {'is the best' if clear else 'has the least cost'} of {finished} methods"
+
+
+def _against(best: pd.Series, baseline: pd.Series, among: int) -> str:
+    """All of cost, stockouts, stock and fill: a gain on one alone says nothing."""
+    found = SweepResults.figure(best, "cost_pct_vs_baseline")
+    prose, service = PROSE[PER_CLASS], _service(best, baseline)
+    way = "less" if found.value < 0 else "more"
+    chosen = f"; the cheapest of {among} compared" if among > 1 else ""
+    if not math.isfinite(found.low):
+        return f"it costs {abs(found.value):.1f} % {way} than {prose} (no interval) at {service}"
+    if not found.excludes_zero:
+        return (
+            f"its cost cannot be told apart from that of {prose} ({_signed(found.value)}, 95 % "
+            f"interval {_signed(found.low)} to {_signed(found.high)}{chosen}) at {service}"
+        )
+    near, far = sorted((abs(found.low), abs(found.high)))
+    return (
+        f"it costs {abs(found.value):.1f} % {way} [{near:.1f}, {far:.1f}] than {prose} at "
+        f"{service} (95 % interval{chosen})"
+    )
+
+
+def _service(row: pd.Series, baseline: pd.Series | None = None) -> str:
+    """Stockouts, stock and fill, each with the baseline's in brackets."""
+
+    def with_other(column: str, unit: str) -> str:
+        other = "" if baseline is None else f" ({rounded(baseline[column])}{unit})"
+        return f"{rounded(row[column])}{unit}{other}"
+
+    return (
+        f"{with_other('stockout_rate_pct', ' %')} stockouts, "
+        f"{with_other('turnover_days', '')} days of stock and a fill rate of "
+        f"{with_other('fill_rate_pct', ' %')}"
+    )
+
+
+def _cost(row: pd.Series) -> str:
+    return (
+        f"{rounded(row['cost'])} (95 % interval {rounded(row['ci_low'])} to "
+        f"{rounded(row['ci_high'])})"
+    )
+
+
 def tiles(results: SweepResults) -> list[Tile]:
-    """Key figures of the best method."""
-    best = results.best
+    """Key figures of the learned method with the least cost."""
+    best, baseline = results.best, results.baseline()
     if best is None:
         return []
-    shown = [
-        Tile(
-            f"cost of {_name(best)}",
-            rounded(best["cost"]),
-            _unbroken(
-                "money per inventory and day, 95 % interval "
-                f"{rounded(best['ci_low'])} to {rounded(best['ci_high'])}"
-            ),
-        )
-    ]
-    baseline = results.table[results.table["name"] == FORECAST].dropna(subset=["cost"])
+    interval = f"95 % interval {rounded(best['ci_low'])} to {rounded(best['ci_high'])}"
+    note = _unbroken(f"money per inventory and day, {interval}")
+    shown = [Tile(f"cost of {_name(best)}", rounded(best["cost"]), note)]
+    if baseline is not None:
+        found = results.figure(best, "cost_pct_vs_baseline")
+        note = "no interval"
+        if math.isfinite(found.low):
+            note = f"95 % interval {_signed(found.low)} to {_signed(found.high)}"
+        title = f"cost against {PROSE[PER_CLASS]}"
+        shown.append(Tile(title, _unbroken(_signed(found.value)), _unbroken(note)))
     for title, column, unit in (
         ("stockout rate", "stockout_rate_pct", "%"),
         ("turnover time", "turnover_days", "days"),
+        ("fill rate", "fill_rate_pct", "%"),
     ):
-        note = "weighted over inventories"
-        if len(baseline):
-            note = f"{FORECAST_PROSE}: {rounded(baseline[column].iloc[0])} {unit}"
-        shown.append(Tile(title, f"{rounded(best[column])} {unit}", note))
-    difference = _difference(results, best, FORECAST)
-    if difference is not None:
-        shown.insert(
-            1,
-            Tile(
-                f"cost against {FORECAST_PROSE}",
-                _unbroken(_signed(difference.percent)),
-                _unbroken(_interval(difference)) or "no interval: the evaluations are gone",
-            ),
-        )
+        note = "all inventories"
+        if baseline is not None:
+            note = f"{PROSE[PER_CLASS]}: {rounded(baseline[column])} {unit}"
+        shown.append(Tile(title, f"{rounded(best[column])} {unit}", _unbroken(note)))
     return shown
 
 
@@ -122,89 +160,75 @@ def _signed(percent: float) -> str:
     return f"{percent:+.1f} %".replace("-", "−")
 
 
-def _interval(difference: Difference) -> str:
-    if not math.isfinite(difference.low):
-        return ""
-    return f"95 % interval {_signed(difference.low)} to {_signed(difference.high)}"
-
-
-def _difference(results: SweepResults, best: pd.Series, other: str) -> Difference | None:
-    """Paired if both evaluations are there, else of the table's means, without an interval."""
-    paired = results.difference(best["name"], other)
-    if paired is not None:
-        return paired
-    cost = results.baseline_cost(other)
-    if not (math.isfinite(cost) and cost > 0):
-        return None
-    return Difference(100 * (best["cost"] / cost - 1), math.nan, math.nan)
-
-
-def _against_forecast(results: SweepResults, best: pd.Series, forecast: float) -> str:
-    difference = _difference(results, best, FORECAST)
-    assert difference is not None  # the table has the baseline's cost
-    size = f"{abs(difference.percent):.1f} %"
-    way = "below" if difference.percent < 0 else "above"
-    costs = f"{rounded(best['cost'])} against {rounded(forecast)} per inventory and day"
-    if not math.isfinite(difference.low):
-        return f"its cost is {size} {way} {FORECAST_PROSE} ({costs})"
-    if not difference.is_clear:
-        return (
-            f"it cannot be told apart from {FORECAST_PROSE} "
-            f"({_signed(difference.percent)}, {_interval(difference)})"
-        )
-    near, far = sorted((abs(difference.low), abs(difference.high)))
-    return (
-        f"its cost is {size} {way} {FORECAST_PROSE} "
-        f"(95 % interval {near:.1f} % to {far:.1f} % {way}; {costs})"
-    )
-
-
-def _cheaper_baselines(results: SweepResults, best: pd.Series) -> list[str]:
-    """Of the baselines that the answer does not speak of."""
-    others = results.baselines[~results.baselines["name"].isin([FORECAST, HINDSIGHT])]
-    return [
-        f"{_name(row)}, a baseline, is cheaper still ({rounded(row['cost'])})."
-        for _, row in others[others["cost"] < best["cost"]].iterrows()
-    ]
-
-
 def _ties(results: SweepResults, best: pd.Series) -> list[str]:
     tied = []
     for _, row in results.methods.dropna(subset=["cost"]).iterrows():
-        if row["name"] == best["name"]:
-            continue
-        difference = results.difference(row["name"], best["name"])
-        if difference is not None and math.isfinite(difference.low) and not difference.is_clear:
+        found = results.figure(row, "cost_pct_vs_best")
+        if row["name"] != best["name"] and math.isfinite(found.low) and not found.excludes_zero:
             tied.append(_name(row))
     if not tied:
         return []
     verb = "is" if len(tied) == 1 else "are"
     return [
         f"{_listed(tied)} {verb} as good within the margin of error: the 95 % interval of the "
-        "difference, taken inventory by inventory, includes 0."
+        "difference in cost (for all methods together) includes 0."
     ]
 
 
-def _service(results: SweepResults, best: pd.Series) -> list[str]:
-    baseline = results.table[results.table["name"] == FORECAST].dropna(subset=["cost"])
-    if baseline.empty:
-        return []
-    own = baseline.iloc[0]
+def _intervals(best: pd.Series) -> list[str]:
+    """What the intervals do not hold."""
+    lacks = [part for part in str(best["interval_note"]).split("; ")[1:] if part]
+    return [f"The intervals of {_name(best)}: {'; '.join(lacks)}."] if lacks else []
+
+
+def _cheaper_baselines(results: SweepResults, best: pd.Series) -> list[str]:
+    """Of the baselines that the answer does not speak of."""
+    others = results.baselines[~results.baselines["name"].isin([PER_CLASS, HINDSIGHT])]
     return [
-        f"{_name(best)} leaves shelves empty at the end of {rounded(best['stockout_rate_pct'])} % "
-        f"of days ({FORECAST_PROSE}: {rounded(own['stockout_rate_pct'])} %) and holds stock for "
-        f"{rounded(best['turnover_days'])} days of sales ({rounded(own['turnover_days'])})."
+        f"{_name(row)}, a baseline, is cheaper still: {_cost(row)} at {_service(row)}."
+        for _, row in others[others["cost"] < best["cost"]].iterrows()
     ]
 
 
-def _hindsight(results: SweepResults, best: pd.Series, forecast: float) -> list[str]:
+def _orders(results: SweepResults) -> list[str]:
+    """Who makes the orders: the cheapest on validation, methods and baselines alike."""
+    learned = results.sweep.cheapest()
+    rules = results.table[results.table["name"].isin(RULES)].set_index("name")["validation_cost"]
+    if learned is None or rules.isna().all():
+        return []
+    method, cost = learned
+    rule, rule_cost = str(rules.idxmin()), float(rules.min())
+    name = display_name(*method.split("-", 1))
+    if rule_cost < cost:
+        return [
+            f"The orders come from {PROSE[rule]}: it was cheaper on validation than every learned "
+            f"method ({rounded(rule_cost)} against {rounded(cost)} of {name})."
+        ]
+    return [
+        f"The orders come from {name}, the cheapest on validation ({rounded(cost)}; "
+        f"{PROSE[rule]} {rounded(rule_cost)})."
+    ]
+
+
+def _without_plan(best: pd.Series) -> list[str]:
+    change = float(best["cost_pct_without_plan"])
+    if not math.isfinite(change):
+        return []
+    blind = pd.Series({metric: best[f"{metric}_without_plan"] for metric in METRICS})
+    return [
+        f"On mornings that know no promotion, event or assortment ahead {_name(best)} costs "
+        f"{_signed(change)} at {_service(blind)}."
+    ]
+
+
+def _hindsight(results: SweepResults, best: pd.Series, baseline: pd.Series | None) -> list[str]:
     bound = results.baseline_cost(HINDSIGHT)
     if not math.isfinite(bound):
         return []
     sentence = f"Someone who knew all demand beforehand could not get below {rounded(bound)}"
-    if math.isfinite(forecast) and bound < best["cost"] < forecast:
-        closed = 100 * (forecast - best["cost"]) / (forecast - bound)
-        sentence += f"; {_name(best)} closes {closed:.0f} % of the way there from {FORECAST_PROSE}"
+    if baseline is not None and bound < best["cost"] < baseline["cost"]:
+        closed = 100 * (baseline["cost"] - best["cost"]) / (baseline["cost"] - bound)
+        sentence += f"; {_name(best)} closes {closed:.0f} % of the way there in cost from {PROSE[PER_CLASS]}"
     return [sentence + "."]
 
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
-_MODEL = "Folder of a run, a trial, or a finished sweep (its best method on validation)."
+_MODEL = (
+    "Folder of a run, a trial, or a finished sweep (whoever costs least on validation, a method "
+    "or a baseline)."
+)
 
 
 @click.command()
@@ -43,15 +46,15 @@ def snapshot(
             "--played", "given", "Give it with --model, and without --stock and --day.",
             "does not go with the other options",
         )  # fmt: skip
-    from pipeline.decide import find_model
+    from pipeline.decide import find_decider
     from pipeline.snapshot import make_snapshot
     from pipeline.sources import DatasetSource
 
-    found = find_model(model) if model else None
+    found = find_decider(model) if model else None
     source = DatasetSource(directory, found.factors if found else None)
     if found:
-        source.max_lead_time = max(source.max_lead_time, found.policy.layout.max_lead_time)
-    policy = found.policy.decide if found and played else None
+        source.max_lead_time = max(source.max_lead_time, found.layout.max_lead_time)
+    policy = found.policy if found and played else None
     made = make_snapshot(source, out, day=day, stock=stock, bad_stock=bad_stock, played=policy)
     click.echo(f"{made}\n{out}")
     if stock is None and not played:

@@ -21,6 +21,7 @@ from pipeline.evaluate_tiles import evaluate_policies, model_candidate
 from pipeline.model_store import load_data_model
 from pipeline.sources import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
+from pipeline.tuned_baselines import tuned_baselines
 
 FEW_TILES = 16
 """Splits up to this size are evaluated sooner than a Ray has started."""
@@ -89,6 +90,9 @@ def train_run(
             training.result.cause,
         )  # fmt: skip
     click.echo(f"Model with the least validation cost: {out / 'model'}")
+    baselines = tuned_baselines(source, out)
+    for sentence in baselines.lost_to(run.method, training.result.validation["cost"]):
+        click.echo(sentence)
     return training.result
 
 

@@ -62,23 +62,36 @@ class Sweep:
         """A trial's folder."""
         return self.directory / "trials" / key
 
-    def best(self) -> Path:
-        """Folder of the selected trial with the least validation cost.
+    def cheapest(self) -> tuple[str, float] | None:
+        """Method with the least validation cost, and that cost; None if no trial has finished."""
+        costs = {
+            method: choice.validation_cost
+            for method, choice in self.selected.items()
+            if choice.trial is not None and choice.validation_cost is not None
+        }
+        return min(costs.items(), key=lambda found: found[1]) if costs else None
+
+    def best_trial(self) -> str:
+        """Key of the selected trial with the least validation cost.
 
         Raises:
             ConfigError: No trial has finished.
         """
-        costs = {
-            choice.trial: choice.validation_cost
-            for choice in self.selected.values()
-            if choice.trial is not None and choice.validation_cost is not None
-        }
-        if not costs:
+        cheapest = self.cheapest()
+        trial = None if cheapest is None else self.selected[cheapest[0]].trial
+        if trial is None:
             raise ConfigError(
                 "sweep", str(self.directory), "Look into trials/*/error.txt, and train again.",
                 "holds no trial that finished",
             )  # fmt: skip
-        return self.trial(min(costs, key=costs.__getitem__))
+        return trial
+
+    def seeds(self, method: str) -> list[str]:
+        """Keys of the trials that go to test: the median seed first, then the others."""
+        choice = self.selected[method]
+        if choice.trial is None:
+            return []
+        return [choice.trial, *(key for key in choice.trials if key != choice.trial)]
 
     def trials(self) -> dict[str, RunConfig]:
         """Trial key -> what was trained."""

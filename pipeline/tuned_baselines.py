@@ -24,6 +24,7 @@ from pipeline.data.progress import Progress
 from pipeline.evaluate import PolicyFor, evaluate_scenario, in_words, play_policy, summarize
 from pipeline.order_up_to import ForecastErrorRule
 from pipeline.sources import DatasetSource
+from pipeline.sweep_folder import Sweep
 
 FILE = "baselines.json"
 PER_CLASS, SAFETY_STOCK = "order_up_to_per_class", "forecast_safety_stock"
@@ -79,6 +80,16 @@ class TunedBaselines:
             for name in RULES
             if not cost <= self.validation[name]["cost"]
         ]
+
+
+def lost_methods(sweep: Sweep, baselines: TunedBaselines) -> list[str]:
+    """What :meth:`TunedBaselines.lost_to` says of the methods of a sweep."""
+    return [
+        sentence
+        for method, choice in sweep.selected.items()
+        if choice.validation_cost is not None
+        for sentence in baselines.lost_to(method, choice.validation_cost)
+    ]
 
 
 def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:
@@ -140,9 +151,7 @@ def read_baselines(directory: Path) -> TunedBaselines:
 def _validated(source: DatasetSource, policy_for: PolicyFor) -> dict[str, float]:
     """As methods are validated: on all validation inventories, without their weights."""
     scenarios = (source.load("validation", t) for t in range(source.num_tiles("validation")))
-    return summarize(
-        pd.concat([evaluate_scenario(scenario, policy_for) for scenario in scenarios])
-    )
+    return summarize(pd.concat([evaluate_scenario(scenario, policy_for) for scenario in scenarios]))
 
 
 def _mark(source: DatasetSource) -> str:

@@ -27,6 +27,7 @@ def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None
     from pipeline.publish import publish_trial
     from pipeline.session import ray_session
     from pipeline.tracking import SweepRun
+    from pipeline.tuned_baselines import lost_methods, tuned_baselines
     from tuning.preset import load_preset
     from tuning.sweep import plan_sweep, run_sweep
 
@@ -40,6 +41,9 @@ def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None
     for method, choice in swept.selected.items():
         cost = "none" if choice.validation_cost is None else f"{choice.validation_cost:.4g}"
         click.echo(f"{method}: validation cost {cost}, {choice.failed} failed, {choice.trial}")
+    if data is not None:
+        for sentence in lost_methods(swept, tuned_baselines(swept.source(), swept.directory)):
+            click.echo(sentence)
 
 
 def main() -> None:

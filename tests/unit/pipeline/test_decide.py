@@ -17,7 +17,7 @@ from envs.rollout import rollout
 from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel
 from pipeline.data.generate import make
-from pipeline.decide import decide, find_model, orders_schema
+from pipeline.decide import decide, find_decider, orders_schema
 from pipeline.model_store import TrainedModel, save_model
 from pipeline.networks import PolicyNetwork
 from pipeline.session import evaluate_run
@@ -250,10 +250,10 @@ def test_a_model_is_found_in_a_run_and_in_its_own_folder(
     model = model_of(source)
     save_model(tmp_path / "model", model.policy, model.factors)
     for folder in (tmp_path, tmp_path / "model"):
-        found = find_model(folder).policy.state_dict()
+        found = find_decider(folder).policy.__self__.state_dict()  # type: ignore[union-attr]
         assert all(torch.equal(v, found[k]) for k, v in model.policy.state_dict().items())
     with pytest.raises(DataError, match="no readable policy"):
-        find_model(tmp_path / "elsewhere")
+        find_decider(tmp_path / "elsewhere")
 
 
 def test_a_model_of_the_study_is_refused_on_a_data_set(
@@ -262,7 +262,7 @@ def test_a_model_of_the_study_is_refused_on_a_data_set(
     layout = ObservationLayout(1, 1, 1)
     save_model(tmp_path / "model", PolicyNetwork(layout, ActionModel("base", 1), [4]), None)
     with pytest.raises(ConfigError, match="sees 1 features"):
-        find_model(tmp_path)
+        find_decider(tmp_path)
     with pytest.raises(ConfigError, match="sees 1 features"):
         evaluate_run(tmp_path, source.directory, "test", None)
 
@@ -287,4 +287,4 @@ def test_a_model_without_its_forecaster_is_refused(source: DatasetSource, tmp_pa
     """Features of another forecaster would be taken without a word."""
     save_model(tmp_path / "model", model_of(source).policy, None)
     with pytest.raises(DataError, match=r"lacks forecast\.json"):
-        find_model(tmp_path)
+        find_decider(tmp_path)

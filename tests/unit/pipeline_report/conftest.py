@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.compare import comparison_table
+from pipeline.bootstrap import resample
+from pipeline.comparison_columns import comparison_table
 from pipeline.config import RunConfig
 from pipeline.data.schema import FileInfo, Manifest, quantity_infos
 from pipeline.sweep_folder import Selected, read_sweep, write_selection
@@ -43,28 +46,57 @@ def _manifest(inventories: int) -> Manifest:
     )
 
 
-def _evaluation(generator: np.random.Generator, size: np.ndarray, cost: float) -> pd.DataFrame:
+BLOCKS = 8
+"""Weeks of every evaluation."""
+
+
+def _evaluation(
+    generator: np.random.Generator, size: np.ndarray, cost: float, noise: float = 0.05
+) -> pa.Table:
+    """Rows over 56 days whose weeks differ by ``noise``; a tenth of the cost is for holding."""
     n = len(size)
     order = np.argsort(-size, kind="stable").argsort(kind="stable")
     classes = np.array(["A+", "A", "B", "C", "D", "Z"])
     spread = generator.lognormal(-0.02, 0.2, n)
-    return pd.DataFrame(
+    own = cost * size / size.mean() * spread
+    weekly = generator.lognormal(0, noise, (n, BLOCKS))
+    block = {
+        "days": np.full((n, BLOCKS), 7),
+        "demand": 7 * np.outer(size, np.ones(BLOCKS)),
+        "sales": 7 * 0.9 * np.outer(size, np.ones(BLOCKS)),
+        "stock": 7 * 2 * cost * size[:, None] * weekly,
+        "unmet": 7 * 0.1 * size[:, None] * weekly,
+        "stockout_days": np.minimum(np.outer(spread, np.full(BLOCKS, 6 / cost)), 7).round(),
+    }
+    means = {name: values.sum(1) / 56 for name, values in block.items()}
+    holding, shortage = 0.1 * own / means["stock"], 0.9 * own / means["unmet"]
+    frame = pd.DataFrame(
         {
             "inventory_id": [f"sku{i}@w" for i in range(n)],
-            "counted_days": 50,
-            "mean_demand": size,
-            "mean_sales": 0.9 * size,
-            "mean_inventory": 5.0 * size,
-            "cost": cost * size / size.mean() * spread,
-            "stockout_rate_pct": np.clip(40 / cost * spread, 0, 100),
-            "turnover_days": 2 * cost * spread,
+            "counted_days": 56,
+            "mean_demand": means["demand"],
+            "mean_sales": means["sales"],
+            "mean_inventory": means["stock"],
+            "cost": holding * means["stock"] + shortage * means["unmet"],
+            "stockout_rate_pct": 100 * means["stockout_days"],
+            "turnover_days": means["stock"] / means["sales"],
+            "fill_rate_pct": 100 * means["sales"] / means["demand"],
             "weight": size,
             "sales_class": classes[np.minimum(order * 6 // n, 5)],
             "category": "food",
-            "lead_time": generator.integers(1, 9, n),
-            "review_period": generator.choice([1, 7], n),
+            "lead_time": np.arange(n) % 8 + 1,
+            "review_period": np.where(np.arange(n) % 2, 7, 1),
+            "shortage_cost": shortage,
+            "holding_cost": holding,
         }
     )
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    for name, values in block.items():
+        flat = pa.array(values.astype(np.uint16 if "days" in name else np.float32).ravel())
+        table = table.append_column(
+            f"block_{name}", pa.FixedSizeListArray.from_arrays(flat, BLOCKS)
+        )
+    return table
 
 
 def _write_trial(
@@ -76,7 +108,7 @@ def _write_trial(
     costs = cost * (1 + 3 * np.exp(-steps / 6)) * generator.lognormal(0, 0.03, len(steps))
     lines = [
         {"iteration": int(i), "seconds": 1.7 * i, "cost": float(c),
-         "stockout_rate_pct": 9.0, "turnover_days": 5.0}
+         "stockout_rate_pct": 9.0, "turnover_days": 5.0, "fill_rate_pct": 95.0}
         for i, c in zip(steps, costs, strict=True)
     ]  # fmt: skip
     if fails:
@@ -86,7 +118,8 @@ def _write_trial(
         result = RunResult("diverged", iterations=4, seconds=6.0, cause=CAUSE)
     else:
         least = int(costs.argmin())
-        metrics = {"cost": costs[least], "stockout_rate_pct": 9.0, "turnover_days": 5.0}
+        metrics = {"cost": costs[least], "stockout_rate_pct": 9.0, "turnover_days": 5.0,
+                   "fill_rate_pct": 95.0}  # fmt: skip
         result = RunResult("finished", metrics, int(steps[least]), run.iterations, 1.7 * steps[-1])
     result.write(folder)
     return result
@@ -100,7 +133,9 @@ def make_sweep(
     configurations: int = 3,
     seeds: int = 2,
     inventories: int = 300,
+    baseline: float = 2.65,
     forecast: float = 2.75,
+    seed_spread: float = 0.002,
 ) -> Path:
     """Writes what training, selection and comparison would.
 
@@ -111,7 +146,9 @@ def make_sweep(
         configurations: Per method; another one of every method diverges if there are two.
         seeds: Of configuration 0, the one that is chosen.
         inventories: Number of rows of each evaluation.
-        forecast: Cost of the forecast baseline.
+        baseline: Cost of the class-tuned order-up-to.
+        forecast: Cost of forecast + safety stock.
+        seed_spread: By how much the costs of a method's seeds differ.
     """
     generator = np.random.default_rng(3)
     sweep, data = directory / "sweep", directory / "toy"
@@ -143,6 +180,8 @@ def make_sweep(
             failed=len(causes),
             seconds=sum(r.seconds for r in results.values()),
             causes=causes,
+            trials=[f"{method}-c00-s{seed}" for seed in range(seeds)] if finished else [],
+            cpu_seconds=100.0,
         )
     plan = {
         "data_directory": str(data), "name": "toy-plan", "description": "For a test.",
@@ -156,16 +195,30 @@ def make_sweep(
     }  # fmt: skip
     (sweep / "preset.yaml").write_text(yaml.safe_dump(plan))
     write_selection(sweep, selected)
-    policies = {m: c for m, c in costs.items() if selected[m].trial is not None}
-    policies |= {
-        "forecast_safety_stock": forecast, "base_stock_per_class": 3.1, "perfect_hindsight": 1.0,
-    }  # fmt: skip
     size = generator.lognormal(0.7, 1.0, inventories)
-    rows = {name: _evaluation(generator, size, cost) for name, cost in policies.items()}
-    (sweep / "evaluation").mkdir()
-    for name, frame in rows.items():
-        frame.to_parquet(sweep / "evaluation" / f"{name}.parquet", index=False)
-    table = comparison_table(read_sweep(sweep), rows, seed=0)
+    baselines = {
+        "order_up_to_per_class": baseline, "forecast_safety_stock": forecast,
+        "base_stock_per_class": 3.1, "perfect_hindsight": 1.0,
+    }  # fmt: skip
+    folder = sweep / "evaluation"
+    (folder / "no_plan").mkdir(parents=True)
+    rows: dict[str, list[Path]] = {}
+    for method in [*(m for m in costs if selected[m].trial is not None), *baselines]:
+        for number, key in enumerate(selected[method].trials if method in costs else [method]):
+            path = folder / f"{method if number == 0 else key}.parquet"
+            cost = costs.get(method) or baselines[method]
+            cost *= 1 + seed_spread * (number - (seeds - 1) / 2) * (method in costs)
+            pq.write_table(_evaluation(generator, size, cost), path)
+            rows.setdefault(method, []).append(path)
+        pq.write_table(
+            _evaluation(generator, size, 1.07 * cost), folder / "no_plan" / f"{method}.parquet"
+        )
+    table = comparison_table(
+        read_sweep(sweep),
+        resample(rows, seed=0),
+        {name: {"cost": cost} for name, cost in baselines.items() if name != "perfect_hindsight"},
+        {name: folder / "no_plan" / f"{name}.parquet" for name in rows if "hind" not in name},
+    )
     table.to_csv(sweep / "comparison.csv", index=False)
     return sweep
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import report
 from pipeline.report import comparison_html, comparison_markdown, write_report
-from pipeline.report_data import SweepResults
+from pipeline.report_data import SweepResults, row_names
 from pipeline.report_words import headline, tiles
 
 
@@ -70,11 +70,30 @@ def test_report_is_one_file_that_loads_nothing(html: str) -> None:
     assert "@import" not in html
 
 
-def test_report_answers_in_a_sentence(html: str) -> None:
+def test_report_answers_in_a_sentence(html: str, table: pd.DataFrame) -> None:
+    """A gain in cost is never stated without stockouts, stock and fill rate."""
     words = Page(html).words
-    assert "PPO BOTH has the least cost of 11 methods: its cost is" in words
-    assert "below forecast + safety stock (95 % interval" in words
+    found = re.search(
+        r"PPO BOTH has the least cost of 11 methods: it costs ([\d.]+) % less "
+        r"\[([\d.]+), ([\d.]+)\] than class-tuned order-up-to at ([\d.]+) % \(([\d.]+) %\) "
+        r"stockouts, ([\d.]+) \(([\d.]+)\) days of stock and a fill rate of ([\d.]+) % "
+        r"\(([\d.]+) %\) \(95 % interval; the cheapest of 11 compared\)\.",
+        words,
+    )
+    assert found, words[:900]
+    gain, near, far, *service = map(float, found.groups())
+    assert near < gain < far
+    rows = table.assign(name=row_names(table)).set_index("name")
+    own, other = rows.loc["ppo-both"], rows.loc["order_up_to_per_class"]
+    assert gain == pytest.approx(-own["cost_pct_vs_baseline"], abs=0.06)
+    expected = [
+        row[column]
+        for column in ("stockout_rate_pct", "turnover_days", "fill_rate_pct")
+        for row in (own, other)
+    ]
+    assert service == pytest.approx(expected, rel=0.01)
     assert "PPO COEFF has no finished trial" in words
+    assert "know no promotion, event or assortment ahead PPO BOTH costs +" in words
 
 
 def test_report_says_what_was_run(html: str) -> None:
@@ -114,13 +133,13 @@ def test_report_escapes_causes(build_sweep) -> None:
 
 
 def test_report_without_evaluations_data_or_reference(build_sweep) -> None:
-    sweep = build_sweep(algorithms=("ds",))
+    sweep = build_sweep(algorithms=("ds",), baseline=3.5)
     shutil.rmtree(sweep / "evaluation")
     shutil.rmtree(sweep.parent / "toy")
     words = Page(write_report(sweep).read_text()).words
     assert "no longer there" in words
     assert "Not drawn, because the sweep holds no data for it: classes" in words
-    assert "below forecast + safety stock" in words
+    assert "than class-tuned order-up-to at" in words
 
 
 def test_report_of_nothing_but_failures(build_sweep) -> None:
@@ -131,33 +150,65 @@ def test_report_of_nothing_but_failures(build_sweep) -> None:
     assert tiles(SweepResults.read(sweep)) == []
 
 
+def answer_of(sweep: Path) -> str:
+    return headline(SweepResults.read(sweep)).answer.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def further_of(sweep: Path) -> str:
+    found = " ".join(headline(SweepResults.read(sweep)).further)
+    return found.replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_headline_admits_that_the_baseline_is_cheaper(build_sweep) -> None:
-    found = headline(SweepResults.read(build_sweep(algorithms=("ds",), forecast=2.0)))
-    assert "above forecast + safety stock" in found.answer
-    assert not any("closes" in sentence for sentence in found.further)
+    sweep = build_sweep(algorithms=("ds",), baseline=2.0)
+    assert re.search(
+        r"it costs [\d.]+ % more \[[\d.]+, [\d.]+\] than class-tuned", answer_of(sweep)
+    )
+    assert "closes" not in further_of(sweep)
+    # It would be asked for the orders, and is named.
+    assert (
+        "The orders come from class-tuned order-up-to: it was cheaper on validation than every "
+        "learned method (2.00 against" in further_of(sweep)
+    )
 
 
 def test_headline_of_a_single_method_is_a_sentence(build_sweep) -> None:
     others = tuple(f"ds-{model}" for model in ("none", "base", "coeff"))
-    found = headline(SweepResults.read(build_sweep(algorithms=("ds",), failing=others)))
-    assert found.answer.startswith("DS BOTH: its cost is ")
+    answer = answer_of(build_sweep(algorithms=("ds",), failing=others, baseline=3.5))
+    assert answer.startswith("DS BOTH: it costs ")
+    assert "compared" not in answer
 
 
 def test_headline_admits_a_draw(build_sweep) -> None:
-    sweep = build_sweep(algorithms=("ds",), forecast=1.02 * 2.45, inventories=60)
-    found = headline(SweepResults.read(sweep))
-    assert "cannot be told apart from forecast + safety stock" in found.answer
+    sweep = build_sweep(algorithms=("ds",), baseline=1.02 * 2.45, inventories=60)
+    answer = answer_of(sweep)
+    assert "its cost cannot be told apart from that of class-tuned order-up-to" in answer
+    assert "stockouts" in answer
+    assert "fill rate" in answer
+
+
+def test_best_is_said_only_of_a_method_that_is_told_apart(build_sweep) -> None:
+    """Here DS BOTH is 9 % below DS BASE; with seeds that differ by as much it may be luck."""
+    clear = build_sweep("clear", algorithms=("ds",), seeds=3, inventories=2000)
+    assert answer_of(clear).startswith("DS BOTH is the best of 4 methods: ")
+    unclear = build_sweep("unclear", algorithms=("ds",), seeds=3, inventories=2000, seed_spread=0.3)
+    assert "has the least cost of 4 methods: " in answer_of(unclear)
+    assert "as good within the margin of error" in further_of(unclear)
+
+
+def test_headline_says_what_its_interval_does_not_hold(build_sweep) -> None:
+    sweep = build_sweep(algorithms=("ds",), seeds=1)
+    assert "The intervals of DS BOTH: one seed: other seeds are not in it." in further_of(sweep)
 
 
 def test_headline_names_the_share_of_the_gap_that_is_closed(sweep_dir: Path) -> None:
     results = SweepResults.read(sweep_dir)
     assert results.best is not None
-    forecast, bound = (
-        results.baseline_cost(name) for name in ("forecast_safety_stock", "perfect_hindsight")
+    baseline, bound = (
+        results.baseline_cost(name) for name in ("order_up_to_per_class", "perfect_hindsight")
     )
-    share = 100 * (forecast - results.best["cost"]) / (forecast - bound)
-    further = " ".join(headline(results).further).replace("\N{NO-BREAK SPACE}", " ")
-    assert f"closes {share:.0f} % of the way" in further
+    share = 100 * (baseline - results.best["cost"]) / (baseline - bound)
+    assert f"closes {share:.0f} % of the way" in further_of(sweep_dir)
 
 
 def test_comparison_html_is_a_page_with_every_row(table: pd.DataFrame) -> None:
@@ -186,15 +237,15 @@ def test_comparison_markdown_is_rectangular(table: pd.DataFrame) -> None:
 def test_figures_have_proper_signs(table: pd.DataFrame) -> None:
     markdown = comparison_markdown(table, "")
     own = next(line for line in markdown.splitlines() if line.startswith("| DDPG BOTH"))
-    assert own.count("| 0.0 |") == 1  # against itself: no sign, no interval
+    assert own.count("| 0.0 |") == 1  # cost against itself: no sign, no interval
     assert "−" in markdown
     assert " -" not in markdown.split("|---|")[1].replace("---:", "")
 
 
 def test_tables_of_failures_only_are_shown(table: pd.DataFrame) -> None:
     failed = table.iloc[:1].copy()
-    metrics = [c for c in table.columns if c not in ("algorithm", "action_model", "n_configs",
-                                                     "n_failed", "seconds")]  # fmt: skip
+    kept = {"algorithm", "action_model", "n_configs", "n_seeds", "n_failed", "seconds"}
+    metrics = [c for c in table.columns if c not in kept]
     failed[metrics] = float("nan")
     assert "failed" in comparison_markdown(failed, "")
     assert "No finished trial" in comparison_html(failed, "")

@@ -11,54 +11,12 @@ import pytest
 
 from envs.errors import ConfigError
 from pipeline.report_data import (
-    Difference,
     SweepResults,
     display_name,
     number,
-    paired_difference,
     rounded,
     searched,
 )
-
-
-def test_paired_difference_of_proportional_costs_is_exact() -> None:
-    other = np.random.default_rng(0).lognormal(size=500)
-    found = paired_difference(0.9 * other, other)
-    assert found.percent == pytest.approx(-10)
-    assert found.high - found.low == pytest.approx(0, abs=1e-9)
-    assert found.is_clear
-
-
-def test_paired_difference_agrees_with_a_bootstrap() -> None:
-    generator = np.random.default_rng(1)
-    other = generator.lognormal(size=4000)
-    cost = other * generator.lognormal(0.03, 0.5, 4000)
-    found = paired_difference(cost, other)
-    drawn = generator.integers(0, 4000, (1000, 4000))
-    ratios = 100 * (cost[drawn].mean(1) / other[drawn].mean(1) - 1)
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    width = high - low
-    assert found.low == pytest.approx(low, abs=0.15 * width)
-    assert found.high == pytest.approx(high, abs=0.15 * width)
-
-
-def test_paired_difference_leaves_out_pairs_with_a_gap() -> None:
-    cost = np.array([1.0, np.nan, 3.0, 4.0])
-    other = np.array([1.0, 2.0, np.nan, 2.0])
-    assert paired_difference(cost, other).percent == pytest.approx(100 * (5 / 3 - 1))
-
-
-@pytest.mark.parametrize("other", [np.zeros(5), np.full(5, np.nan)])
-def test_paired_difference_without_a_reference_is_unknown(other: np.ndarray) -> None:
-    found = paired_difference(np.ones(5), other)
-    assert math.isnan(found.percent)
-    assert not found.is_clear
-
-
-def test_difference_is_clear_only_if_its_interval_leaves_out_zero() -> None:
-    assert Difference(2, 1, 3).is_clear
-    assert Difference(-2, -3, -1).is_clear
-    assert not Difference(1, -1, 3).is_clear
 
 
 @pytest.mark.parametrize(
@@ -92,14 +50,24 @@ def test_best_is_a_method_not_a_baseline(sweep_dir: Path) -> None:
     assert results.baseline_cost("perfect_hindsight") < results.best["cost"]
 
 
-def test_difference_matches_the_comparison_table(sweep_dir: Path) -> None:
+def test_costs_of_inventories_are_means_over_seeds(sweep_dir: Path) -> None:
     results = SweepResults.read(sweep_dir)
-    row = results.table.set_index("name").loc["ds-none"]
-    found = results.difference("ds-none", "ddpg-both")
-    assert found is not None
-    assert found.percent == pytest.approx(row["cost_pct_vs_ddpg_both"], abs=1e-6)
-    width = row["cost_pct_ci_high"] - row["cost_pct_ci_low"]
-    assert found.low == pytest.approx(row["cost_pct_ci_low"], abs=0.2 * width)
+    costs = [
+        pd.read_parquet(sweep_dir / "evaluation" / f"{name}.parquet")["cost"]
+        for name in ("ds-base", "ds-base-c00-s1")
+    ]
+    np.testing.assert_allclose(results.rows["ds-base"], np.mean(costs, axis=0))
+    row = results.table.set_index("name").loc["ds-base"]
+    assert row["cost"] == pytest.approx(results.rows["ds-base"].mean())
+    assert row["n_seeds"] == 2
+
+
+def test_a_table_of_another_version_is_refused(build_sweep) -> None:
+    sweep = build_sweep(algorithms=("ds",))
+    table = pd.read_csv(sweep / "comparison.csv").drop(columns="fill_rate_pct")
+    table.to_csv(sweep / "comparison.csv", index=False)
+    with pytest.raises(ConfigError, match="lacks fill_rate_pct"):
+        SweepResults.read(sweep)
 
 
 def test_trials_know_their_configuration_and_seed(sweep_dir: Path) -> None:
@@ -129,11 +97,11 @@ def test_history_drops_costs_that_are_not_finite(sweep_dir: Path) -> None:
 
 def test_class_costs_are_means_of_the_evaluations(sweep_dir: Path) -> None:
     costs = SweepResults.read(sweep_dir).class_costs()
-    rows = pd.read_parquet(sweep_dir / "evaluation" / "ds-base.parquet")
+    rows = pd.read_parquet(sweep_dir / "evaluation" / "order_up_to_per_class.parquet")
     assert list(costs.columns) == ["A+", "A", "B", "C", "D", "Z", "all"]
     own = rows.loc[rows["sales_class"] == "C", "cost"].mean()
-    assert costs.loc["ds-base", "C"] == pytest.approx(own)
-    assert costs.loc["ds-base", "all"] == pytest.approx(rows["cost"].mean())
+    assert costs.loc["order_up_to_per_class", "C"] == pytest.approx(own)
+    assert costs.loc["order_up_to_per_class", "all"] == pytest.approx(rows["cost"].mean())
     assert "ppo-coeff" not in costs.index
 
 
