@@ -14,16 +14,15 @@ import torch
 from envs.rollout import Decision, Policy
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
 from pipeline.baselines import (
-    FORECAST,
     LEVEL_FACTORS,
     SAFETY_FACTORS,
     BaseStockPerClass,
     ForecastSafetyStock,
-    order_up_to,
     perfect_hindsight,
 )
 from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy
 from pipeline.features import BASIS, FEATURES
+from pipeline.order_up_to import FORECAST, order_up_to
 from pipeline.sources import DatasetSource, Split, evaluation_start
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
@@ -184,10 +183,10 @@ def test_the_safety_stock_is_a_normal_quantile_of_the_forecast_error() -> None:
     assert order.item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_safety_factor_is_tuned_on_validation_inventories(one_tile: OneTile) -> None:
+def test_the_safety_factor_is_tuned_on_training_inventories(one_tile: OneTile) -> None:
     one_tile.asked_for.clear()
     best = ForecastSafetyStock.tune(one_tile)
-    assert one_tile.asked_for == {"validation"}
+    assert one_tile.asked_for == {"train"}
     costs = {
         factor: np.nansum(cost_of(one_tile.scenario, ForecastSafetyStock(factor)))
         for factor in SAFETY_FACTORS[::5]

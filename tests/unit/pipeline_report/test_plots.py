@@ -74,7 +74,7 @@ def test_service_labels_do_not_overlap_and_stay_inside(results) -> None:
         text for text in axes.texts if isinstance(text, Annotation)
         and text.get_text() not in ("", "better")
     ]  # fmt: skip
-    assert len(labels) == 13  # 11 methods, 2 baselines; not hindsight
+    assert len(labels) == 14  # 11 methods, 3 baselines; not hindsight
     boxes = [label.get_window_extent(renderer) for label in labels]
     for i, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[:i])
@@ -130,11 +130,11 @@ def test_classes_figure_is_relative_to_ddpg_both(results) -> None:
     assert "relative to DDPG BOTH" in " ".join(_texts(figure))
 
 
-def test_classes_fall_back_on_the_forecast_without_ddpg_both(build_sweep) -> None:
+def test_classes_fall_back_on_the_class_baseline_without_ddpg_both(build_sweep) -> None:
     results = SweepResults.read(build_sweep(algorithms=("ds",)))
     figure = plots.classes_figure(results)
     assert figure is not None
-    assert "relative to Forecast + safety stock" in " ".join(_texts(figure))
+    assert "relative to Order-up-to per class" in " ".join(_texts(figure))
 
 
 def test_without_evaluations_there_is_no_class_figure(build_sweep) -> None:

@@ -1,0 +1,159 @@
+"""The class-tuned order-up-to: classes, shrinkage, and what tuning finds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from envs.state import InventoryState, Scenario
+from pipeline import class_baseline
+from pipeline.baselines import ForecastSafetyStock
+from pipeline.class_baseline import (
+    BANDS,
+    ERROR_GRID,
+    FORECAST_GRID,
+    Classes,
+    OrderUpToPerClass,
+    shrunk_costs,
+)
+from pipeline.evaluate import play_policy, play_scenario, summarize_source
+from pipeline.features import BASIS, FEATURES
+from pipeline.order_up_to import FORECAST
+from pipeline.sources import DatasetSource, Split
+
+
+def sample(n: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    return {
+        "log_cost_ratio": torch.as_tensor(rng.uniform(0.3, 1.7, n), dtype=torch.float32),
+        "zero_share": torch.as_tensor(rng.beta(1, 3, n), dtype=torch.float32),
+        "review_period": torch.as_tensor(rng.choice([1, 2, 3, 7], n) / 7, dtype=torch.float32),
+        "lead_time": torch.as_tensor(rng.integers(1, 15, n) / 14, dtype=torch.float32),
+    }
+
+
+def test_bands_hold_as_many_inventories_each() -> None:
+    columns = sample(8000)
+    classes = Classes.of_sample(columns)
+    assert classes.sizes == list(BANDS.values())
+    of = classes.of(columns)
+    assert of.max() < math.prod(classes.sizes)
+    # The first feature's bands are the slowest part of a class's number.
+    first = of // math.prod(classes.sizes[1:])
+    assert torch.bincount(first).tolist() == [1000] * 8
+
+
+def test_equal_values_share_a_band() -> None:
+    columns = sample(500) | {"log_cost_ratio": torch.full((500,), 0.8)}
+    classes = Classes.of_sample(columns)
+    assert classes.sizes[0] == 1
+    assert len(classes.cuts["review_period"]) == 3  # 1, 2, 3 and 7 days apart
+    period = classes.cuts["review_period"]
+    assert [sum(7 * cut > days for cut in period) for days in (1, 2, 3, 7)] == [3, 2, 1, 0]
+
+
+def test_a_class_with_few_inventories_follows_the_coarser_one() -> None:
+    """Two features with two bands; a class of one inventory, one of many, one of none."""
+    class_of = np.array([0] * 1000 + [1] + [2] * 400)
+    costs = np.where(class_of == 0, 1.0, np.where(class_of == 1, 50.0, 3.0))[None, :]
+    shrunk = shrunk_costs(costs, class_of, [2, 2])[:, 0]
+    k = class_baseline.PRIOR_INVENTORIES
+    overall = costs.mean()
+    first = (costs[0, :1001].sum() + k * overall) / (1001 + k)
+    second = (400 * 3.0 + k * overall) / (400 + k)
+    assert shrunk[0] == pytest.approx((1000 + k * first) / (1000 + k))
+    assert shrunk[1] == pytest.approx((50.0 + k * first) / (1 + k))
+    assert shrunk[2] == pytest.approx((400 * 3.0 + k * second) / (400 + k))
+    assert shrunk[3] == pytest.approx(second)
+
+
+def test_inventories_without_a_counted_day_decide_nothing() -> None:
+    costs = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, 1.0]])
+    found = shrunk_costs(costs, np.array([0, 0, 1]), [2])
+    np.testing.assert_allclose(found, shrunk_costs(costs[:, [0, 2]], np.array([0, 1]), [2]))
+
+
+@pytest.mark.parametrize("least", [(0.3, -0.5), (2.3, 6.0), (1.05, 2.1), (0.4, 3.4)])
+def test_the_least_cost_is_found_between_the_grids_points(least: tuple[float, float]) -> None:
+    a, k = np.meshgrid(FORECAST_GRID, ERROR_GRID, indexing="ij")
+    cost = 2.0 + (a - least[0]) ** 2 + 0.2 * (k - least[1]) ** 2
+    assert class_baseline._least(cost.ravel()) == pytest.approx(least, abs=0.12)
+
+
+class CostRatio:
+    """A data set's inventories with another ratio of shortage to holding cost."""
+
+    def __init__(self, source: DatasetSource, ratio: float) -> None:
+        self.source, self.ratio = source, ratio
+        self.asked_for: set[str] = set()
+
+    def num_tiles(self, split: Split) -> int:
+        return self.source.num_tiles(split)
+
+    def evaluation_start(self, scenario: Scenario) -> InventoryState:
+        return self.source.evaluation_start(scenario)
+
+    def load(self, split: Split, tile: int) -> Scenario:
+        self.asked_for.add(split)
+        scenario = self.source.load(split, tile)
+        features = scenario.features.clone()
+        features[..., FEATURES.index("critical_ratio")] = self.ratio / (1 + self.ratio)
+        features[..., FEATURES.index("log_cost_ratio")] = math.log(self.ratio) / 4
+        shortage = self.ratio * scenario.holding_cost
+        return replace(scenario, shortage_cost=shortage, features=features)
+
+
+@pytest.mark.parametrize("ratio", [4.0, 40.0, 400.0])
+def test_it_beats_one_factor_for_all_whatever_the_cost_ratio(
+    source: DatasetSource, ratio: float
+) -> None:
+    problem = CostRatio(source, ratio)
+    per_class = OrderUpToPerClass.tune(problem)  # type: ignore[arg-type]
+    assert problem.asked_for == {"train"}
+    one_factor = ForecastSafetyStock.tune(problem)  # type: ignore[arg-type]
+    figures = [
+        summarize_source(problem, "train", rule)[0]  # type: ignore[arg-type]
+        for rule in (per_class, one_factor)
+    ]
+    assert figures[0]["cost"] < 0.99 * figures[1]["cost"]
+    # The grid has room on both sides of what is best.
+    assert max(per_class.error_factors) < max(ERROR_GRID)
+    if ratio == 400:
+        assert figures[0]["stockout_rate_pct"] < 5
+
+
+def test_the_grids_costs_are_those_of_the_rule(source: DatasetSource) -> None:
+    """Levels are laid out for all days ahead; the rule sees one observation at a time."""
+    scenario = source.load("validation", 0)
+    costs = class_baseline._grid_costs(source, scenario)
+    classes = Classes({name: [] for name in BANDS})
+    for pair in (0, 10, len(costs) - 1):
+        a, k = FORECAST_GRID[pair // len(ERROR_GRID)], ERROR_GRID[pair % len(ERROR_GRID)]
+        rule = OrderUpToPerClass(classes, [a], [k])
+        played = play_scenario(scenario, play_policy(rule), source.evaluation_start(scenario))
+        np.testing.assert_allclose(costs[pair], played.cost.numpy(), rtol=1e-4)
+
+
+def test_each_inventory_gets_its_classs_pair() -> None:
+    columns = sample(50)
+    classes = Classes.of_sample(columns)
+    n = math.prod(classes.sizes)
+    a, k = np.linspace(0.5, 1.5, n).tolist(), np.linspace(0, 4, n).tolist()
+    features = torch.zeros(50, len(FEATURES))
+    for name, values in columns.items():
+        features[:, FEATURES.index(name)] = values
+    features[:, FEATURES.index("forecast_error")] = 0.25
+    basis = torch.zeros(50, len(BASIS))
+    basis[:, FORECAST] = 8.0
+    from envs.state import Observation
+
+    seen = Observation(torch.ones(50, 2), torch.full((50,), 4.0), basis, features)
+    decision = OrderUpToPerClass(classes, a, k)(seen)
+    of = classes.of(columns).numpy()
+    expected = np.maximum(8 * np.array(a)[of] + 1.0 * np.array(k)[of] - 2, 0)
+    np.testing.assert_allclose(decision.order, expected, rtol=1e-5)
+    np.testing.assert_allclose(decision.columns["action"][:, 1], np.array(k)[of], rtol=1e-5)

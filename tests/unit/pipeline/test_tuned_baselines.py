@@ -1,0 +1,162 @@
+"""Baselines are tuned once, compete on validation, and can make the orders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from envs.errors import DataError
+from pipeline import tuned_baselines as module
+from pipeline.action_models import ActionModel
+from pipeline.class_baseline import OrderUpToPerClass
+from pipeline.decide import decide_sweep, find_decider
+from pipeline.evaluate import evaluate_scenario, play_policy, summarize_source
+from pipeline.features import FEATURES
+from pipeline.model_store import save_model
+from pipeline.networks import PolicyNetwork
+from pipeline.sources import DatasetSource
+from pipeline.sweep_folder import Selected, read_sweep, write_selection
+from pipeline.tuned_baselines import (
+    FILE,
+    HINDSIGHT,
+    PER_CLASS,
+    RULES,
+    SAFETY_STOCK,
+    TunedBaselines,
+    lost_methods,
+    read_baselines,
+    tuned_baselines,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(source: DatasetSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of one method whose baselines are tuned. Read only."""
+    directory = tmp_path_factory.mktemp("sweep")
+    model = PolicyNetwork(source.layout, ActionModel("both", source.layout.basis), [4])
+    save_model(directory / "trials" / "ddpg-both-c00-s0" / "model", model, source.factors)
+    source.factors.save(directory / "forecast.json")
+    plan = {"data_directory": str(source.directory), "name": "tiny"}
+    (directory / "preset.yaml").write_text(yaml.safe_dump(plan))
+    tuned_baselines(source, directory)
+    finish(directory, 1e9)
+    return directory
+
+
+@pytest.fixture
+def sweep(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "sweep"))
+
+
+def finish(directory: Path, cost: float) -> None:
+    """The method's validation cost."""
+    trial = "ddpg-both-c00-s0"
+    write_selection(directory, {"ddpg-both": Selected(trial, cost, 1, 0, 1.0, {}, [trial])})
+
+
+def test_what_was_tuned_is_kept(source: DatasetSource, folder: Path) -> None:
+    kept = read_baselines(folder)
+    with patch.object(OrderUpToPerClass, "tune", side_effect=AssertionError):
+        assert tuned_baselines(source, folder) == kept
+    scenario = source.load("test", 0)
+    again = OrderUpToPerClass.tune(source)
+    one, other = (
+        evaluate_scenario(scenario, play_policy(rule))["cost"] for rule in (kept.per_class, again)
+    )
+    np.testing.assert_allclose(one, other)
+    assert list(kept.policies()) == [PER_CLASS, SAFETY_STOCK, "base_stock_per_class", HINDSIGHT]
+
+
+def test_other_data_are_tuned_for_again(
+    source: DatasetSource, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_mark", lambda source: "other")
+    with patch.object(OrderUpToPerClass, "tune", wraps=OrderUpToPerClass.tune) as tune:
+        tuned_baselines(source, sweep)
+    assert tune.call_count == 1
+
+
+def test_they_are_validated_as_methods_are(source: DatasetSource, folder: Path) -> None:
+    tuned = read_baselines(folder)
+    for name in RULES:
+        expected, _, _ = summarize_source(source, "validation", tuned.rule(name))
+        assert tuned.validation[name] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"tuned": {}}'])
+def test_a_damaged_file_is_named(sweep: Path, content: str) -> None:
+    (sweep / FILE).write_text(content)
+    with pytest.raises(DataError, match="no tuned baselines"):
+        read_baselines(sweep)
+
+
+def of_cost(folder: Path, per_class: float, safety_stock: float) -> TunedBaselines:
+    content = json.loads((folder / FILE).read_text())
+    content["validation"][PER_CLASS]["cost"] = per_class
+    content["validation"][SAFETY_STOCK]["cost"] = safety_stock
+    (folder / FILE).write_text(json.dumps(content))
+    return read_baselines(folder)
+
+
+def test_a_method_that_loses_says_so(sweep: Path) -> None:
+    tuned = of_cost(sweep, 2.0, 3.0)
+    assert tuned.lost_to("ddpg-both", 1.9) == []
+    (lost,) = tuned.lost_to("ddpg-both", 2.5)
+    assert lost.startswith("ddpg-both costs more than class-tuned order-up-to on validation (2.5 ")
+    assert "fill rate" in lost
+    assert len(tuned.lost_to("ddpg-both", 3.5)) == 2
+    assert len(tuned.lost_to("ddpg-both", float("nan"))) == 2
+    finish(sweep, 2.5)
+    assert lost_methods(read_sweep(sweep), tuned) == [lost]
+
+
+def test_the_cheapest_on_validation_makes_the_orders(sweep: Path) -> None:
+    of_cost(sweep, 2.0, 3.0)
+    finish(sweep, 1.9)
+    learned = find_decider(sweep)
+    assert learned.action_model is not None
+    assert learned.action_model.outputs == 5
+    assert "least validation cost of all methods (1.9; class-tuned order-up-to 2)" in learned.why
+    finish(sweep, 2.5)
+    rule = find_decider(sweep)
+    assert (rule.name, len(rule.version)) == (PER_CLASS, 12)
+    assert rule.why == (
+        "it was cheaper on validation than every learned method (2 against 2.5 of ddpg-both)"
+    )
+    of_cost(sweep, 2.0, 1.0)
+    assert find_decider(sweep).name == SAFETY_STOCK
+    assert find_decider(sweep).version != rule.version
+
+
+def test_a_baselines_orders_name_it(sweep: Path, source: DatasetSource) -> None:
+    orders = decide_sweep(sweep)
+    assert orders is not None
+    assert "by order_up_to_per_class" in str(orders) or "by forecast_safety_stock" in str(orders)
+    assert "cheaper on validation than every learned method" in str(orders)
+    rows = pd.read_parquet(sweep / "orders.parquet")
+    snapshot = pd.read_parquet(sweep / "snapshot.parquet")
+    assert set(rows["model"]) == {find_decider(sweep).name}
+    # The coefficients are those of forecast and error, and explain the level.
+    seen = np.stack(snapshot["features"])
+    error = seen[:, FEATURES.index("forecast_error")] * snapshot["scale"]
+    weights = np.stack(rows["coefficients"])
+    level = weights[:, 0] * np.stack(snapshot["basis"])[:, 2] + weights[:, 1] * error
+    np.testing.assert_allclose(rows["base_stock_level"], level, rtol=1e-4, atol=1e-4)
+    assert (rows["order"] > 0).any()
+
+
+def test_a_sweep_without_a_model_has_the_baselines(sweep: Path) -> None:
+    write_selection(sweep, {"ddpg-both": Selected(None, None, 1, 1, 1.0, {"a": "nan"})})
+    assert find_decider(sweep).why == "no learned method finished"
+
+
+def test_a_sweep_that_was_not_compared_has_its_methods(sweep: Path) -> None:
+    (sweep / FILE).unlink()
+    assert find_decider(sweep).name == "both"  # the trial's folder holds no configuration
