@@ -34,6 +34,10 @@ from pipeline.data.schema import (
 
 Array = npt.NDArray[Any]
 
+# Long runs of one value: a dictionary would take time and save nothing.
+_RUNS = ("known", "on_sale")
+_DICTIONARY = ["inventory_id", *(f"{q}.list.element" for q in QUANTITIES if q not in _RUNS)]
+
 
 @dataclass(frozen=True)
 class PanelSpec:
@@ -111,7 +115,9 @@ class PartWriter:
         self._spec, self._number = spec, number
         self._path = directory / part_name(number)
         self._schema = panel_schema(spec.num_days, spec.ahead_days)
-        self._panel = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+        self._panel = pq.ParquetWriter(
+            self._path, self._schema, compression="zstd", use_dictionary=_DICTIONARY
+        )
         self._static = pq.ParquetWriter(directory / staging_name(number), inventories_schema())
         self._tile_rows: list[int] = []
         self._totals: list[npt.NDArray[np.float64]] = []
