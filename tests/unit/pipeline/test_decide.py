@@ -214,28 +214,6 @@ def test_files_that_are_none(source: DatasetSource, snapshot: Path, tmp_path: Pa
         decide(model_of(source), snapshot, tmp_path / "text" / "orders.parquet")
 
 
-STOCK: dict[str, tuple[Any, str]] = {
-    "missing inventory": (lambda t: t.iloc[1:], "is missing"),
-    "unknown inventory": (
-        lambda t: pd.concat([t, t.head(1).assign(inventory_id="x@y")]), "x@y is not in the data"),
-    "twice": (lambda t: pd.concat([t, t.head(1)]), "several times"),
-    "no on_hand": (lambda t: t.drop(columns="on_hand"), "on_hand is missing"),
-    "no number": (lambda t: t.assign(on_hand=None), "on_hand"),
-    "text": (lambda t: t.assign(on_hand="many"), "something else"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", list(STOCK))
-def test_what_is_wrong_with_a_stock_table_is_named(
-    source: DatasetSource, snapshot: Path, tmp_path: Path, what: str
-) -> None:
-    spoil, message = STOCK[what]
-    stock = pd.read_parquet(snapshot, columns=["inventory_id", "on_hand"])
-    spoil(stock).to_parquet(tmp_path / "stock.parquet", index=False)
-    with pytest.raises(DataError, match=message):
-        make_snapshot(source, tmp_path / "s.parquet", stock=tmp_path / "stock.parquet")
-
-
 def test_orders_of_one_batch_have_the_schema_of_all(
     source: DatasetSource, snapshot: Path, tmp_path: Path
 ) -> None:
