@@ -179,13 +179,15 @@ WRONG: dict[str, tuple[Any, str]] = {
     "text for a number": (lambda t: t.assign(on_hand="many"), "on_hand .*string"),
     "number for a list": (lambda t: t.assign(on_order=1.0), "on_order .* is no list"),
     "short list": (
-        lambda t: edited(t, "features", np.zeros(3, np.float32)), "3 values .* 20 values"),
+        lambda t: edited(t, "features", np.zeros(3, np.float32)), "3 values .* 21 values"),
     "duplicate": (lambda t: pd.concat([t, t.iloc[[7]]]), "several times"),
     "two days": (
         lambda t: edited(t, "date", pd.Timestamp("2020-01-01").date(), row=599), "2020-01-01"),
     "other forecaster": (lambda t: t.assign(forecast="abc"), "abc is another forecaster"),
     "arrival too late": (
         lambda t: t.assign(on_order=[np.ones(40, np.float32)] * len(t)), "arrives later"),
+    "expected demand below 0": (lambda t: edited(t, "demand_rate", -1.0), "demand_rate .* below 0"),
+    "expected demand unknown": (lambda t: edited(t, "incoming", float("nan")), "incoming"),
     "free shortage": (lambda t: edited(t, "shortage_cost", 0.0), "shortage_cost .* above 0"),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from pipeline.features import (
     FeatureTile,
 )
 from pipeline.outlook import log_price_ratio
-from pipeline.past import FORECAST, LONGER, OWN_DAYS, PRIOR_DAYS, RECENT
+from pipeline.past import FORECAST, LONGER, RECENT
 
 WARM = 56
 """Days after which every inventory of the test history has sold."""
