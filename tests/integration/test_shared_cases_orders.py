@@ -33,7 +33,8 @@ class Case:
         self.folder, self._out = folder, tmp_path
         self.data, self.model = tmp_path / "data", tmp_path / "run"
         run("data", "import", "long", folder / "sales.csv", "--attributes",
-            folder / "attributes.csv", "--order-multiple", multiple, "--out", self.data)  # fmt: skip
+            folder / "attributes.csv", "--order-multiple", multiple,
+            "--out", self.data)  # fmt: skip
         source = DatasetSource(self.data)
         torch.manual_seed(1)
         model = ActionModel("base", source.layout.basis)

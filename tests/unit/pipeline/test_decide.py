@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from envs.errors import ConfigError, DataError
+from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel
@@ -101,7 +102,9 @@ def test_the_default_is_the_morning_after_the_last_day(
     assert table.schema.equals(snapshot_schema(source.max_lead_time))
     assert len(table) == source.panel.manifest.num_inventories == 600
     assert set(table["date"].to_pylist()) == {source.panel.manifest.day(180)}
-    assert table["on_hand"].equals(table["scale"])
+    scale = torch.from_numpy(table["scale"].to_numpy().copy())
+    started = whole_units(scale, source.panel.manifest.order_multiple)
+    np.testing.assert_array_equal(table["on_hand"], started)
     assert not np.stack(table["on_order"].to_numpy()).any()
 
 

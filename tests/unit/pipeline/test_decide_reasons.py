@@ -39,7 +39,7 @@ def want(units: float) -> Decider:
     """Somebody who always wants the same."""
     return Decider(
         lambda seen: Decision(torch.full_like(seen.scale, units)),
-        layout=ObservationLayout(14, len(BASIS), len(FEATURES)), factors=None, name="constant", version="3",
+        ObservationLayout(14, len(BASIS), len(FEATURES)), None, "constant", "3",
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,14 +156,29 @@ def test_a_data_set_without_validation_inventories_is_refused(tmp_path: Path) ->
 
 
 def test_everyone_is_evaluated_from_one_scale_on_hand(source: DatasetSource) -> None:
-    scenario = source.load("test", 1)
+    scenario = replace(source.load("test", 1), order_multiple=0.0)
     start = evaluation_start(scenario)
     assert torch.equal(start.on_hand, scenario.scale[0])
     assert not torch.stack(start.pipeline).any()
 
 
+@pytest.mark.parametrize("multiple", [1.0, 24.0])
+def test_stock_starts_in_whole_units_where_orders_are(
+    source: DatasetSource, multiple: float
+) -> None:
+    """A third of a unit would be in stock for ever: nobody can buy it."""
+    scenario = replace(source.load("train", 0), order_multiple=multiple)
+    start = evaluation_start(scenario)
+    assert torch.equal(start.on_hand, start.on_hand.round())
+    assert float((start.on_hand - scenario.scale[0]).abs().max()) <= 0.5
+    drawn = training_start(scenario, torch.Generator().manual_seed(5)).stack()
+    assert torch.equal(drawn, drawn.round())
+    assert (drawn >= 0).all()
+    assert (drawn > 0).any(0).sum() > 1
+
+
 def test_training_starts_cover_positions_of_zero_to_two_scales(source: DatasetSource) -> None:
-    scenario = source.load("train", 0)
+    scenario = replace(source.load("train", 0), order_multiple=0.0)
     lead, scale = scenario.lead_time, scenario.scale[0]
     generator = torch.Generator().manual_seed(5)
     starts = [training_start(scenario, generator) for _ in range(60)]
