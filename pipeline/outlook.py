@@ -150,7 +150,7 @@ class Forecaster:
     def _plain_level(self) -> Tensor:
         """[D, n] demand per unit of the weekday's factor."""
         weekday = self._factors.plain(self._category, self._weekday[: self._days])
-        return self._past.level(weekday)[self._first :]
+        return self._past.level(weekday, self._first)
 
     def _unplanned_factor(self) -> Tensor:
         """[R, n] factors of the days that are not planned, 0 on the others."""

@@ -13,7 +13,7 @@ from pipeline.windows import Horizon, cumulated, past_ratio, past_sum
 
 RECENT, FORECAST, LONGER = 7.0, 28.0, 56.0
 """Half-lives, days, of the exponentially weighted means."""
-PRIOR_DAYS = 2.0
+PRIOR_DAYS = 1.0
 """k: the category's rate weighs as much as so many observed days."""
 OWN_DAYS = 28.0
 """Observed days after which an inventory that has sold speaks for itself alone."""
@@ -37,20 +37,26 @@ class Past:
         self.has_sold = torch.arange(demand.shape[0]).unsqueeze(1) > self.first_sold
         """[T, n] bool: before that morning."""
         self.prior_share = prior_share(observed, self.has_sold)
+        self._sold = {h: past_sum(demand, h) for h in (RECENT, FORECAST, LONGER)}
+        self._days = past_sum(observed, LONGER)
 
-    def rate(self, half_life: float, first: int = 0) -> Tensor:
+    def recent(self, first: int) -> Tensor:
         """Mean demand, units per observed day, on the mornings from ``first`` on."""
-        return self._shrunk(self.demand, self.observed, half_life, first)
+        return self._shrunk(RECENT, past_sum(self.observed, RECENT), first)
 
-    def level(self, factor: Tensor) -> Tensor:
-        """[T, n] demand per unit of ``factor`` [T, n]: a ratio of sums over observed days."""
-        return self._shrunk(self.demand, factor * self.observed, FORECAST, 0)
+    def longer(self) -> Tensor:
+        """[T, n] the same over a longer past."""
+        return self._shrunk(LONGER, self._days)
+
+    def level(self, factor: Tensor, first: int = 0) -> Tensor:
+        """Demand per unit of ``factor`` [T, n]: a ratio of sums over observed days."""
+        return self._shrunk(FORECAST, past_sum(factor * self.observed, FORECAST), first)
 
     def zero_share(self, first: int) -> Tensor:
         """Share of observed days without demand, from ``first`` on; 1 until the first sale."""
         zero = past_sum((self.demand <= 0) * self.observed, LONGER)[first:]
-        days = past_sum(self.observed, LONGER)[first:]
-        return torch.where(self.has_sold[first:], zero / days.clamp(min=1e-12), 1.0)
+        share = zero.div_(self._days[first:].clamp(min=1e-12))
+        return torch.where(self.has_sold[first:], share, 1.0)
 
     def yesterday(self, usual: Tensor, first: int) -> Tensor:
         """Demand of the day before, from ``first`` on; ``usual`` where it was not observed."""
@@ -94,9 +100,10 @@ class Past:
         above = past_sum(squared, LONGER, today=True).addcmul_(borrowed, prior.square())
         return above.div_((below + borrowed).clamp_(min=1e-12)).sqrt_()
 
-    def _shrunk(self, top: Tensor, bottom: Tensor, half_life: float, first: int) -> Tensor:
-        above, below = (past_sum(values, half_life)[first:] for values in (top, bottom))
-        return past_ratio(above, below, self.prior, self.prior_share[first:])
+    def _shrunk(self, half_life: float, below: Tensor, first: int = 0) -> Tensor:
+        return past_ratio(
+            self._sold[half_life][first:], below[first:], self.prior, self.prior_share[first:]
+        )
 
 
 def prior_share(observed: Tensor, has_sold: Tensor) -> Tensor:
