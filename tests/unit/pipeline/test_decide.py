@@ -179,7 +179,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "text for a number": (lambda t: t.assign(on_hand="many"), "on_hand .*string"),
     "number for a list": (lambda t: t.assign(on_order=1.0), "on_order .* is no list"),
     "short list": (
-        lambda t: edited(t, "features", np.zeros(3, np.float32)), "3 values .* 20 values"),
+        lambda t: edited(t, "features", np.zeros(3, np.float32)), "3 values .* 21 values"),
     "duplicate": (lambda t: pd.concat([t, t.iloc[[7]]]), "several times"),
     "two days": (
         lambda t: edited(t, "date", pd.Timestamp("2020-01-01").date(), row=599), "2020-01-01"),

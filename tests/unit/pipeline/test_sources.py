@@ -14,6 +14,7 @@ from envs.rollout import Decision
 from envs.study import study_setting1
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
+from pipeline.data.schema import QUANTITIES
 from pipeline.data.terms import SupplyTerms
 from pipeline.evaluate import summarize_source
 from pipeline.features import BASIS, FEATURES
@@ -69,10 +70,12 @@ def test_what_happens_from_a_day_on_is_unknown_until_then(
         assert not torch.equal(one[known:], two[known:]), name
 
 
-def test_training_knows_nothing_of_the_test_days(source: DatasetSource) -> None:
+def test_training_knows_of_the_test_days_what_is_known_ahead(source: DatasetSource) -> None:
     raw, scenario = source.open("train", 0)
     dynamic = {
-        name: np.concatenate((values[:, :130], values[:, 130:][:, ::-1]), axis=1)
+        name: values
+        if QUANTITIES[name].known_ahead
+        else np.concatenate((values[:, :130], 1 - values[:, 130:]), axis=1)
         for name, values in raw.dynamic.items()
     }
     other = source._build("train", RawTile(raw.inventory_id, raw.static, dynamic), 0)
