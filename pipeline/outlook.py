@@ -133,7 +133,8 @@ class Forecaster:
         """What a morning sees that knows nothing ahead: the last week's assortment goes on."""
         now = slice(self._first, self._days)
         on_sale = self._plan.on_sale[: self._days]
-        staying, opened = stays(on_sale)[now], is_open(on_sale)
+        opened = is_open(on_sale)
+        staying = stays(on_sale, opened)[now]
         weekday = (torch.arange(-WEEK, self._days) + self._weekday[0]) % WEEK
         plain = self._factors.plain(self._category, weekday)
         factors = _Weekly(plain, opened, self._first)
