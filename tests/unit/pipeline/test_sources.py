@@ -20,7 +20,15 @@ from pipeline.evaluate import summarize_source
 from pipeline.features import BASIS, FEATURES
 from pipeline.forecast import DayFactors
 from pipeline.seeding import derive_seed
-from pipeline.sources import DatasetSource, GivenScenarios, evaluation_start, training_start
+from pipeline.sources import (
+    NO_PLAN_DAYS,
+    NO_PLAN_SHARE,
+    DatasetSource,
+    GivenScenarios,
+    draw_no_plan,
+    evaluation_start,
+    training_start,
+)
 
 
 def perturbed(raw: RawTile, day: int) -> RawTile:
@@ -81,6 +89,40 @@ def test_training_knows_of_the_test_days_what_is_known_ahead(source: DatasetSour
     other = source._build("train", RawTile(raw.inventory_id, raw.static, dynamic), 0)
     for name in ("demand", "scale", "basis", "features", "counted"):
         assert torch.equal(getattr(scenario, name), getattr(other, name)), name
+
+
+def test_training_sees_mornings_without_a_plan(dataset: Path, source: DatasetSource) -> None:
+    """Blocks of days, the same ones whenever a tile is loaded; in evaluation none, or all."""
+    known = FEATURES.index("plan_known")
+    start, stop = source.days("train")
+    longest = int((source.load("train", 1).lead_time + source.load("train", 1).review_period).max())
+    seen = source.load("train", 1).features[: stop - start - longest, :, known]
+    assert set(seen.unique().tolist()) == {0.0, 1.0}
+    share = (seen == 0).float().mean().item()
+    assert share == pytest.approx(NO_PLAN_SHARE, abs=0.05)
+    changes = (seen[1:] != seen[:-1]).float().sum(0)
+    assert changes.max() <= 2 * (seen.shape[0] / NO_PLAN_DAYS + 1)
+    again = DatasetSource(dataset, source.factors).load("train", 1)
+    for name in ("scale", "basis", "features"):
+        assert torch.equal(getattr(again, name), getattr(source.load("train", 1), name)), name
+    assert (source.load("validation", 0).features[..., known] == 1).all()
+    missing = DatasetSource(dataset, source.factors, plan="missing")
+    arrived: DatasetSource = pickle.loads(pickle.dumps(missing))
+    for split in ("train", "validation", "test"):
+        scenario = arrived.load(split, 0)  # type: ignore[arg-type]
+        assert not scenario.features[..., known].any()
+        assert torch.equal(scenario.scale, source.load(split, 0).scale)  # type: ignore[arg-type]
+
+
+def test_mornings_without_a_plan_come_in_blocks() -> None:
+    drawn = draw_no_plan(1, 500, 160)
+    assert np.array_equal(drawn, draw_no_plan(1, 500, 160))
+    assert np.array_equal(drawn[:, :100], draw_no_plan(1, 500, 100))
+    assert not np.array_equal(drawn, draw_no_plan(2, 500, 160))
+    assert drawn.mean() == pytest.approx(NO_PLAN_SHARE, abs=0.02)
+    for row in drawn[:50]:
+        lengths = np.diff(np.flatnonzero(np.diff(row.astype(int)) != 0))
+        assert (lengths % NO_PLAN_DAYS == 0).all()
 
 
 def test_the_forecaster_is_fitted_on_training_days(source: DatasetSource) -> None:
