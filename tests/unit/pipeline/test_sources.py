@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,31 @@ from envs.rollout import Decision
 from envs.study import study_setting1
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
+from pipeline.data.parts import PanelSpec
+from pipeline.data.retail import Market
+from pipeline.data.retail_parameters import RetailParameters
+from pipeline.data.schema import QUANTITIES
 from pipeline.data.terms import SupplyTerms
+from pipeline.data.writer import PanelWriter
 from pipeline.evaluate import summarize_source
 from pipeline.features import BASIS, FEATURES
 from pipeline.forecast import DayFactors
 from pipeline.seeding import derive_seed
-from pipeline.sources import DatasetSource, GivenScenarios, evaluation_start, training_start
+from pipeline.sources import (
+    NO_PLAN_DAYS,
+    NO_PLAN_SHARE,
+    DatasetSource,
+    GivenScenarios,
+    draw_no_plan,
+    evaluation_start,
+    training_start,
+)
 
 
 def perturbed(raw: RawTile, day: int) -> RawTile:
     """The same tile with another demand from ``day`` on."""
     demand = raw.dynamic["demand"].copy()
-    demand[:, day:] = (3 * demand[:, day:] + 5) * raw.dynamic["on_sale"][:, day:]
+    demand[:, day:] = (3 * demand[:, day:] + 5) * raw.dynamic["on_sale"][:, day:180]
     return RawTile(raw.inventory_id, raw.static, {**raw.dynamic, "demand": demand})
 
 
@@ -47,11 +61,12 @@ def test_a_scenario_is_the_panels_window(source: DatasetSource) -> None:
     raw, scenario = source.open("test", 2)
     scenario.validate()
     np.testing.assert_array_equal(scenario.demand.T, raw.dynamic["demand"][:, 130:180])
-    np.testing.assert_array_equal(scenario.counted.T, raw.dynamic["on_sale"][:, 130:180] > 0)
+    observed = (raw.dynamic["on_sale"][:, 130:180] > 0) & (raw.dynamic["known"][:, 130:180] > 0)
+    np.testing.assert_array_equal(scenario.counted.T, observed)
     offset, period = raw.static["review_offset"], raw.static["review_period"]
     for day in range(50):
-        date = source.panel.manifest.day(130 + day)
-        expected = (date.toordinal() - offset.astype(int)) % period == 0
+        today = source.panel.manifest.day(130 + day)
+        expected = (today.toordinal() - offset.astype(int)) % period == 0
         np.testing.assert_array_equal(scenario.review[day], expected)
     assert source.layout == scenario.layout
     assert (source.layout.basis, source.layout.features) == (len(BASIS), len(FEATURES))
@@ -70,15 +85,51 @@ def test_what_happens_from_a_day_on_is_unknown_until_then(
         assert not torch.equal(one[known:], two[known:]), name
 
 
-def test_training_knows_nothing_of_the_test_days(source: DatasetSource) -> None:
+def test_training_knows_of_the_test_days_what_is_known_ahead(source: DatasetSource) -> None:
     raw, scenario = source.open("train", 0)
     dynamic = {
-        name: np.concatenate((values[:, :130], values[:, 130:][:, ::-1]), axis=1)
+        name: values
+        if QUANTITIES[name].known_ahead
+        else np.concatenate((values[:, :130], 1 - values[:, 130:]), axis=1)
         for name, values in raw.dynamic.items()
     }
     other = source._build("train", RawTile(raw.inventory_id, raw.static, dynamic), 0)
     for name in ("demand", "scale", "basis", "features", "counted"):
         assert torch.equal(getattr(scenario, name), getattr(other, name)), name
+
+
+def test_training_sees_mornings_without_a_plan(dataset: Path, source: DatasetSource) -> None:
+    """Blocks of days, the same ones whenever a tile is loaded; in evaluation none, or all."""
+    known = FEATURES.index("plan_known")
+    start, stop = source.days("train")
+    longest = int((source.load("train", 1).lead_time + source.load("train", 1).review_period).max())
+    seen = source.load("train", 1).features[: stop - start - longest, :, known]
+    assert set(seen.unique().tolist()) == {0.0, 1.0}
+    share = (seen == 0).float().mean().item()
+    assert share == pytest.approx(NO_PLAN_SHARE, abs=0.05)
+    changes = (seen[1:] != seen[:-1]).float().sum(0)
+    assert changes.max() <= 2 * (seen.shape[0] / NO_PLAN_DAYS + 1)
+    again = DatasetSource(dataset, source.factors).load("train", 1)
+    for name in ("scale", "basis", "features"):
+        assert torch.equal(getattr(again, name), getattr(source.load("train", 1), name)), name
+    assert (source.load("validation", 0).features[..., known] == 1).all()
+    missing = DatasetSource(dataset, source.factors, plan="missing")
+    arrived: DatasetSource = pickle.loads(pickle.dumps(missing))
+    for split in ("train", "validation", "test"):
+        scenario = arrived.load(split, 0)  # type: ignore[arg-type]
+        assert not scenario.features[..., known].any()
+        assert torch.equal(scenario.scale, source.load(split, 0).scale)  # type: ignore[arg-type]
+
+
+def test_mornings_without_a_plan_come_in_blocks() -> None:
+    drawn = draw_no_plan(1, 500, 160)
+    assert np.array_equal(drawn, draw_no_plan(1, 500, 160))
+    assert np.array_equal(drawn[:, :100], draw_no_plan(1, 500, 100))
+    assert not np.array_equal(drawn, draw_no_plan(2, 500, 160))
+    assert drawn.mean() == pytest.approx(NO_PLAN_SHARE, abs=0.02)
+    for row in drawn[:50]:
+        lengths = np.diff(np.flatnonzero(np.diff(row.astype(int)) != 0))
+        assert (lengths % NO_PLAN_DAYS == 0).all()
 
 
 def test_the_forecaster_is_fitted_on_training_days(source: DatasetSource) -> None:
@@ -149,9 +200,23 @@ def test_random_lead_times_and_fills_are_the_same_for_everyone(
     )
 
 
-def test_a_data_set_without_validation_inventories_is_refused(tmp_path: Path) -> None:
-    make(50, 180, 3, tmp_path / "few", tile_rows=64, validation_share=0.0)
-    with pytest.raises(DataError, match="validation has no inventories"):
+def test_without_validation_inventories_those_of_training_are_validated_on(tmp_path: Path) -> None:
+    make(50, 180, 3, tmp_path / "few", tile_rows=32, validation_share=0.0)
+    source = DatasetSource(tmp_path / "few", DayFactors({"*": [0.0] * 11}, {"*": 1.0}))
+    assert source.num_tiles("validation") == source.num_tiles("train") == 2
+    assert torch.equal(source.load("validation", 1).demand, source.load("train", 1).demand)
+
+
+def test_a_data_set_without_training_inventories_is_refused(tmp_path: Path) -> None:
+    market = Market(
+        3, 50, 180, date(2024, 1, 1), 0, 60, RetailParameters(), SupplyTerms()
+    )  # fmt: skip
+    with PanelWriter(
+        tmp_path / "few", PanelSpec("few", "a test", 3, date(2024, 1, 1), 180, 56, 130)
+    ) as writer:
+        writer.write(*market.tile(0, 0, 50), "validation")
+        writer.finish()
+    with pytest.raises(DataError, match="train has no inventories"):
         DatasetSource(tmp_path / "few", DayFactors({"*": [0.0] * 11}, {"*": 1.0}))
 
 
