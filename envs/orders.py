@@ -5,10 +5,10 @@ at most the largest order, and then
 
 * **An empty shelf gets a pack, or none with a reason.** To the nearest multiple, q < m / 2 is
   nothing: an item whose level is below half a pack would never be ordered again. Let r be
-  the expected demand a day. One pack serves m units that are lost without it, and is held
-  for m / r days at m / 2 units on average::
+  the expected demand a day. One pack serves m units that are lost without it. It lasts
+  m / r days, and m - r k units of it are left in the evening of the k-th::
 
-      avoided  b m        held  h (m / 2) (m / r)        a pack pays  <=>  m < 2 r b / h
+      avoided  b m     held  h (m / 2) (m / r - 1)     a pack pays  <=>  m < r (2 b / h + 1)
 
   So a wanted quantity that rounds to nothing becomes one pack if the stock will be gone when
   an order placed now arrives (position <= demand expected until then) and the pack pays;
@@ -131,8 +131,8 @@ def order_rules(
     packs = isinstance(multiple, Tensor) or multiple > 0
     reorder_point = None
     if packs:
-        # h m < 2 r b: no division, h may be 0.
-        pays = holding_cost * multiple < 2.0 * facts.rate * shortage_cost
+        # Without a division: h may be 0.
+        pays = holding_cost * multiple < facts.rate * (2.0 * shortage_cost + holding_cost)
         pays &= multiple <= LONGEST_SUPPLY_DAYS * facts.rate
         reorder_point = facts.until_arrival.masked_fill(~pays, -INFINITE)
     ends = bool(torch.isfinite(facts.incoming).any())

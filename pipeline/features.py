@@ -26,7 +26,7 @@ from pipeline.data.schema import reviewed
 from pipeline.forecast import DayFactors
 from pipeline.order_facts import order_facts
 from pipeline.outlook import Forecaster, Outlook
-from pipeline.past import LONGER, RECENT, Past
+from pipeline.past import Past
 from pipeline.plan import Plan, gone_days
 from pipeline.windows import day_major
 
@@ -124,11 +124,11 @@ def build_features(
     outlook = _outlook(forecaster, no_plan)
 
     now, span = slice(first, days), protection.to(demand.dtype)
-    mean = past.rate(LONGER) * span
+    mean = past.longer() * span
     # All but a day after the last one is known, as a rule.
     partly = None if bool(np.all(dynamic["known"][:, :days])) else seen
     error = past.forecast_error(forecaster.past_forecasts(partly), protection, partly, mean)[now]
-    mean, recent = mean[now], past.rate(RECENT, first) * span
+    mean, recent = mean[now], past.recent(first) * span
     smallest = (SMALLEST_SCALE * past.prior * span).clamp(min=1e-6)
     scale = torch.maximum(mean + error, smallest)
     far = outlook.both - outlook.near

@@ -92,23 +92,25 @@ class Forecaster:
         self._factor = factors.predict(
             category, self._weekday, self._price_ratio, *(plan.flags[name] for name in FLAGS)
         ).mul_(plan.on_sale)
-        self._level = past.level(self._factor[: self._days])
+        self._own_level = past.own_level(self._factor[: self._days])
+        self._level = past.shrunk(self._own_level)
         self._planned = plan.planned(self.varies)
         if self._planned is not None:
             self._factor[-len(self._planned) :].mul_(self._planned)
         self._sums = cumulated(self._factor)
 
     def past_forecasts(self, known: Tensor | None) -> Tensor:
-        """[T, n] what each morning expected of the next H days (of ``known`` days [T, n]).
+        """[T, n] what each morning expected of the next H days, by its own demand alone.
 
-        Of use for windows that have passed: all their days were planned.
+        Of use for windows that have passed: all their days were planned. ``known`` [T, n]: days
+        that count; None: all.
         """
         sums = self._sums
         if known is not None:
             factor = self._factor.clone()
             factor[: len(known)].mul_(known)
             sums = cumulated(factor)
-        return Horizon(self._protection, 0, self._days).sum_ahead(sums).mul_(self._level)
+        return Horizon(self._protection, 0, self._days).sum_ahead(sums).mul_(self._own_level)
 
     def with_plan(self) -> Outlook:
         """The plan counts as far as it is known."""
@@ -151,7 +153,8 @@ class Forecaster:
         """What a morning sees that knows nothing ahead: the last week's assortment goes on."""
         now = slice(self._first, self._days)
         on_sale = self._plan.on_sale[: self._days]
-        staying, opened = stays(on_sale)[now], is_open(on_sale)
+        opened = is_open(on_sale)
+        staying = stays(on_sale, opened)[now]
         weekday = (torch.arange(-WEEK, self._days) + self._weekday[0]) % WEEK
         plain = self._factors.plain(self._category, weekday)
         factors = _Weekly(plain, opened, self._first)
@@ -171,7 +174,7 @@ class Forecaster:
     def _plain_level(self) -> Tensor:
         """[D, n] demand per unit of the weekday's factor."""
         weekday = self._factors.plain(self._category, self._weekday[: self._days])
-        return self._past.level(weekday)[self._first :]
+        return self._past.shrunk(self._past.own_level(weekday, self._first))
 
     def _unplanned_factor(self) -> Tensor:
         """[R, n] factors of the days that are not planned, 0 on the others."""

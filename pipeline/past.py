@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.windows import Horizon, cumulated, past_ratio, past_sum
+from pipeline.windows import Horizon, cumulated, past_sum
 
 RECENT, FORECAST, LONGER = 7.0, 28.0, 56.0
 """Half-lives, days, of the exponentially weighted means."""
-PRIOR_DAYS = 2.0
+PRIOR_DAYS = 1.0
 """k: the category's rate weighs as much as so many observed days."""
 OWN_DAYS = 28.0
 """Observed days after which an inventory that has sold speaks for itself alone."""
@@ -37,20 +37,33 @@ class Past:
         self.has_sold = torch.arange(demand.shape[0]).unsqueeze(1) > self.first_sold
         """[T, n] bool: before that morning."""
         self.prior_share = prior_share(observed, self.has_sold)
+        self._sold = {h: past_sum(demand, h) for h in (RECENT, FORECAST, LONGER)}
+        self._days = past_sum(observed, LONGER)
 
-    def rate(self, half_life: float, first: int = 0) -> Tensor:
+    def recent(self, first: int) -> Tensor:
         """Mean demand, units per observed day, on the mornings from ``first`` on."""
-        return self._shrunk(self.demand, self.observed, half_life, first)
+        return self.shrunk(self._own(RECENT, past_sum(self.observed, RECENT), first))
 
-    def level(self, factor: Tensor) -> Tensor:
-        """[T, n] demand per unit of ``factor`` [T, n]: a ratio of sums over observed days."""
-        return self._shrunk(self.demand, factor * self.observed, FORECAST, 0)
+    def longer(self) -> Tensor:
+        """[T, n] the same over a longer past."""
+        return self.shrunk(self._own(LONGER, self._days))
+
+    def own_level(self, factor: Tensor, first: int = 0) -> Tensor:
+        """Own demand per unit of ``factor`` [T, n], a ratio of sums over observed days; 0 before
+        the first sale. Mornings from ``first`` on."""
+        return self._own(FORECAST, past_sum(factor * self.observed, FORECAST), first)
+
+    def shrunk(self, own: Tensor) -> Tensor:
+        """``own`` rates or levels of the last D mornings, [D, n], shrunk towards the prior."""
+        share = self.prior_share[-len(own) :]
+        # lerp with a weight of 0 or 1 picks exactly.
+        return torch.lerp(own, self.prior.expand_as(own), share)
 
     def zero_share(self, first: int) -> Tensor:
         """Share of observed days without demand, from ``first`` on; 1 until the first sale."""
         zero = past_sum((self.demand <= 0) * self.observed, LONGER)[first:]
-        days = past_sum(self.observed, LONGER)[first:]
-        return torch.where(self.has_sold[first:], zero / days.clamp(min=1e-12), 1.0)
+        share = zero.div_(self._days[first:].clamp(min=1e-12))
+        return torch.where(self.has_sold[first:], share, 1.0)
 
     def yesterday(self, usual: Tensor, first: int) -> Tensor:
         """Demand of the day before, from ``first`` on; ``usual`` where it was not observed."""
@@ -67,11 +80,12 @@ class Past:
         """Standard deviation, units, of demand over H days around its forecast, [T, n].
 
         Errors of the forecasts made H or more days ago, exponentially weighted, shrunk towards
-        ``prior`` [T, n]. Only forecasts that rest on the inventory's own demand count (made
-        after its first sale): a borrowed rate's error would not grow with the inventory.
+        ``prior`` [T, n]. Only forecasts that rest on the inventory's own demand count, made
+        after its first sale: a borrowed rate's error would not grow with the inventory.
 
         Args:
-            near: [T, n] forecasts over H days, of the days whose demand became known.
+            near: [T, n] forecasts over H days from the inventory's own level, of the days whose
+                demand became known.
             protection: [n] H.
             known: [T, n] 1 where the day's demand is known; None: everywhere. A window counts
                 by the share of its days that are: its squared error is as much smaller.
@@ -94,9 +108,8 @@ class Past:
         above = past_sum(squared, LONGER, today=True).addcmul_(borrowed, prior.square())
         return above.div_((below + borrowed).clamp_(min=1e-12)).sqrt_()
 
-    def _shrunk(self, top: Tensor, bottom: Tensor, half_life: float, first: int) -> Tensor:
-        above, below = (past_sum(values, half_life)[first:] for values in (top, bottom))
-        return past_ratio(above, below, self.prior, self.prior_share[first:])
+    def _own(self, half_life: float, below: Tensor, first: int = 0) -> Tensor:
+        return self._sold[half_life][first:] / below[first:].clamp(min=1e-12)
 
 
 def prior_share(observed: Tensor, has_sold: Tensor) -> Tensor:

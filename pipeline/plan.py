@@ -124,33 +124,37 @@ def gone_days(protection: Tensor) -> Tensor:
 
 
 def is_open(on_sale: Tensor) -> Tensor:
-    """[R, n] 0 on the days on which an item pauses: off sale, but on sale in the week before.
+    """[T, n] 0 on the days on which an item pauses: off sale, but on sale in the week before.
 
     An item before its launch does not pause: its first days tell nothing about later ones.
     """
-    return torch.maximum(on_sale, (_days_on_sale(on_sale) == 0).float())
-
-
-def stays(on_sale: Tensor) -> Tensor:
-    """[R, n] 1 where, by the days before each morning, the item is to be bought further on.
-
-    It was on sale yesterday, or it paused yesterday as a week before: a store that is closed on
-    Sundays opens on Mondays, an item that was taken off the shelf does not come back.
-    """
-    result = torch.ones_like(on_sale)
-    result[1:] = on_sale[:-1]
-    week_ago = on_sale[: -WEEK - 1]
-    paused = (week_ago == 0) & (_days_on_sale(on_sale)[WEEK + 1 :] > 0)
-    result[WEEK + 1 :] = torch.maximum(result[WEEK + 1 :], paused.float())
-    return result
-
-
-def _days_on_sale(on_sale: Tensor) -> Tensor:
-    """[R, n] days on sale among the seven before each day."""
     sums = cumulated(on_sale, torch.float32)[:-1]
-    result = sums.clone()
-    result[WEEK:] -= sums[:-WEEK]
+    before = sums.clone()
+    before[WEEK:] -= sums[:-WEEK]
+    return torch.maximum(on_sale, (before == 0).float())
+
+
+def stays(on_sale: Tensor, opened: Tensor) -> Tensor:
+    """[T + 1, n] 1 where, by the days before each morning, the item is to be bought further on.
+
+    It was on sale on the last day on which it does not pause every week: a store that is closed
+    on Sundays opens on Mondays, an item that was taken off the shelf does not come back.
+
+    Args:
+        on_sale: [T, n].
+        opened: [T, n] of :func:`is_open`.
+    """
+    result = torch.ones((on_sale.shape[0] + 1, on_sale.shape[1]))
+    for day in range(on_sale.shape[0]):
+        result[day + 1] = on_sale[day]
+        if day >= WEEK:
+            _keep(result[day + 1], result[day], opened[day - WEEK])
     return result
+
+
+def _keep(on_sale: Tensor, stayed: Tensor, usual: Tensor) -> None:
+    """Sets to 1 in place where an item that ``stayed`` is off sale as a week before (``usual``)."""
+    torch.maximum(on_sale, stayed * (1.0 - usual), out=on_sale)
 
 
 def carry_assortment(on_sale: Tensor, unknown: Tensor) -> None:
@@ -158,14 +162,17 @@ def carry_assortment(on_sale: Tensor, unknown: Tensor) -> None:
 
     An item that :func:`stays` pauses on the weekdays on which it paused last (:func:`is_open`).
     """
-    days, ahead = on_sale.shape[0], unknown.shape[0]
-    for day in range(days - ahead, days):
-        missing = unknown[day - days]
-        if not bool(missing.any()):
-            continue
-        first = max(day - 2 * WEEK, 0)
-        window = torch.cat((on_sale[first:day], on_sale[:1]))  # the last row is not looked at
-        guess = stays(window)[-1]
-        if day >= WEEK:
-            guess = guess * is_open(window)[-1 - WEEK]
-        on_sale[day] = torch.where(missing, guess, on_sale[day])
+    if not bool(unknown.any()):
+        return
+    first = on_sale.shape[0] - unknown.shape[0]
+    past = is_open(on_sale[:first])
+    opened = list(past.unbind(0))
+    staying = stays(on_sale[:first], past)[-1]
+    for day in range(first, on_sale.shape[0]):
+        usual = opened[day - WEEK] if day >= WEEK else torch.ones_like(staying)
+        on_sale[day] = torch.where(unknown[day - first], staying * usual, on_sale[day])
+        week_before = on_sale[max(day - WEEK, 0) : day].sum(0)
+        opened.append(torch.maximum(on_sale[day], (week_before == 0).float()))
+        now = on_sale[day].clone()
+        _keep(now, staying, usual)
+        staying = now

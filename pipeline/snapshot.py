@@ -77,7 +77,7 @@ def forecast_mark(factors: DayFactors | None) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-PLAN_KNOWN = "known"
+PLAN_KNOWN, PLAN_MISSING = "known", "missing: "
 
 
 def plan_mark(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.object_]:
@@ -87,7 +87,7 @@ def plan_mark(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.objec
         raw.dynamic, varying(source.factors, raw.static["category"]), day,
         torch.as_tensor(lead + review),
     )  # fmt: skip
-    return np.where(names == "", PLAN_KNOWN, "missing: " + names)
+    return np.where(names == "", PLAN_KNOWN, PLAN_MISSING + names)
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,19 @@ class SnapshotSummary:
 
     inventories: int
     no_plan: Mapping[str, int]
-    """Mark of a missing plan -> inventories."""
+    """Quantities that are not known, as the column ``plan`` names them -> inventories."""
     stock: tuple[str, ...] = ()
     """A line for each kind of stock that could not be right."""
 
     def __str__(self) -> str:
         """In words, for the terminal."""
         text = f"{self.inventories:,} inventories"
-        for mark, count in sorted(self.no_plan.items()):
-            text += f"\n{count:,} inventories have no plan for their protection period ({mark})"
+        if self.no_plan:
+            missing = "; ".join(f"{n:,} {names}" for names, n in sorted(self.no_plan.items()))
+            text += (
+                f"\n{sum(self.no_plan.values()):,} of them have no plan for all days of their "
+                f"protection period; missing: {missing}"
+            )
         return "\n".join((text, *self.stock))
 
 
@@ -168,7 +172,8 @@ def make_snapshot(
             notes = table.finish()
         file.finish()
     del marks[PLAN_KNOWN]
-    return SnapshotSummary(rows, dict(marks), notes)
+    missing = {mark.removeprefix(PLAN_MISSING): count for mark, count in marks.items()}
+    return SnapshotSummary(rows, missing, notes)
 
 
 def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None) -> pa.Table:

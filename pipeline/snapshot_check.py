@@ -138,7 +138,9 @@ class SnapshotChecker:
         return np.pad(matrix[:, :longest], ((0, 0), (0, missing)))
 
     def _check_values(self, table: pa.Table) -> None:
-        value = {n: table.column(n).to_numpy() for n in SCALARS if n not in ("date", "forecast", "plan")}
+        value = {
+            n: table.column(n).to_numpy() for n in SCALARS if n not in ("date", "forecast", "plan")
+        }
         longest = self._layout.max_lead_time
         lead, period = value["lead_time"].astype(int), value["review_period"].astype(int)
         b, h = value["shortage_cost"], value["holding_cost"]

@@ -114,11 +114,18 @@ class StockTable:
         csv = self._path.suffix.lower() in (".csv", ".gz", ".txt", ".tsv")
         quoted = _quoted(self._path)
         table = f"read_csv({quoted}, all_varchar = true)" if csv else f"read_parquet({quoted})"
-        names = self._db.sql(f"SELECT * FROM {table} LIMIT 0").columns
-        if missing := [name for name in ("inventory_id", "on_hand") if name not in names]:
+        head = self._db.sql(f"SELECT * FROM {table} LIMIT 0")
+        kinds = {name: str(kind) for name, kind in zip(head.columns, head.types, strict=True)}
+        if missing := [name for name in ("inventory_id", "on_hand") if name not in kinds]:
             raise DataError(f"column of {self._path.name}", missing[0], "Add it.", "is missing")
+        kind = kinds.get("on_order", "[]")
+        if not kind.endswith("]") and kind not in ("VARCHAR", '"NULL"'):
+            raise DataError(
+                f"column on_order of {self._path.name}", kind,
+                "Give a list of arrivals in 1, 2, ... days for each inventory.", "is no list",
+            )  # fmt: skip
         arrivals, unread = "CAST([] AS DOUBLE[])", "false"
-        if "on_order" in names:
+        if "on_order" in kinds:
             arrivals = "TRY_CAST(on_order AS DOUBLE[])"
             unread = f"on_order IS NOT NULL AND {arrivals} IS NULL"
         self._db.execute(
@@ -128,10 +135,11 @@ class StockTable:
         )
 
     def _look_for_strangers(self) -> None:
-        """Counts rows of inventories that the data set does not have."""
-        ((strangers, first, known),) = self._db.sql(
+        """Counts rows of inventories that the data set does not have; there must be others."""
+        ((strangers, first, known, numbers),) = self._db.sql(
             "SELECT count(*) FILTER (position IS NULL), "
-            "min(coalesce(inventory_id, '(missing)')) FILTER (position IS NULL), count(position) "
+            "min(coalesce(inventory_id, '(missing)')) FILTER (position IS NULL), count(position), "
+            "count(on_hand) FILTER (position IS NOT NULL) "
             "FROM stock LEFT JOIN inventories USING (inventory_id)"
         ).fetchall()
         self._strangers, self._first_stranger = int(strangers), str(first)
@@ -141,6 +149,11 @@ class StockTable:
                 f"inventory_id in {self._path.name}", first,
                 f"Use the ids of the data set, such as {example}.", "is not in the data set, and "
                 "neither is any other",
+            )  # fmt: skip
+        if not numbers:
+            raise DataError(
+                f"column on_hand of {self._path.name}", "(all rows)", "Give numbers of units.",
+                "holds no number",
             )  # fmt: skip
 
     def read(self, tile: TileRef) -> Stock:

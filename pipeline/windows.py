@@ -101,16 +101,3 @@ def past_sum(values: Tensor, half_life: float, *, today: bool = False) -> Tensor
         result[first : first + rows] = sums[:rows]
         state = sums[BLOCK]
     return result
-
-
-def past_ratio(top: Tensor, bottom: Tensor, prior: Tensor, prior_share: Tensor) -> Tensor:
-    """top / bottom of :func:`past_sum` sums, shrunk towards ``prior`` [n] or [T, n].
-
-    Args:
-        top, bottom: [T, n]; where ``bottom`` is 0, so is ``top``.
-        prior_share: [T, n] in [0, 1], weight of the prior: 1 without evidence, exactly 0 where
-            the sums are to stand for themselves (see :func:`pipeline.past.prior_share`).
-    """
-    # lerp with a weight of 0 or 1 picks exactly.
-    own = top / bottom.clamp(min=1e-12)
-    return torch.lerp(own, prior.to(top.dtype).expand_as(top), prior_share)

@@ -61,7 +61,7 @@ def slow_order(scenario: Scenario, t: int, i: int, position: float) -> float:
         gone = position <= until_arrival
         avoided = float(scenario.shortage_cost[i]) * pack
         if pack and wanted > 0 and order == 0 and gone and pack <= 365 * rate:
-            held = float(scenario.holding_cost[i]) * pack / 2 * pack / rate
+            held = float(scenario.holding_cost[i]) * pack / 2 * (pack / rate - 1)
             order = pack if avoided > held else 0.0
         most = min(incoming, sellable - position)
         if order > most:

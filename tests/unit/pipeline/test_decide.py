@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from envs.errors import ConfigError, DataError
+from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel
@@ -87,7 +88,7 @@ def test_orders_are_the_evaluators(
     if kind in ("base", "both"):
         gap = (orders["base_stock_level"] - orders["inventory_position"]).clip(lower=0)
         if data == "source":
-            due = orders["due"]
+            due = orders["due"] & (orders["reason"] == "")
             np.testing.assert_allclose(orders["order"][due], gap[due], rtol=1e-4, atol=1e-3)
     else:
         assert orders["base_stock_level"].isna().all()
@@ -101,7 +102,9 @@ def test_the_default_is_the_morning_after_the_last_day(
     assert table.schema.equals(snapshot_schema(source.max_lead_time))
     assert len(table) == source.panel.manifest.num_inventories == 600
     assert set(table["date"].to_pylist()) == {source.panel.manifest.day(180)}
-    assert table["on_hand"].equals(table["scale"])
+    scale = torch.from_numpy(table["scale"].to_numpy().copy())
+    started = whole_units(scale, source.panel.manifest.order_multiple)
+    np.testing.assert_array_equal(table["on_hand"], started)
     assert not np.stack(table["on_order"].to_numpy()).any()
 
 
@@ -179,13 +182,15 @@ WRONG: dict[str, tuple[Any, str]] = {
     "text for a number": (lambda t: t.assign(on_hand="many"), "on_hand .*string"),
     "number for a list": (lambda t: t.assign(on_order=1.0), "on_order .* is no list"),
     "short list": (
-        lambda t: edited(t, "features", np.zeros(3, np.float32)), "3 values .* 20 values"),
+        lambda t: edited(t, "features", np.zeros(3, np.float32)), "3 values .* 21 values"),
     "duplicate": (lambda t: pd.concat([t, t.iloc[[7]]]), "several times"),
     "two days": (
         lambda t: edited(t, "date", pd.Timestamp("2020-01-01").date(), row=599), "2020-01-01"),
     "other forecaster": (lambda t: t.assign(forecast="abc"), "abc is another forecaster"),
     "arrival too late": (
         lambda t: t.assign(on_order=[np.ones(40, np.float32)] * len(t)), "arrives later"),
+    "expected demand below 0": (lambda t: edited(t, "demand_rate", -1.0), "demand_rate .* below 0"),
+    "expected demand unknown": (lambda t: edited(t, "incoming", float("nan")), "incoming"),
     "free shortage": (lambda t: edited(t, "shortage_cost", 0.0), "shortage_cost .* above 0"),
 }  # fmt: skip
 
@@ -212,28 +217,6 @@ def test_files_that_are_none(source: DatasetSource, snapshot: Path, tmp_path: Pa
             decide(model_of(source), tmp_path / name, tmp_path / "orders.parquet")
     with pytest.raises(ConfigError, match="cannot be written"):
         decide(model_of(source), snapshot, tmp_path / "text" / "orders.parquet")
-
-
-STOCK: dict[str, tuple[Any, str]] = {
-    "missing inventory": (lambda t: t.iloc[1:], "is missing"),
-    "unknown inventory": (
-        lambda t: pd.concat([t, t.head(1).assign(inventory_id="x@y")]), "x@y is not in the data"),
-    "twice": (lambda t: pd.concat([t, t.head(1)]), "several times"),
-    "no on_hand": (lambda t: t.drop(columns="on_hand"), "on_hand is missing"),
-    "no number": (lambda t: t.assign(on_hand=None), "on_hand"),
-    "text": (lambda t: t.assign(on_hand="many"), "something else"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", list(STOCK))
-def test_what_is_wrong_with_a_stock_table_is_named(
-    source: DatasetSource, snapshot: Path, tmp_path: Path, what: str
-) -> None:
-    spoil, message = STOCK[what]
-    stock = pd.read_parquet(snapshot, columns=["inventory_id", "on_hand"])
-    spoil(stock).to_parquet(tmp_path / "stock.parquet", index=False)
-    with pytest.raises(DataError, match=message):
-        make_snapshot(source, tmp_path / "s.parquet", stock=tmp_path / "stock.parquet")
 
 
 def test_orders_of_one_batch_have_the_schema_of_all(

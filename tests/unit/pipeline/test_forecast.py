@@ -32,7 +32,7 @@ def make_history(
     on_sale = rng.random((n, days)) < 0.9
     demand = rng.poisson(size * np.exp(log_rate)) * on_sale
     return TrainingHistory(
-        np.full(n, category), weekday, demand.astype(np.float32), on_sale,
+        np.full(n, category), weekday, demand.astype(np.float32), on_sale, on_sale | True,
         {name: values.astype(np.float32) for name, values in effects.items()},
     )  # fmt: skip
 
@@ -71,14 +71,18 @@ def test_predictions_are_products_of_effects() -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_rates_are_medians_over_inventories_of_demand_per_day_on_sale() -> None:
+@pytest.mark.parametrize("sold_out", [False, True])
+def test_rates_are_medians_over_inventories_of_demand_per_observed_day(sold_out: bool) -> None:
     on_sale = np.ones((3, 20), dtype=bool)
     on_sale[0, :5] = False
     demand = np.array([[3.0], [4.0], [90.0]], dtype=np.float32) * on_sale
     weekday = np.arange(20) % 7
     none = {name: np.zeros((3, 20), dtype=np.float32) for name in EFFECTS}
+    always = on_sale | True
+    # Not on the shelf, or there without its demand being known.
+    known = (always, on_sale) if sold_out else (on_sale, always)
     factors = DayFactors.fit(
-        [TrainingHistory(np.full(3, "a"), weekday, demand.astype(np.float32), on_sale, none)]
+        [TrainingHistory(np.full(3, "a"), weekday, demand.astype(np.float32), *known, none)]
     )
     assert factors.rates == {"a": 4.0, ALL: 4.0}
 
@@ -87,7 +91,7 @@ def test_history_without_any_sale_gives_neutral_factors() -> None:
     none = {name: np.zeros((2, 20), dtype=np.float32) for name in EFFECTS}
     zero = np.zeros((2, 20), dtype=np.float32)
     factors = DayFactors.fit(
-        [TrainingHistory(np.full(2, "a"), np.arange(20) % 7, zero, zero == 0, none)]
+        [TrainingHistory(np.full(2, "a"), np.arange(20) % 7, zero, zero == 0, zero == 0, none)]
     )
     covariates = [torch.zeros(3, 2)] * 4
     predicted = factors.predict(np.array(["a", "b"]), torch.arange(3), *covariates)
@@ -98,3 +102,32 @@ def test_factors_are_kept_as_readable_json(tmp_path: Path) -> None:
     factors = DayFactors.fit([make_history(1, n=20, days=100)])
     factors.save(tmp_path / "forecast.json")
     assert DayFactors.load(tmp_path / "forecast.json") == factors
+
+
+def test_shares_say_what_varies_in_a_category() -> None:
+    on_sale = np.ones((2, 40), dtype=bool)
+    on_sale[0, :10] = False  # launched late: nothing that varies
+    on_sale[1, 30:] = False  # taken off
+    flags = {name: np.zeros((2, 40), dtype=np.float32) for name in EFFECTS}
+    flags["promotion"][0, 10:16] = 1
+    flags["promotion"][1, 35:] = 1  # while it was off sale
+    flags["snap"][:] = 1
+    history = TrainingHistory(
+        np.array(["new", "old"]), np.arange(40) % 7, np.ones((2, 40), np.float32) * on_sale,
+        on_sale, np.ones((2, 40), dtype=bool), flags,
+    )  # fmt: skip
+    shares = DayFactors.fit([history]).shares
+    assert shares["new"] == {"promotion": 0.2, "event": 0.0, "snap": 1.0, "on_sale": 1.0}
+    assert shares["old"] == {"promotion": 0.0, "event": 0.0, "snap": 1.0, "on_sale": 0.75}
+    assert shares[ALL] == {"promotion": 0.1, "event": 0.0, "snap": 1.0, "on_sale": 60 / 70}
+
+
+def test_effects_relative_to_their_mean_average_to_one() -> None:
+    coefficients = [0.0] * 7 + [-1.0, 0.5, 0.25, 0.125]
+    shares = {"promotion": 0.2, "event": 0.1, "snap": 0.3, "on_sale": 0.9}
+    factors = DayFactors({ALL: coefficients}, {ALL: 2.0}, {ALL: shares})
+    for name, (without, having) in factors.relative_effects(np.array(["any"])).items():
+        effect = np.exp(coefficients[7 + EFFECTS.index(name)])
+        assert (having / without).item() == pytest.approx(effect, rel=1e-5)
+        share = shares[name]
+        assert (share * having + (1 - share) * without).item() == pytest.approx(1.0, rel=1e-5)

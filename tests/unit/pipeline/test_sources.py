@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -18,13 +19,22 @@ from pipeline.data.panel import RawTile
 from pipeline.data.parts import PanelSpec
 from pipeline.data.retail import Market
 from pipeline.data.retail_parameters import RetailParameters
+from pipeline.data.schema import QUANTITIES
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter
 from pipeline.evaluate import summarize_source
 from pipeline.features import BASIS, FEATURES
 from pipeline.forecast import DayFactors
 from pipeline.seeding import derive_seed
-from pipeline.sources import DatasetSource, GivenScenarios, evaluation_start, training_start
+from pipeline.sources import (
+    NO_PLAN_DAYS,
+    NO_PLAN_SHARE,
+    DatasetSource,
+    GivenScenarios,
+    draw_no_plan,
+    evaluation_start,
+    training_start,
+)
 
 
 def perturbed(raw: RawTile, day: int) -> RawTile:
@@ -75,15 +85,51 @@ def test_what_happens_from_a_day_on_is_unknown_until_then(
         assert not torch.equal(one[known:], two[known:]), name
 
 
-def test_training_knows_nothing_of_the_test_days(source: DatasetSource) -> None:
+def test_training_knows_of_the_test_days_what_is_known_ahead(source: DatasetSource) -> None:
     raw, scenario = source.open("train", 0)
     dynamic = {
-        name: np.concatenate((values[:, :130], values[:, 130:][:, ::-1]), axis=1)
+        name: values
+        if QUANTITIES[name].known_ahead
+        else np.concatenate((values[:, :130], 1 - values[:, 130:]), axis=1)
         for name, values in raw.dynamic.items()
     }
     other = source._build("train", RawTile(raw.inventory_id, raw.static, dynamic), 0)
     for name in ("demand", "scale", "basis", "features", "counted"):
         assert torch.equal(getattr(scenario, name), getattr(other, name)), name
+
+
+def test_training_sees_mornings_without_a_plan(dataset: Path, source: DatasetSource) -> None:
+    """Blocks of days, the same ones whenever a tile is loaded; in evaluation none, or all."""
+    known = FEATURES.index("plan_known")
+    start, stop = source.days("train")
+    longest = int((source.load("train", 1).lead_time + source.load("train", 1).review_period).max())
+    seen = source.load("train", 1).features[: stop - start - longest, :, known]
+    assert set(seen.unique().tolist()) == {0.0, 1.0}
+    share = (seen == 0).float().mean().item()
+    assert share == pytest.approx(NO_PLAN_SHARE, abs=0.05)
+    changes = (seen[1:] != seen[:-1]).float().sum(0)
+    assert changes.max() <= 2 * (seen.shape[0] / NO_PLAN_DAYS + 1)
+    again = DatasetSource(dataset, source.factors).load("train", 1)
+    for name in ("scale", "basis", "features"):
+        assert torch.equal(getattr(again, name), getattr(source.load("train", 1), name)), name
+    assert (source.load("validation", 0).features[..., known] == 1).all()
+    missing = DatasetSource(dataset, source.factors, plan="missing")
+    arrived: DatasetSource = pickle.loads(pickle.dumps(missing))
+    for split in ("train", "validation", "test"):
+        scenario = arrived.load(split, 0)  # type: ignore[arg-type]
+        assert not scenario.features[..., known].any()
+        assert torch.equal(scenario.scale, source.load(split, 0).scale)  # type: ignore[arg-type]
+
+
+def test_mornings_without_a_plan_come_in_blocks() -> None:
+    drawn = draw_no_plan(1, 500, 160)
+    assert np.array_equal(drawn, draw_no_plan(1, 500, 160))
+    assert np.array_equal(drawn[:, :100], draw_no_plan(1, 500, 100))
+    assert not np.array_equal(drawn, draw_no_plan(2, 500, 160))
+    assert drawn.mean() == pytest.approx(NO_PLAN_SHARE, abs=0.02)
+    for row in drawn[:50]:
+        lengths = np.diff(np.flatnonzero(np.diff(row.astype(int)) != 0))
+        assert (lengths % NO_PLAN_DAYS == 0).all()
 
 
 def test_the_forecaster_is_fitted_on_training_days(source: DatasetSource) -> None:
@@ -175,14 +221,29 @@ def test_a_data_set_without_training_inventories_is_refused(tmp_path: Path) -> N
 
 
 def test_everyone_is_evaluated_from_one_scale_on_hand(source: DatasetSource) -> None:
-    scenario = source.load("test", 1)
+    scenario = replace(source.load("test", 1), order_multiple=0.0)
     start = evaluation_start(scenario)
     assert torch.equal(start.on_hand, scenario.scale[0])
     assert not torch.stack(start.pipeline).any()
 
 
+@pytest.mark.parametrize("multiple", [1.0, 24.0])
+def test_stock_starts_in_whole_units_where_orders_are(
+    source: DatasetSource, multiple: float
+) -> None:
+    """A third of a unit would be in stock for ever: nobody can buy it."""
+    scenario = replace(source.load("train", 0), order_multiple=multiple)
+    start = evaluation_start(scenario)
+    assert torch.equal(start.on_hand, start.on_hand.round())
+    assert float((start.on_hand - scenario.scale[0]).abs().max()) <= 0.5
+    drawn = training_start(scenario, torch.Generator().manual_seed(5)).stack()
+    assert torch.equal(drawn, drawn.round())
+    assert (drawn >= 0).all()
+    assert (drawn > 0).any(0).sum() > 1
+
+
 def test_training_starts_cover_positions_of_zero_to_two_scales(source: DatasetSource) -> None:
-    scenario = source.load("train", 0)
+    scenario = replace(source.load("train", 0), order_multiple=0.0)
     lead, scale = scenario.lead_time, scenario.scale[0]
     generator = torch.Generator().manual_seed(5)
     starts = [training_start(scenario, generator) for _ in range(60)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.windows import BLOCK, Horizon, cumulated, day_major, past_ratio, past_sum
+from pipeline.windows import BLOCK, Horizon, cumulated, day_major, past_sum
 
 
 @pytest.mark.parametrize("days", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
@@ -27,12 +27,6 @@ def test_a_past_sum_does_not_depend_on_later_days() -> None:
     values = torch.rand(100, 33)
     for days in (1, 40, 64, 99):
         assert torch.equal(past_sum(values[:days], 28.0), past_sum(values, 28.0)[:days])
-
-
-def test_a_prior_stands_in_until_both_sums_are_positive() -> None:
-    top, bottom = torch.tensor([[0.0, 3.0, 3.0, 0.0]]), torch.tensor([[0.0, 0.0, 2.0, 2.0]])
-    prior = torch.tensor([7.0, 8.0, 9.0, 10.0])
-    assert past_ratio(top, bottom, prior).tolist() == [[7.0, 8.0, 1.5, 10.0]]
 
 
 def test_horizons_sum_ahead_and_look_back() -> None:
