@@ -92,7 +92,9 @@ def _forget_checkpoint(directory: Path) -> None:
 def read_history(directory: Path) -> list[dict[str, float]]:
     """A run's validations, the earliest first: ``iteration``, times and metrics."""
     path = directory / "history.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    # The last one may be being written.
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def stop_run(directory: Path, cause: str) -> None:
@@ -144,7 +146,10 @@ class TrainingRun:
             if record.exists():
                 lines = record.read_text().splitlines(keepends=True)
                 kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
-                record.write_text("".join(kept))
+                if kept != lines:  # in one step: a sweep may be reading it
+                    partial = self.directory / f"{name}.partial"
+                    partial.write_text("".join(kept))
+                    os.replace(partial, record)
 
     @property
     def done(self) -> bool:

@@ -112,7 +112,7 @@ def run_sweep(
         on_trial,
     )
     train_trials(
-        stages.pending, {"": plan.source}, directory, work=stages.work(), on_trial=on_trial
+        stages.pending, {"": plan.source}, directory, left=stages.remaining, on_trial=on_trial
     )
     selected = select({**plan.first, **stages.further()}, directory)
     write_selection(directory, with_earlier(selected, plan.preset, directory))

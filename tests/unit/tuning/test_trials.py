@@ -61,28 +61,27 @@ def test_trials_that_were_interrupted_are_left_to_the_next_call(
     done, cut = plans(tmp_path, "done", "cut")
     fit(monkeypatch, lambda: end(done))
     with pytest.raises(KeyboardInterrupt):
-        train_trials(not_ended([done, cut]), {}, tmp_path)
+        train_trials(not_ended([done, cut]), {}, tmp_path, left=lambda: 1.0)
     fit(monkeypatch, lambda: end(cut))
-    train_trials(not_ended([done, cut]), {}, tmp_path)
+    train_trials(not_ended([done, cut]), {}, tmp_path, left=lambda: 1.0)
 
     def must_not_run() -> None:
         raise AssertionError
 
     fit(monkeypatch, must_not_run)
-    train_trials(not_ended([done, cut]), {}, tmp_path)
+    train_trials(not_ended([done, cut]), {}, tmp_path, left=lambda: 1.0)
 
 
 def test_a_trial_whose_process_died_has_failed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended: list[Path] = []
-    reporter = SweepReporter(2.0, ended.append)
+    reporter = SweepReporter(lambda: 2.0 - len(ended), ended.append)
     (plan,) = plans(tmp_path, "a")
     trial: Any = SimpleNamespace(
         trial_id="1", config={"trial": plan.parameters()}, error_file="error.txt",
         get_error=lambda: RuntimeError("node\nlost"),
     )  # fmt: skip
-    reporter.on_trial_start(0, [], trial)
     reporter.on_trial_error(0, [], trial)
     failed = RunResult.read(plan.folder)
     assert failed is not None
