@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from envs.errors import ConfigError
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
+from pipeline.data.generate import make
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
@@ -33,6 +34,13 @@ class DataPlan(BaseModel):
     """First test day; None: the last 28 % of the days are the test."""
     validation_share: float = Field(default=DEFAULT_VALIDATION_SHARE, gt=0, lt=1)
     """Share of the inventories kept for validation."""
+
+    def make(self, folder: Path, *, jobs: int = 1) -> None:
+        """Generates it."""
+        make(
+            self.inventories, self.days, self.seed, folder, name=f"retail-{self.inventories}",
+            test_start=self.test_start, validation_share=self.validation_share, jobs=jobs,
+        )  # fmt: skip
 
 
 def _kind_of_data(value: Any) -> str:

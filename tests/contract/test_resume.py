@@ -75,6 +75,8 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(
     for _ in range(4):  # dies one iteration after its checkpoint
         cut.step()
     cut.close()
+    with (tmp_path / "cut" / "losses.jsonl").open("a") as record:
+        record.write('{"iteration": 5, "los')  # died while it was writing
     resumed = TrainingRun(run, source, tmp_path / "cut")
     assert resumed.result.iterations == 3
     assert resumed.result.cpu_seconds > 0  # counts what was spent before
