@@ -99,24 +99,28 @@ class TrialQueue(Searcher):
         self._pending = pending
         self._next: list[TrialPlan] | None = None
         self._given: set[tuple[str, int | None]] = set()
-        self._running: set[str] = set()
+        self._running: dict[str, str] = {}
+        """Tune's id of a trial -> its key."""
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial; None: none before another ends; FINISHED: none ever."""
         if self._next is None:
             self._next = [t for t in self._pending() if (t.key, t.until) not in self._given]
-        if not self._next:
+        # One that has just reached its rung may still be at work in its folder.
+        busy = set(self._running.values())
+        trial = next((trial for trial in self._next if trial.key not in busy), None)
+        if trial is None:
             return None if self._running else Searcher.FINISHED
-        trial = self._next.pop(0)
+        self._next.remove(trial)
         self._given.add((trial.key, trial.until))
-        self._running.add(trial_id)
+        self._running[trial_id] = trial.key
         return {"trial": trial.parameters()}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Asks again what may be trained."""
-        self._running.discard(trial_id)
+        self._running.pop(trial_id, None)
         self._next = None
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:

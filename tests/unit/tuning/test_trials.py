@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,6 +48,16 @@ def test_the_next_trial_may_follow_from_another(tmp_path: Path) -> None:
     assert queue.suggest("3")["trial"]["key"] == "c"
     queue.on_trial_complete("3", error=True)  # without a result: not given again
     assert queue.suggest("4") == Searcher.FINISHED
+
+
+def test_a_trial_is_at_work_in_one_process_only(tmp_path: Path) -> None:
+    (a,) = plans(tmp_path, "a")
+    stages = [replace(a, until=5), a]
+    queue = TrialQueue(lambda: stages)
+    assert queue.suggest("1")["trial"]["until"] == 5
+    assert queue.suggest("2") is None
+    queue.on_trial_complete("1")
+    assert queue.suggest("2")["trial"]["until"] is None
 
 
 def fit(monkeypatch: pytest.MonkeyPatch, play: Callable[[], None]) -> None:
