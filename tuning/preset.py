@@ -14,6 +14,7 @@ from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
 from pipeline.data.generate import make
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
+from pipeline.data.terms import CostLaw, SupplyTerms
 from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
 from tuning.spaces import latin_hypercube
@@ -34,12 +35,17 @@ class DataPlan(BaseModel):
     """First test day; None: the last 28 % of the days are the test."""
     validation_share: float = Field(default=DEFAULT_VALIDATION_SHARE, gt=0, lt=1)
     """Share of the inventories kept for validation."""
+    costs: CostLaw = "margin"
+    """Law that unit costs are drawn from; see :mod:`pipeline.data.terms`."""
+    ahead_days: int | None = Field(default=None, ge=0)
+    """Days ahead of the last day of demand; None: as far as a decision looks."""
 
     def make(self, folder: Path, *, jobs: int = 1) -> None:
         """Generates it."""
         make(
             self.inventories, self.days, self.seed, folder, name=f"retail-{self.inventories}",
-            test_start=self.test_start, validation_share=self.validation_share, jobs=jobs,
+            test_start=self.test_start, validation_share=self.validation_share,
+            ahead_days=self.ahead_days, terms=SupplyTerms(costs=self.costs), jobs=jobs,
         )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def import_long(
             for plan, rows in _by_tile(table.sorted_rows(), plans):
                 tile = LongTile(plan, rows, table.inventories(plan), first_day, num_days)
                 tile.judge(quarantine, long.absent_day)
-                write_tile(writer, tile.static(options, start), tile.dynamic(), plan.split)
+                write_tile(writer, tile.static(options), tile.dynamic(), plan.split)
                 progress.add(plan.rows)
             quarantine.stop_if_beyond(options.max_bad_share, table.rows)
             return writer.finish(note=quarantine.describe(table.rows))
