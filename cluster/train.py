@@ -11,8 +11,6 @@ import click
 from cluster.connect import open_cluster
 from cluster.preflight import Needs, check_cluster, check_host
 from envs.errors import ConfigError
-from pipeline.data import generate
-from pipeline.data.terms import SupplyTerms
 from tuning.preset import DataPlan, Preset, load_preset
 
 BASELINES = 4
@@ -116,16 +114,5 @@ def _generated(preset: Preset, out: Path) -> Path:
         plan = preset.data
         assert isinstance(plan, DataPlan)
         click.echo(f"Data: {plan.inventories:,} inventories x {plan.days} days into {folder}")
-        generate.make(
-            plan.inventories,
-            plan.days,
-            plan.seed,
-            folder,
-            name=f"retail-{plan.inventories}",
-            test_start=plan.test_start,
-            validation_share=plan.validation_share,
-            ahead_days=plan.ahead_days,
-            terms=SupplyTerms(costs=plan.costs),
-            jobs=len(os.sched_getaffinity(0)),
-        )
+        plan.make(folder, jobs=len(os.sched_getaffinity(0)))
     return folder

@@ -74,8 +74,13 @@ class RunResult:
     @classmethod
     def at_checkpoint(cls, directory: Path) -> RunResult | None:
         """How far a run was at its last checkpoint; None if it has none."""
-        progress = _checkpoint_of(directory) / "progress.json"
-        return cls(**json.loads(progress.read_text())["result"]) if progress.exists() else None
+        for name in ("checkpoint", "checkpoint.before", "checkpoint"):  # one may just be moved
+            try:
+                progress = (directory / name / "progress.json").read_text()
+            except FileNotFoundError:
+                continue
+            return cls(**json.loads(progress)["result"])
+        return None
 
 
 def _checkpoint_of(directory: Path) -> Path:
@@ -92,7 +97,9 @@ def _forget_checkpoint(directory: Path) -> None:
 def read_history(directory: Path) -> list[dict[str, float]]:
     """A run's validations, the earliest first: ``iteration``, times and metrics."""
     path = directory / "history.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    # The last one may be being written.
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def stop_run(directory: Path, cause: str) -> None:
@@ -143,8 +150,12 @@ class TrainingRun:
             record = self.directory / name
             if record.exists():
                 lines = record.read_text().splitlines(keepends=True)
-                kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
-                record.write_text("".join(kept))
+                whole = [line for line in lines if line.endswith("\n")]  # the last may be cut
+                kept = [line for line in whole if json.loads(line)["iteration"] <= iteration]
+                if kept != lines:  # in one step: a sweep may be reading it
+                    partial = self.directory / f"{name}.partial"
+                    partial.write_text("".join(kept))
+                    os.replace(partial, record)
 
     @property
     def done(self) -> bool:

@@ -46,6 +46,39 @@ def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None
             click.echo(sentence)
 
 
+@commands.command()
+@click.option("--preset", default="quick", show_default=True, help="smoke, quick, full, or a YAML.")
+@click.option("--data", type=FOLDER, help="Data set; none generates the preset's for the time.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="CPU-seconds of a full training; default: the mean of the preset's methods.",
+)
+@click.option("--configurations", type=click.IntRange(min=1),
+              help="Measure only the first so many of the design; default: all.")  # fmt: skip
+def calibrate(
+    preset: str, data: Path | None, budget: float | None, configurations: int | None
+) -> None:
+    """Measure what the methods cost, and print the iterations that make them equal.
+
+    Ends with an error if the preset's dearest method costs over 15 % more CPU time than its
+    cheapest.
+    """
+    from pipeline.session import ray_session
+    from tuning import calibrate as calibration
+    from tuning.preset import load_preset
+    from tuning.sweep import preset_source
+
+    plan = load_preset(preset)
+    with preset_source(plan, data) as source, ray_session(1):
+        measured = calibration.calibrate(
+            plan, source, configurations=configurations, say=lambda text: click.echo(text, err=True)
+        )
+    click.echo(measured.table(budget))
+    measured.check()
+
+
 def main() -> None:
     """Entry point of ``python -m tuning``."""
     run_commands(commands, "python -m tuning")

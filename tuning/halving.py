@@ -9,6 +9,7 @@ stopped: a trial that is stopped has simply not gone on.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,29 +36,37 @@ class Bracket:
 
         Empty once every trial has ended.
         """
-        alive = list(self.trials)
-        for iteration, keep in self.rungs:
-            if keep >= len(alive):
-                continue
-            waiting = [trial for trial in alive if not trial.reached(iteration)]
-            if waiting:
-                return [replace(trial, until=iteration) for trial in waiting]
-            costs = [cost_at(trial.folder, iteration) for trial in alive]
-            ranked = sorted(range(len(alive)), key=lambda i: (costs[i], i))
-            kept = [i for i in ranked[:keep] if math.isfinite(costs[i])]
-            stopped = [trial for i, trial in enumerate(alive) if i not in kept]
-            alive = [alive[i] for i in sorted(kept)]
-            self._stop(stopped, alive, iteration)
-        return [trial for trial in alive if not trial.ended]
+        stage = self._stage()
+        for stopped, kept, iteration in stage.decided:
+            self._stop(stopped, kept, iteration)
+        until = stage.open[0][0] if stage.open else None
+        return [replace(trial, until=until) for trial in stage.waiting]
 
-    def work(self) -> float:
-        """Full trainings that the bracket comes to if none fails."""
-        alive, before, total = len(self.trials), 0, 0.0
-        for iteration, keep in self.rungs:
-            if keep < alive:
-                total += alive * (iteration - before) / self.trials[0].run.iterations
-                alive, before = keep, iteration
-        return total + alive * (1.0 - before / self.trials[0].run.iterations)
+    def remaining(self) -> float:
+        """Full trainings that are yet to come, if none fails."""
+        stage = self._stage()
+        whole = self.trials[0].run.iterations
+        before = stage.open[0][0] if stage.open else whole
+        left = float(sum(max(0, before - trial.progress) for trial in stage.waiting))
+        for (iteration, keep), after in itertools.pairwise([*stage.open, (whole, 0)]):
+            left += keep * (after[0] - iteration)
+        return left / whole
+
+    def _stage(self) -> _Stage:
+        alive = list(self.trials)
+        decided: list[tuple[list[TrialPlan], list[TrialPlan], int]] = []
+        rungs = list(self.rungs)
+        while rungs:
+            iteration, keep = rungs[0]
+            if keep < len(alive):
+                waiting = [trial for trial in alive if not trial.reached(iteration)]
+                if waiting:
+                    return _Stage(decided, waiting, rungs)
+                kept = _best(alive, iteration, keep)
+                decided.append(([t for t in alive if t not in kept], kept, iteration))
+                alive = kept
+            del rungs[0]
+        return _Stage(decided, [trial for trial in alive if not trial.ended], [])
 
     def _stop(self, trials: list[TrialPlan], kept: list[TrialPlan], iteration: int) -> None:
         new = [trial for trial in trials if not trial.ended]
@@ -71,6 +80,26 @@ class Bracket:
                 f"{names} of {len(trials) + len(kept)} go on",
                 flush=True,
             )
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where a bracket stands."""
+
+    decided: list[tuple[list[TrialPlan], list[TrialPlan], int]]
+    """Of every rung that is behind: who is stopped, who goes on, the iteration."""
+    waiting: list[TrialPlan]
+    """Who is yet to reach the next rung, or the end."""
+    open: list[tuple[int, int]]
+    """The rungs that are ahead."""
+
+
+def _best(trials: list[TrialPlan], iteration: int, keep: int) -> list[TrialPlan]:
+    """Of trials that have all reached a rung, the best that did not fail, in their order."""
+    costs = [cost_at(trial.folder, iteration) for trial in trials]
+    ranked = sorted(range(len(trials)), key=lambda i: (costs[i], i))
+    kept = sorted(i for i in ranked[:keep] if math.isfinite(costs[i]))
+    return [trials[i] for i in kept]
 
 
 def cost_at(folder: Path, iteration: int) -> float:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from envs.errors import ConfigError
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
+from pipeline.data.generate import make
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
-from pipeline.data.terms import CostLaw
+from pipeline.data.terms import CostLaw, SupplyTerms
 from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
 from tuning.spaces import latin_hypercube
@@ -38,6 +39,14 @@ class DataPlan(BaseModel):
     """Law that unit costs are drawn from; see :mod:`pipeline.data.terms`."""
     ahead_days: int | None = Field(default=None, ge=0)
     """Days ahead of the last day of demand; None: as far as a decision looks."""
+
+    def make(self, folder: Path, *, jobs: int = 1) -> None:
+        """Generates it."""
+        make(
+            self.inventories, self.days, self.seed, folder, name=f"retail-{self.inventories}",
+            test_start=self.test_start, validation_share=self.validation_share,
+            ahead_days=self.ahead_days, terms=SupplyTerms(costs=self.costs), jobs=jobs,
+        )  # fmt: skip
 
 
 def _kind_of_data(value: Any) -> str:

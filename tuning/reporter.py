@@ -16,21 +16,15 @@ class SweepReporter(tune.Callback):
     """Prints how far the sweep is and what every trial came to; records trials that died.
 
     Args:
-        work: Full trainings that are yet to come; a trial up to a rung is a part of one.
+        left: Tells how many full trainings are yet to come; a trial up to a rung is a part of one.
         on_trial: Called with the folder of every trial that has ended.
     """
 
-    def __init__(self, work: float, on_trial: Callable[[Path], None]) -> None:
-        self._work, self._done = work, 0.0
+    def __init__(self, left: Callable[[], float], on_trial: Callable[[Path], None]) -> None:
+        self._left = left
+        self._whole = left()
         self._on_trial = on_trial
         self._start = self._said = time.monotonic()
-        self._before: dict[str, int] = {}
-        """Iterations of a trial when it was started."""
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Where it goes on from."""
-        at = RunResult.at_checkpoint(_folder(trial))
-        self._before.setdefault(trial.trial_id, at.iterations if at else 0)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -50,8 +44,6 @@ class SweepReporter(tune.Callback):
         """What the trial came to."""
         plan, folder = trial.config["trial"], _folder(trial)
         iterations = plan["run"]["iterations"]
-        target = plan["until"] or iterations
-        self._done += (target - self._before.get(trial.trial_id, 0)) / iterations
         result = RunResult.read(folder)
         if result is not None:
             self._on_trial(folder)
@@ -70,7 +62,6 @@ class SweepReporter(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial whose process died for good is a failed one."""
         plan, folder = trial.config["trial"], _folder(trial)
-        self._done += 1.0 - self._before.get(trial.trial_id, 0) / plan["run"]["iterations"]
         if RunResult.read(folder) is None:
             lines = str(trial.get_error() or "its process died").strip().splitlines()
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,10 +71,11 @@ class SweepReporter(tune.Callback):
 
     def _say(self, text: str) -> None:
         self._said = time.monotonic()
-        done = min(self._done, self._work)
-        rest = (self._said - self._start) * (self._work / done - 1.0) if done else 0.0
+        left = self._left()
+        done = self._whole - left
+        rest = (self._said - self._start) * left / done if done > 0 else 0.0
         print(
-            f"[{100 * done / self._work:.0f} %] {text}"
+            f"[{100 * max(0.0, done) / (self._whole or 1.0):.0f} %] {text}"
             + (f"; about {rest / 60:.0f} min left" if rest > 30 else ""),
             flush=True,
         )

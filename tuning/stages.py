@@ -11,7 +11,7 @@ from pipeline.report_data import REFERENCE
 from pipeline.train import RunResult
 from tuning.halving import Bracket
 from tuning.preset import Preset, trial_key
-from tuning.trials import TrialPlan
+from tuning.trials import TrialPlan, remaining
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,18 @@ class SweepStages:
             for run in [self.first[key].model_copy(update={"seed": seed})]
         }
 
-    def work(self) -> float:
+    def remaining(self) -> float:
         """Full trainings that are yet to come if none fails."""
         brackets = self._brackets()
-        rows = len(brackets)
+        through = [method for method, bracket in brackets.items() if not bracket.remaining()]
+        seeds = remaining(self.plan(key, run) for key, run in self.further(through).items())
+        still = [method for method in brackets if method not in through]
+        rows = len(still)
         if self.preset.seeds_for == "best_methods":
-            algorithms = {run.algorithm for run in self.first.values()}
-            rows = min(rows, len(algorithms) + (REFERENCE in brackets))
-        seeds = rows * self.preset.finalists * (self.preset.seeds - 1)
-        runs = {**self.first, **self.further()}
-        done = sum(_done(self.plan(key, run)) for key, run in runs.items())
-        return max(0.0, sum(b.work() for b in brackets.values()) + seeds - done)
+            algorithms = {method.split("-")[0] for method in still}
+            rows = min(rows, len(algorithms) + (REFERENCE in still))
+        seeds += rows * self.preset.finalists * (self.preset.seeds - 1)
+        return seeds + sum(bracket.remaining() for bracket in brackets.values())
 
     def _brackets(self) -> dict[str, Bracket]:
         by_method: dict[str, list[TrialPlan]] = {}
@@ -117,9 +118,3 @@ class SweepStages:
 def configuration_of(key: str) -> int:
     """The number in a trial's key."""
     return int(key.split("-c")[1].split("-")[0])
-
-
-def _done(trial: TrialPlan) -> float:
-    """What is trained of a trial, as a share of the whole run."""
-    result = RunResult.read(trial.folder) or RunResult.at_checkpoint(trial.folder)
-    return (result.iterations if result else 0) / trial.run.iterations

@@ -26,7 +26,7 @@ from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.study_plan import StudyPlan, copies_for
 from tuning.sweep import claim, select
-from tuning.trials import Pending, TrialPlan, forget_failures, not_ended, train_trials
+from tuning.trials import Pending, TrialPlan, forget_failures, not_ended, remaining, train_trials
 
 OnTrial = Callable[[Path], None]
 
@@ -85,25 +85,27 @@ def run_study(
         on_trial: Called with the folder of every trial that has ended.
     """
 
-    def train(pending: Pending, work: float | None = None) -> None:
-        train_trials(
-            pending, study.sources, study.folder.directory, work=work, on_trial=on_trial
-        )  # fmt: skip
+    def train(pending: Pending, left: Callable[[], float]) -> None:
+        train_trials(pending, study.sources, study.folder.directory, left=left, on_trial=on_trial)
 
     if retry_failed:
         forget_failures(study.folder.directory.glob("*/trials/*"))
     sweeps = {setting: _stages(study, setting, on_trial) for setting in study.presets}
     # The longest first: no core waits for them at the end.
-    others = not_ended([*_references(study), *_critics(study), *_horizon(study)])
+    others = [*_references(study), *_critics(study), *_horizon(study)]
     train(
-        lambda: [*others(), *(t for stages in sweeps.values() for t in stages.pending())],
-        sum(trial.share for trial in others()) + sum(stages.work() for stages in sweeps.values()),
+        lambda: [
+            *not_ended(others)(),
+            *(trial for stages in sweeps.values() for trial in stages.pending()),
+        ],
+        lambda: remaining(others) + sum(stages.remaining() for stages in sweeps.values()),
     )
     chosen = {
         setting: _choose(study, setting, {**stages.first, **stages.further()})
         for setting, stages in sweeps.items()
     }
-    train(not_ended(_growth(study, chosen)))
+    growth = _growth(study, chosen)
+    train(not_ended(growth), lambda: remaining(growth))
 
 
 def _data(preset: Preset) -> StudyData:

@@ -6,7 +6,9 @@ TensorBoard's events in ``SWEEP/tune``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +71,9 @@ def plan_sweep(preset: Preset, data: Path | None, directory: Path) -> SweepPlan:
     return SweepPlan(preset, source, directory, first)
 
 
-def _source(preset: Preset, data: Path | None, forecast: Path) -> tuple[ScenarioSource, str]:
+def _source(
+    preset: Preset, data: Path | None, forecast: Path | None = None
+) -> tuple[ScenarioSource, str]:
     """Where inventories come from, and the data set's folder ("" for a setting of the study)."""
     study = isinstance(preset.data, StudyData)
     if study != (data is None):
@@ -83,9 +87,26 @@ def _source(preset: Preset, data: Path | None, forecast: Path) -> tuple[Scenario
         return preset.data.source(), ""
     assert data is not None
     data = data.resolve()
-    source = DatasetSource(data, DayFactors.load(forecast) if forecast.exists() else None)
+    factors = DayFactors.load(forecast) if forecast is not None and forecast.exists() else None
+    source = DatasetSource(data, factors)
     validate_inventories(source.panel)
     return source, str(data)
+
+
+@contextmanager
+def preset_source(preset: Preset, data: Path | None) -> Iterator[ScenarioSource]:
+    """A data set's inventories; of none, those that a preset's sweep would generate.
+
+    Raises:
+        ConfigError: ``data`` was given, and the preset names a setting of the study.
+        DataError: The data set is wrong.
+    """
+    if data is not None or isinstance(preset.data, StudyData):
+        yield _source(preset, data)[0]
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        preset.data.make(Path(folder) / "data")
+        yield DatasetSource(Path(folder) / "data")
 
 
 def run_sweep(
@@ -112,7 +133,7 @@ def run_sweep(
         on_trial,
     )
     train_trials(
-        stages.pending, {"": plan.source}, directory, work=stages.work(), on_trial=on_trial
+        stages.pending, {"": plan.source}, directory, left=stages.remaining, on_trial=on_trial
     )
     selected = select({**plan.first, **stages.further()}, directory)
     write_selection(directory, with_earlier(selected, plan.preset, directory))

@@ -37,22 +37,35 @@ class MethodTrial(tune.Trainable):
             self.sources = sources
         self._training: TrainingRun | None = None
         self._label: Any = None
+        self._begun = False
         config = config["trial"]
         self._key = config["key"]
         self._directory = Path(config["directory"])
         self._probe = config.get("probe", "")
         self._until = config.get("until") or math.inf
+        self._source = config.get("source", "")
+        self._run = config["run"]
+
+    def _begin(self) -> None:
+        """Opens the trial's folder; not before the first step.
+
+        Tune may set a trial up twice: a process that it has started is given up when another
+        comes free. Only one of them is told to train, and nobody else may touch the folder.
+        """
+        self._begun = True
         if RunResult.read(self._directory) is not None:
             return
         self._label = TrialLabel.remote(self._key)
         try:
-            source = self.sources[config.get("source", "")]
-            self._training = TrainingRun(RunConfig(**config["run"]), source, self._directory)
+            run = RunConfig(**self._run)
+            self._training = TrainingRun(run, self.sources[self._source], self._directory)
         except Exception as error:
             self._record(error)
 
     def step(self) -> dict[str, Any]:
         """Iterations up to the next validation; the last one of a trial that pauses is kept."""
+        if not self._begun:
+            self._begin()
         if self._training is None:  # failed to start, or ended in an earlier attempt
             return {tune.result.DONE: True}
         figures: dict[str, Any] = {}
@@ -98,7 +111,7 @@ class MethodTrial(tune.Trainable):
         return {"directory": str(self._directory)}
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing to load: ``setup`` has resumed from the trial's folder."""
+        """Nothing to load: the first step resumes from the trial's folder."""
 
     def cleanup(self) -> None:
         """Stops the trial's runners and learners, and takes its label off the dashboard."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +56,13 @@ class TrialPlan:
 
     def reached(self, iteration: int) -> bool:
         """It has ended, or can go on from ``iteration`` or later."""
-        at = RunResult.at_checkpoint(self.folder)
-        return self.ended or (at is not None and at.iterations >= iteration)
+        return self.progress >= iteration
 
     @property
-    def share(self) -> float:
-        """What is to be trained, as a share of the whole run."""
+    def progress(self) -> int:
+        """Iteration up to which it is trained for good; all of them if it has ended."""
         at = RunResult.at_checkpoint(self.folder)
-        stop = self.until or self.run.iterations
-        return max(0, stop - (at.iterations if at else 0)) / self.run.iterations
+        return self.run.iterations if self.ended else at.iterations if at else 0
 
 
 Pending = Callable[[], Sequence[TrialPlan]]
@@ -73,6 +72,11 @@ Pending = Callable[[], Sequence[TrialPlan]]
 def not_ended(trials: Sequence[TrialPlan]) -> Pending:
     """The trials of a fixed list that have no result yet."""
     return lambda: [trial for trial in trials if not trial.ended]
+
+
+def remaining(trials: Iterable[TrialPlan]) -> float:
+    """Full trainings that a fixed list of trials is yet to come to."""
+    return sum(1.0 - trial.progress / trial.run.iterations for trial in trials)
 
 
 def forget_failures(folders: Iterable[Path]) -> None:
@@ -95,24 +99,28 @@ class TrialQueue(Searcher):
         self._pending = pending
         self._next: list[TrialPlan] | None = None
         self._given: set[tuple[str, int | None]] = set()
-        self._running: set[str] = set()
+        self._running: dict[str, str] = {}
+        """Tune's id of a trial -> its key."""
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial; None: none before another ends; FINISHED: none ever."""
         if self._next is None:
             self._next = [t for t in self._pending() if (t.key, t.until) not in self._given]
-        if not self._next:
+        # One that has just reached its rung may still be at work in its folder.
+        busy = set(self._running.values())
+        trial = next((trial for trial in self._next if trial.key not in busy), None)
+        if trial is None:
             return None if self._running else Searcher.FINISHED
-        trial = self._next.pop(0)
+        self._next.remove(trial)
         self._given.add((trial.key, trial.until))
-        self._running.add(trial_id)
+        self._running[trial_id] = trial.key
         return {"trial": trial.parameters()}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Asks again what may be trained."""
-        self._running.discard(trial_id)
+        self._running.pop(trial_id, None)
         self._next = None
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
@@ -124,7 +132,7 @@ def train_trials(
     sources: Mapping[str, ScenarioSource],
     directory: Path,
     *,
-    work: float | None = None,
+    left: Callable[[], float],
     on_trial: Callable[[Path], None] = lambda folder: None,
 ) -> None:
     """Trains all that is pending, as many at a time as there are CPUs.
@@ -133,8 +141,7 @@ def train_trials(
         pending: Asked whenever a trial has ended.
         sources: Name -> where inventories come from.
         directory: Ray Tune keeps its own files in ``directory/tune``.
-        work: Full trainings that are yet to come, for the time that is left; default: what is
-            pending now.
+        left: Tells how many full trainings are yet to come.
         on_trial: Called with the folder of every trial that has ended.
 
     Raises:
@@ -144,7 +151,9 @@ def train_trials(
     if not first:
         return
     print(f"sweep: {len(first)} trials to train", flush=True)
-    work = sum(trial.share for trial in first) if work is None else work
+    # Tune would start its processes one after the other; more than the next few would fix an
+    # order before it is known which trials go on.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2, int(_cpus() / 2)))
     tune.Tuner(
         tune.with_resources(
             tune.with_parameters(MethodTrial, sources=dict(sources)),
@@ -153,8 +162,6 @@ def train_trials(
         tune_config=tune.TuneConfig(
             search_alg=TrialQueue(pending),
             num_samples=-1,
-            # Started that many at a time: Tune would start one after the other.
-            max_concurrent_trials=max(16, int(ray.cluster_resources().get("CPU", 1))),
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["trial"]["key"],
             trial_dirname_creator=lambda trial: trial.config["trial"]["key"],
@@ -165,10 +172,14 @@ def train_trials(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[SweepReporter(work, on_trial)],
+            callbacks=[SweepReporter(left, on_trial)],
         ),
     ).fit()
     # Tune swallows Ctrl-C. Trials that were cut or never started have no result, and are
     # trained by the next call.
     if pending():
         raise KeyboardInterrupt
+
+
+def _cpus() -> float:
+    return float(ray.cluster_resources().get("CPU", 1))

@@ -24,7 +24,7 @@ to. At a constant rate the policies go on moving by more than what separates the
 
 LEAST = {
     "fragment_days": 1, "fragment_copies": 1, "updates_per_iteration": 1,
-    "fragments_per_iteration": 1, "replay_capacity": 1, "critic_warm_up": 0,
+    "fragments_per_iteration": 1, "replay_fragments": 1, "replay_capacity": 1, "critic_warm_up": 0,
     "train_batch_size_per_learner": 1, "minibatch_size": 1, "num_epochs": 1,
 }  # fmt: skip
 """Whole numbers, and their least values."""

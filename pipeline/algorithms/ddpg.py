@@ -42,7 +42,8 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         self.critic_lr: Any = 8e-3
         self.tau = 2e-2
         self.train_batch_size_per_learner = 256
-        self.replay_capacity = 200_000
+        self.replay_fragments = 8
+        self.replay_capacity: int | None = None
         self.updates_per_iteration = 64
         self.exploration_noise = 0.1
         self.actor_smoothing = 0.02
@@ -57,7 +58,8 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         *,
         critic_lr: Any = NotProvided,
         tau: float = NotProvided,
-        replay_capacity: int = NotProvided,
+        replay_fragments: int = NotProvided,
+        replay_capacity: int | None = NotProvided,
         updates_per_iteration: int = NotProvided,
         fragments_per_iteration: int = NotProvided,
         exploration_noise: float = NotProvided,
@@ -71,7 +73,12 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         Args:
             critic_lr: Learning rate of the critic (a number or RLlib's schedule).
             tau: Share of the new weights that a target network takes over per update.
-            replay_capacity: Decisions kept per runner.
+            replay_fragments: Fragments whose decisions are kept per runner. A fragment is one
+                tile over one stretch of days: with four or fewer the minibatches of many
+                updates see few inventories and days. Takes (8K + 72) bytes a decision, K the
+                longest lead time: 9 MB a fragment of 2,048 inventories x 56 days.
+            replay_capacity: Decisions kept per runner at most, whatever they are in fragments;
+                None: no further limit.
             updates_per_iteration: Minibatches per iteration: with
                 ``fragments_per_iteration`` the update-to-data ratio.
             fragments_per_iteration: Fragments played per iteration and runner.

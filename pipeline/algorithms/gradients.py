@@ -51,7 +51,9 @@ class JointGradients(TorchLearner):
         """What is drawn in an iteration (minibatches, noise) follows from seed and iteration
         alone: a run that was cut goes on as if it had not been."""
         super().before_gradient_based_update(timesteps=timesteps)
-        iteration = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]  # see ShardAlgorithm._timesteps
+        iteration = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME)  # ShardAlgorithm._timesteps
+        if iteration is None:  # a learner without an algorithm
+            return
         seed = derive_seed("learn", self.config.seed or 0, self._learner_index, iteration)
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (RLlib shuffles minibatches with it)

@@ -25,10 +25,10 @@ class ReplayShard:
     """A ring of at most ``capacity`` decisions.
 
     Args:
-        capacity: Rows kept; the oldest are overwritten.
+        capacity: Rows kept; the oldest are overwritten. 0: to be set before the first are added.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int = 0) -> None:
         self.capacity = capacity
         self.size = 0
         self._next = 0
@@ -81,17 +81,18 @@ class ReplayShard:
         rows = {name: column[: self.size] for name, column in self._columns.items()}
         # The fastest level: most of a row is stock that is 0 or repeats.
         buffer = io.BytesIO()
-        torch.save({"next": self._next, "rows": rows}, buffer)
+        torch.save({"capacity": self.capacity, "next": self._next, "rows": rows}, buffer)
         with gzip.open(path, "wb", compresslevel=1) as file:
             file.write(buffer.getbuffer())
 
     def restore(self, path: Path) -> None:
-        """Takes over what :meth:`save` wrote for the same capacity; nothing if it wrote nothing."""
+        """Takes over what :meth:`save` wrote; nothing if it wrote nothing."""
         if not path.exists():
             return
         with gzip.open(path, "rb") as file:
             saved = torch.load(io.BytesIO(file.read()), weights_only=True)
         rows = saved["rows"]
+        self.capacity = saved["capacity"]
         self._next, self.size = saved["next"], len(rows["reward"])
         self._columns = {
             name: column.new_zeros((self.capacity, *column.shape[1:]))

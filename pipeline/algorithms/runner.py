@@ -7,6 +7,7 @@ killed and restarted plays the same again. Only DDPG's replay is lost with it, a
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection
 from dataclasses import replace
@@ -68,7 +69,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         self._weights_seq_no = 0
         self._iteration = 0
         self.source: ScenarioSource = self.config.source
-        self.replay = ReplayShard(self.config.get("replay_capacity", 1))
+        self.replay = ReplayShard()
         self.make_module()
 
     # -- what RLlib asks of a runner -------------------------------------------------
@@ -123,6 +124,8 @@ class ShardRunner(EnvRunner, Checkpointable):
                 iteration * self.config.fragments_per_iteration + part
             )
             played = self._play(scenario, self._explore, state)
+            if not self.replay.capacity:
+                self.replay.capacity = self._replay_capacity(scenario)
             decisions = self._decisions(scenario, played, self.replay.capacity)
             self.replay.add(tile, first_day, played, decisions)
         if self.replay.size == 0:
@@ -134,6 +137,13 @@ class ShardRunner(EnvRunner, Checkpointable):
         runners = max(1, self.num_workers or 1)
         rows = self.config.updates_per_iteration * self.config.total_train_batch_size // runners
         return self.replay.draw(rows, self._tile)
+
+    def _replay_capacity(self, fragment: Scenario) -> int:
+        """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
+        largest = self._tile(self._my_tiles()[0]).num_inventories  # the last may be a part of one
+        rows = int(fragment.review.sum()) * largest // fragment.num_inventories
+        limit = self.config.replay_capacity
+        return min(max(1, rows) * int(self.config.replay_fragments), limit or sys.maxsize)
 
     def _sample_advantages(self, iteration: int) -> dict[str, Tensor]:
         """PPO: on-policy decisions with advantages and value targets."""
@@ -190,11 +200,7 @@ class ShardRunner(EnvRunner, Checkpointable):
 
         Every tile comes up once before any comes up twice.
         """
-        workers = max(1, self.num_workers or 1)
-        mine = range(max(0, self.worker_index - 1), self.source.num_tiles("train"), workers)
-        if not mine:
-            # More runners than tiles: share the tiles, on other days.
-            mine = range(self.source.num_tiles("train"))
+        mine = self._my_tiles()
         generator = torch.Generator().manual_seed(
             derive_seed("fragment", self.config.seed or 0, self.worker_index, number)
         )
@@ -211,6 +217,13 @@ class ShardRunner(EnvRunner, Checkpointable):
         window = scenario.days(first, first + length)
         start = self.config.initial_stock or self.source.training_start
         return tile, first, window, start(window, generator)
+
+    def _my_tiles(self) -> range:
+        """The tiles of this runner's shard."""
+        workers = max(1, self.num_workers or 1)
+        mine = range(max(0, self.worker_index - 1), self.source.num_tiles("train"), workers)
+        # More runners than tiles: they share the tiles, on other days.
+        return mine or range(self.source.num_tiles("train"))
 
     def _tile(self, tile: int) -> Scenario:
         """A training tile, each of its inventories ``fragment_copies`` times."""

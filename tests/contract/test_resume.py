@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     # The warm-up ends after the cut, and the replay (2 of 4 fragments) overwrites rows.
     "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "critic_warm_up": 10,
              "updates_per_iteration": 3, "train_batch_size_per_learner": 64,
-             "replay_capacity": 1200},
+             "replay_fragments": 2},
     "ppo": {"hidden": [8], "value_hidden": [8], "fragment_days": 40, "num_epochs": 2,
             "train_batch_size_per_learner": 256, "minibatch_size": 128, "entropy_coeff": 0.01},
     "ds": {"hidden": [8], "fragment_days": 30, "updates_per_iteration": 2,
@@ -52,7 +52,7 @@ def ends_with(training: TrainingRun) -> tuple[dict[str, torch.Tensor], list[Any]
     ]
     result = RunResult.read(training.directory)
     assert result is not None
-    result.seconds = 0.0
+    result.seconds = result.cpu_seconds = 0.0
     return {name: torch.as_tensor(value) for name, value in state.items()}, records, result
 
 
@@ -75,7 +75,10 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(
     for _ in range(4):  # dies one iteration after its checkpoint
         cut.step()
     cut.close()
+    with (tmp_path / "cut" / "losses.jsonl").open("a") as record:
+        record.write('{"iteration": 5, "los')  # died while it was writing
     resumed = TrainingRun(run, source, tmp_path / "cut")
     assert resumed.result.iterations == 3
+    assert resumed.result.cpu_seconds > 0  # counts what was spent before
     assert_same(ends_with(resumed), through)
     assert len({line["cost"] for line in through[1] if "cost" in line}) == 3

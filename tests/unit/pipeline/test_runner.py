@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,23 @@ def test_a_replay_smaller_than_a_fragment_takes_a_part_of_it(source: DatasetSour
     assert runner.replay.size == 60
     # A part of each fragment's days, not its first or last decisions.
     assert len(runner.replay._columns["day"].unique()) > 10
+
+
+def test_a_replay_holds_as_many_fragments_as_it_is_told(source: DatasetSource) -> None:
+    run = RunConfig(
+        algorithm="ddpg", action_model="both", training=SMALL["ddpg"] | {"replay_fragments": 3}
+    )
+    runner = ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)
+    smallest = min(range(source.num_tiles("train")), key=lambda t: runner._tile(t).num_inventories)
+    first = next(n for n in range(99) if runner._fragment(n)[0] == smallest)
+    sizes, capacities = [], set()
+    for number in range(first, first + 7):  # begins with the tile that is a part of one
+        sample(runner, iteration=number)
+        sizes.append(runner.replay.size)
+        capacities.add(runner.replay.capacity)
+    added = [b - a for a, b in itertools.pairwise([0, *sizes])][:3]
+    assert 3 * max(added) <= sizes[-1] == capacities.pop() < 5 * max(added)
+    assert not capacities
 
 
 def test_without_a_number_the_next_iteration_is_played(source: DatasetSource) -> None:

@@ -95,9 +95,7 @@ def test_the_best_go_on_and_ties_go_to_the_earlier(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 7])
-def test_the_outcome_does_not_depend_on_the_order_of_events(
-    tmp_path: Path, at_a_time: int
-) -> None:
+def test_the_outcome_does_not_depend_on_the_order_of_events(tmp_path: Path, at_a_time: int) -> None:
     noise = random.Random(4)
     costs = {(n, i): noise.random() for n in range(10) for i in range(EVERY, 46, EVERY)}
     found = []
@@ -110,9 +108,10 @@ def test_the_outcome_does_not_depend_on_the_order_of_events(
         play(Bracket("ds-base", trials, RUNGS), curves, random.Random(number), at_a_time)
         found.append(outcome(trials))
     assert found[0] == found[1] == found[2]
-    assert sorted(found[0].values()) == [("finished", 45)] * 2 + [("stopped", 5)] * 6 + [
-        ("stopped", 15)
-    ] * 2
+    assert (
+        sorted(found[0].values())
+        == [("finished", 45)] * 2 + [("stopped", 5)] * 6 + [("stopped", 15)] * 2
+    )
 
 
 def test_a_decision_is_the_same_when_it_is_made_again(tmp_path: Path) -> None:
@@ -173,15 +172,15 @@ def test_rungs_are_at_validations_before_the_end() -> None:
 
 def test_the_quick_sweep_costs_what_its_comment_says(tmp_path: Path) -> None:
     trials = plans(tmp_path, 10)
-    assert Bracket("ds-base", trials, RUNGS).work() == pytest.approx(10 / 9 + 8 / 9 + 4 / 3)
-    assert Bracket("ds-base", trials).work() == 10
-    assert Bracket("ds-base", trials[:2], RUNGS).work() == 2  # nobody would be stopped
     bracket = Bracket("ds-base", trials, RUNGS)
-    done = 0.0
+    assert bracket.remaining() == pytest.approx(10 / 9 + 8 / 9 + 4 / 3)
+    assert Bracket("ds-base", trials).remaining() == 10
+    assert Bracket("ds-base", trials[:2], RUNGS).remaining() == 2  # nobody would be stopped
     while pending := bracket.pending():
-        done += pending[0].share
+        before, part = bracket.remaining(), (pending[0].until or 45) - pending[0].progress
         train(pending[0], lambda i: 1.0)
-    assert done == pytest.approx(bracket.work())
+        assert before - bracket.remaining() == pytest.approx(part / 45)
+    assert bracket.remaining() == 0
 
 
 @pytest.mark.parametrize(

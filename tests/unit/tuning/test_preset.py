@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from envs.errors import ConfigError
-from tuning.preset import load_preset
+from pipeline.algorithms.ddpg import DDPGConfig
+from tuning.preset import PRESETS, load_preset
 
 
 @pytest.mark.parametrize("name", ["smoke", "quick", "full"])
@@ -24,6 +25,15 @@ def test_configurations_differ_and_are_the_same_every_time() -> None:
     assert first == second
     rates = {run.training["lr"] for key, run in first.items() if key.startswith("ddpg-both")}
     assert len(rates) == load_preset("quick").configurations
+
+
+@pytest.mark.parametrize("name", [path.stem for path in PRESETS.glob("*.yaml")])
+def test_a_replay_holds_more_than_four_fragments(name: str) -> None:
+    runs = load_preset(name).only(["all"]).first_round()
+    for run in runs.values():
+        if run.algorithm == "ddpg":
+            assert run.training.get("replay_fragments", DDPGConfig().replay_fragments) > 4
+            assert run.training.get("replay_capacity") is None
 
 
 def test_a_child_preset_overrides_level_by_level(tmp_path: Path) -> None:

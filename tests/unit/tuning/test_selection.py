@@ -96,14 +96,14 @@ def test_seeds_go_to_the_best_method_of_each_algorithm_and_the_reference(tmp_pat
     seeds = [f"{method}-c04-s{s}" for method in ("ddpg-base", "ddpg-both") for s in (1, 2)]
     # PPO's best is not known before PPO BOTH has ended; DS has none.
     assert [trial.key for trial in sweep.pending()] == [*seeds, "ppo-both-c04-s0"]
-    assert sweep.work() == 1 + 4 * 2 + 4  # two rows of DDPG, one each of PPO and DS
+    assert sweep.remaining() == 1 + 3 * 2  # two rows of DDPG, one of PPO
     RunResult("finished", validation={"cost": 4.0}).write(tmp_path / "trials/ppo-both-c04-s0")
     expected = [*seeds, "ppo-both-c04-s1", "ppo-both-c04-s2"]
     assert [trial.key for trial in sweep.pending()] == list(sweep.further()) == expected
     for key in expected:
         (tmp_path / "trials" / key).mkdir()
         RunResult("finished", validation={"cost": 1.0}).write(tmp_path / "trials" / key)
-    assert sweep.pending() == []
+    assert (sweep.pending(), sweep.remaining()) == ([], 0)
     assert select({**runs, **sweep.further()}, tmp_path)["ddpg-both"].trials == [
         f"ddpg-both-c04-s{s}" for s in (0, 1, 2)
     ]

@@ -89,3 +89,20 @@ def test_a_trial_that_has_ended_is_not_trained_again(start: Any, tmp_path: Path)
     result = RunResult.read(tmp_path)
     assert result is not None
     assert result.status == "finished"
+
+
+def test_a_trial_that_is_set_up_only_leaves_its_folder_alone(start: Any) -> None:
+    """Tune starts a process, and gives the trial to another that comes free meanwhile."""
+    opened: list[int] = []
+
+    class Counted(Broken):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            opened.append(1)
+
+    given_up, trains = start(Counted), start(Counted)
+    assert opened == []
+    trains.step()
+    assert opened == [1]
+    given_up.cleanup()
+    assert opened == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,6 +50,16 @@ def test_the_next_trial_may_follow_from_another(tmp_path: Path) -> None:
     assert queue.suggest("4") == Searcher.FINISHED
 
 
+def test_a_trial_is_at_work_in_one_process_only(tmp_path: Path) -> None:
+    (a,) = plans(tmp_path, "a")
+    stages = [replace(a, until=5), a]
+    queue = TrialQueue(lambda: stages)
+    assert queue.suggest("1")["trial"]["until"] == 5
+    assert queue.suggest("2") is None
+    queue.on_trial_complete("1")
+    assert queue.suggest("2")["trial"]["until"] is None
+
+
 def fit(monkeypatch: pytest.MonkeyPatch, play: Callable[[], None]) -> None:
     """Makes Tune do this."""
     monkeypatch.setattr(module.tune, "Tuner", lambda *args, **kwargs: SimpleNamespace(fit=play))
@@ -61,28 +72,27 @@ def test_trials_that_were_interrupted_are_left_to_the_next_call(
     done, cut = plans(tmp_path, "done", "cut")
     fit(monkeypatch, lambda: end(done))
     with pytest.raises(KeyboardInterrupt):
-        train_trials(not_ended([done, cut]), {}, tmp_path)
+        train_trials(not_ended([done, cut]), {}, tmp_path, left=lambda: 1.0)
     fit(monkeypatch, lambda: end(cut))
-    train_trials(not_ended([done, cut]), {}, tmp_path)
+    train_trials(not_ended([done, cut]), {}, tmp_path, left=lambda: 1.0)
 
     def must_not_run() -> None:
         raise AssertionError
 
     fit(monkeypatch, must_not_run)
-    train_trials(not_ended([done, cut]), {}, tmp_path)
+    train_trials(not_ended([done, cut]), {}, tmp_path, left=lambda: 1.0)
 
 
 def test_a_trial_whose_process_died_has_failed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended: list[Path] = []
-    reporter = SweepReporter(2.0, ended.append)
+    reporter = SweepReporter(lambda: 2.0 - len(ended), ended.append)
     (plan,) = plans(tmp_path, "a")
     trial: Any = SimpleNamespace(
         trial_id="1", config={"trial": plan.parameters()}, error_file="error.txt",
         get_error=lambda: RuntimeError("node\nlost"),
     )  # fmt: skip
-    reporter.on_trial_start(0, [], trial)
     reporter.on_trial_error(0, [], trial)
     failed = RunResult.read(plan.folder)
     assert failed is not None
