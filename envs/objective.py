@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,11 +58,11 @@ class HorizonMetrics:
         """Metrics of the inventories of all tiles, one tile after the other."""
         if len(tiles) == 1:
             return tiles[0]
-        names = [field.name for field in fields(HorizonMetrics)]
-        parts = {name: [getattr(tile, name) for tile in tiles] for name in names}
-        return HorizonMetrics(
-            **{n: None if p[0] is None else torch.cat(p, dim=-1) for n, p in parts.items()}
-        )
+        joined: dict[str, Any] = {}
+        for name in (field.name for field in fields(HorizonMetrics)):
+            parts = [getattr(tile, name) for tile in tiles]
+            joined[name] = None if parts[0] is None else torch.cat(parts, dim=-1)
+        return HorizonMetrics(**joined)
 
 
 def horizon_metrics(

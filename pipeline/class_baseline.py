@@ -151,7 +151,7 @@ def shrunk_costs(
     count = np.bincount(class_of, minlength=classes).astype(np.float64)
     total = np.stack([np.bincount(class_of, row, classes) for row in costs], axis=1)
     # From all inventories to the classes themselves.
-    mean = total.sum(0, keepdims=True) / max(count.sum(), 1.0)
+    mean: Array = total.sum(0, keepdims=True) / max(count.sum(), 1.0)
     for depth in range(1, len(sizes) + 1):
         coarse = int(np.prod(sizes[:depth]))
         prior = np.repeat(mean, sizes[depth - 1], axis=0)

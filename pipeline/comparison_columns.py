@@ -116,7 +116,8 @@ def _named(found: Interval, value: str, low: str, high: str) -> dict[str, float]
 def _differences(
     samples: Mapping[str, Sample], name: str, best: str | None, methods: int
 ) -> dict[str, float]:
-    own, row = samples[name], {}
+    own = samples[name]
+    row: dict[str, float] = {}
     for other, key in (("ddpg_both", REFERENCE), ("baseline", PER_CLASS)):
         if key not in samples:
             continue

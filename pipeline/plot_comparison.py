@@ -161,7 +161,8 @@ def classes_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | None
     None if the sweep's evaluations are gone.
     """
     costs = results.class_costs()
-    reference = next((name for name in (REFERENCE, PER_CLASS, FORECAST) if name in costs.index), None)
+    references = (REFERENCE, PER_CLASS, FORECAST)
+    reference = next((name for name in references if name in costs.index), None)
     if reference is None:
         return None
     relative = 100.0 * (costs / costs.loc[reference].replace(0.0, np.nan) - 1.0)

@@ -228,7 +228,10 @@ def _hindsight(results: SweepResults, best: pd.Series, baseline: pd.Series | Non
     sentence = f"Someone who knew all demand beforehand could not get below {rounded(bound)}"
     if baseline is not None and bound < best["cost"] < baseline["cost"]:
         closed = 100 * (baseline["cost"] - best["cost"]) / (baseline["cost"] - bound)
-        sentence += f"; {_name(best)} closes {closed:.0f} % of the way there in cost from {PROSE[PER_CLASS]}"
+        sentence += (
+            f"; {_name(best)} closes {closed:.0f} % of the way there in cost from "
+            f"{PROSE[PER_CLASS]}"
+        )
     return [sentence + "."]
 
 

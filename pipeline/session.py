@@ -90,9 +90,9 @@ def train_run(
             training.result.cause,
         )  # fmt: skip
     click.echo(f"Model with the least validation cost: {out / 'model'}")
-    baselines = tuned_baselines(source, out)
-    for sentence in baselines.lost_to(run.method, training.result.validation["cost"]):
-        click.echo(sentence)
+    cost = training.result.validation["cost"]
+    if lost := tuned_baselines(source, out).lost_to(run.method, cost):
+        click.echo(lost)
     return training.result
 
 

@@ -21,7 +21,7 @@ from envs.state import ObservationLayout
 from pipeline.baselines import BaseStockPerClass, ForecastSafetyStock, perfect_hindsight
 from pipeline.class_baseline import Classes, OrderUpToPerClass
 from pipeline.data.progress import Progress
-from pipeline.evaluate import PolicyFor, evaluate_scenario, in_words, play_policy, summarize
+from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy, summarize
 from pipeline.order_up_to import ForecastErrorRule
 from pipeline.sources import DatasetSource
 from pipeline.sweep_folder import Sweep
@@ -72,24 +72,29 @@ class TunedBaselines:
         """Names a tuning of one of :data:`RULES` in the orders it makes."""
         return hashlib.sha256(repr(self.rule(name)).encode()).hexdigest()[:12]
 
-    def lost_to(self, method: str, cost: float) -> list[str]:
-        """A sentence about each of :data:`RULES` that costs less than a model on validation."""
-        return [
-            f"{method} costs more than {PROSE[name]} on validation ({cost:.4g} against "
-            f"{in_words(self.validation[name])}): do not order with it."
+    def lost_to(self, method: str, cost: float) -> str:
+        """What to say of a model with that validation cost; nothing if it beats both rules."""
+        lost = {
+            PROSE[name]: f"{self.validation[name]['cost']:.4g}"
             for name in RULES
             if not cost <= self.validation[name]["cost"]
-        ]
+        }
+        if not lost:
+            return ""
+        return (
+            f"{method} costs more than {' and '.join(lost)} on validation ({cost:.4g} against "
+            f"{' and '.join(lost.values())}): do not order with it."
+        )
 
 
 def lost_methods(sweep: Sweep, baselines: TunedBaselines) -> list[str]:
     """What :meth:`TunedBaselines.lost_to` says of the methods of a sweep."""
-    return [
-        sentence
+    said = (
+        baselines.lost_to(method, choice.validation_cost)
         for method, choice in sweep.selected.items()
         if choice.validation_cost is not None
-        for sentence in baselines.lost_to(method, choice.validation_cost)
-    ]
+    )
+    return [sentence for sentence in said if sentence]
 
 
 def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:

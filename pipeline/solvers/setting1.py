@@ -24,7 +24,7 @@ from torch import Tensor
 from envs.rollout import Decision
 from envs.state import Observation
 from envs.study import SETTING1_LOW, SETTING1_SPREAD, feature_of, study_scenario
-from pipeline.baselines import order_up_to
+from pipeline.order_up_to import order_up_to
 from pipeline.solvers.solution import Solution
 
 Array = NDArray[np.float64]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 Verdict = Literal["holds", "does not hold", "not separable", "not measured"]
@@ -73,3 +74,23 @@ def combined(verdicts: Sequence[Verdict]) -> Verdict:
     if "does not hold" in known:
         return "does not hold"
     return "holds" if all(verdict == "holds" for verdict in known) else "not separable"
+
+
+def paired_difference(cost: NDArray[np.float64], other: NDArray[np.float64]) -> Interval:
+    """Relative difference of two mean costs on the same trajectories, in percent.
+
+    The ratio of means is linearised (delta method): over hundreds of trajectories the interval
+    agrees with a bootstrap, at no cost.
+
+    Args:
+        cost, other: [N] of the same trajectories; a pair with a NaN is left out.
+    """
+    known = np.isfinite(cost) & np.isfinite(other)
+    cost, other = cost[known], other[known]
+    mean = float(other.mean()) if len(other) else 0.0
+    if len(cost) < 2 or mean == 0.0:
+        return Interval(math.nan, math.nan, math.nan)
+    ratio = float(cost.mean()) / mean
+    error = float((cost - ratio * other).std(ddof=1)) / (abs(mean) * math.sqrt(len(cost)))
+    reach = float(stats.norm.ppf(0.975)) * error
+    return Interval(*(100 * (x - 1) for x in (ratio, ratio - reach, ratio + reach)))

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
 from envs.study import SETTING4_COST, SETTING4_MEAN, SETTING4_QUANTILE, feature_of
-from pipeline.baselines import order_up_to
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.model_store import POLICY, load_model
+from pipeline.order_up_to import order_up_to
 from pipeline.solvers import solve_setting1
 from pipeline.sources import empty_start
 from pipeline.study.folder import StudyFolder

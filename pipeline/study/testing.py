@@ -13,7 +13,7 @@ import ray
 
 from envs.errors import DataError
 from pipeline.model_store import POLICY, load_model
-from pipeline.report_data import paired_difference
+from pipeline.study.intervals import paired_difference
 from pipeline.study.play import play
 from pipeline.study.references import TestSet
 
@@ -73,7 +73,7 @@ def _test(runs: Sequence[Path], test: TestSet) -> None:
             "model": _digest(run),
             "cost": float(cost.mean()),
             "error": float(cost.std(ddof=1) / len(cost) ** 0.5),
-            "gap_pct": gap.percent, "gap_low": gap.low, "gap_high": gap.high,
+            "gap_pct": gap.value, "gap_low": gap.low, "gap_high": gap.high,
         }  # fmt: skip
         partial = run / f"{TEST}.partial"
         partial.write_text(json.dumps(figures))

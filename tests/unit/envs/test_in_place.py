@@ -84,9 +84,7 @@ def test_metrics_of_tiles_and_blocks_are_those_of_the_trajectory(
 
 
 @pytest.mark.parametrize("backlog", [False, True])
-@pytest.mark.parametrize(
-    ("block_days", "ends"), [(7, [7, 14, 21, 31]), (31, [31]), (40, [31])]
-)
+@pytest.mark.parametrize(("block_days", "ends"), [(7, [7, 14, 21, 31]), (31, [31]), (40, [31])])
 def test_block_sums_are_those_of_the_trajectory(
     random_problem: Problem, backlog: bool, block_days: int, ends: list[int]
 ) -> None:

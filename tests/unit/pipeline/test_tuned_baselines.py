@@ -107,12 +107,16 @@ def of_cost(folder: Path, per_class: float, safety_stock: float) -> TunedBaselin
 
 def test_a_method_that_loses_says_so(sweep: Path) -> None:
     tuned = of_cost(sweep, 2.0, 3.0)
-    assert tuned.lost_to("ddpg-both", 1.9) == []
-    (lost,) = tuned.lost_to("ddpg-both", 2.5)
-    assert lost.startswith("ddpg-both costs more than class-tuned order-up-to on validation (2.5 ")
-    assert "fill rate" in lost
-    assert len(tuned.lost_to("ddpg-both", 3.5)) == 2
-    assert len(tuned.lost_to("ddpg-both", float("nan"))) == 2
+    assert tuned.lost_to("ddpg-both", 1.9) == ""
+    lost = tuned.lost_to("ddpg-both", 2.5)
+    assert lost == (
+        "ddpg-both costs more than class-tuned order-up-to on validation (2.5 against 2): do not "
+        "order with it."
+    )
+    for cost, text in ((3.5, "(3.5 against 2 and 3)"), (float("nan"), "(nan against 2 and 3)")):
+        both = tuned.lost_to("ddpg-both", cost)
+        assert "than class-tuned order-up-to and forecast + safety stock on" in both
+        assert text in both
     finish(sweep, 2.5)
     assert lost_methods(read_sweep(sweep), tuned) == [lost]
 

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.study.intervals import Interval, combined, difference, mean_interval
+from pipeline.study.intervals import (
+    Interval,
+    combined,
+    difference,
+    mean_interval,
+    paired_difference,
+)
 from pipeline.study.tuning_speed import Tried, best_so_far, needed_to_beat, regret_difference
 
 
@@ -55,3 +61,37 @@ def test_an_easily_tuned_method_has_less_regret() -> None:
     assert needed_to_beat(base, none) == 1
     assert needed_to_beat(none, base) is None
     assert math.isnan(regret_difference(Tried(flat[:1], flat[:1]), base, 3).value)
+
+
+def test_paired_difference_of_proportional_costs_is_exact() -> None:
+    other = np.random.default_rng(0).lognormal(size=500)
+    found = paired_difference(0.9 * other, other)
+    assert found.value == pytest.approx(-10)
+    assert found.high - found.low == pytest.approx(0, abs=1e-9)
+    assert found.verdict == "does not hold"
+
+
+def test_paired_difference_agrees_with_a_bootstrap() -> None:
+    generator = np.random.default_rng(1)
+    other = generator.lognormal(size=4000)
+    cost = other * generator.lognormal(0.03, 0.5, 4000)
+    found = paired_difference(cost, other)
+    drawn = generator.integers(0, 4000, (1000, 4000))
+    ratios = 100 * (cost[drawn].mean(1) / other[drawn].mean(1) - 1)
+    low, high = np.valueile(ratios, [2.5, 97.5])
+    width = high - low
+    assert found.low == pytest.approx(low, abs=0.15 * width)
+    assert found.high == pytest.approx(high, abs=0.15 * width)
+
+
+def test_paired_difference_leaves_out_pairs_with_a_gap() -> None:
+    cost = np.array([1.0, np.nan, 3.0, 4.0])
+    other = np.array([1.0, 2.0, np.nan, 2.0])
+    assert paired_difference(cost, other).value == pytest.approx(100 * (5 / 3 - 1))
+
+
+@pytest.mark.parametrize("other", [np.zeros(5), np.full(5, np.nan)])
+def test_paired_difference_without_a_reference_is_unknown(other: np.ndarray) -> None:
+    found = paired_difference(np.ones(5), other)
+    assert math.isnan(found.value)
+    assert found.verdict == "not measured"
