@@ -119,20 +119,20 @@ def build_features(
     # Whether an item has ended by the end of the last day's far forecast shows by then.
     plan = Plan.of(dynamic, factors.always(category), days + int(gone_days(protection).max()))
     demand, seen = day_major(dynamic["demand"], days), day_major(dynamic["known"], days)
-    past = Past(demand, plan.on_sale[:days] * seen, torch.as_tensor(factors.prior_rate(category)))
-    forecaster = Forecaster(plan, past, factors, category, first_weekday, lead, protection, first)
+    prior = torch.as_tensor(factors.prior_rate(category))
+    past = Past(demand, plan.on_sale[:days] * seen, prior, first)
+    forecaster = Forecaster(plan, past, factors, category, first_weekday, lead, protection)
     outlook = _outlook(forecaster, no_plan)
 
     now, span = slice(first, days), protection.to(demand.dtype)
-    mean = past.longer() * span
+    mean, recent = past.longer() * span, past.recent() * span
     # All but a day after the last one is known, as a rule.
     partly = None if bool(np.all(dynamic["known"][:, :days])) else seen
-    error = past.forecast_error(forecaster.past_forecasts(partly), protection, partly, mean)[now]
-    mean, recent = mean[now], past.recent(first) * span
-    smallest = (SMALLEST_SCALE * past.prior * span).clamp(min=1e-6)
+    error = past.forecast_error(forecaster.past_forecasts(partly), protection, partly, mean)
+    smallest = (SMALLEST_SCALE * prior * span).clamp(min=1e-6)
     scale = torch.maximum(mean + error, smallest)
     far = outlook.both - outlook.near
-    yesterday = past.yesterday(mean / span, first) * span
+    yesterday = past.yesterday(mean / span) * span
     columns = {
         "recent_demand": recent / scale,
         "longer_demand": mean / scale,
@@ -141,7 +141,7 @@ def build_features(
         "lead_time_forecast": outlook.lead_time / scale,
         "forecast_error": error / scale,
         "yesterday_demand": torch.asinh(yesterday / scale),
-        "zero_share": past.zero_share(first),
+        "zero_share": past.zero_share(),
         "price_ratio": outlook.price_ratio,
         **outlook.shares,
         **_fixed(static, torch.arange(first, days) + first_weekday),

@@ -121,9 +121,13 @@ class DayFactors:
             log_factor.addcmul_(value, by_column[column])
         return log_factor.clamp_(-5.0, 5.0).exp_()
 
-    def plain(self, category: NDArray[np.generic], weekday: Tensor) -> Tensor:
-        """Day factors [T, n] of the weekday [T] alone, for days whose plan is not known."""
+    def of_weekday(self, category: NDArray[np.generic], weekday: Tensor) -> Tensor:
+        """Day factors [T, n] of the weekday [T] alone."""
         return self._effects(category)[:7].clamp(-5.0, 5.0).exp_()[weekday]
+
+    def of_price(self, category: NDArray[np.generic], price_ratio: Tensor) -> Tensor:
+        """Day factors [T, n] of the price ratio [T, n] alone."""
+        return (self._effects(category)[7] * price_ratio).clamp_(-5.0, 5.0).exp_()
 
     def relative_effects(self, category: NDArray[np.generic]) -> dict[str, tuple[Tensor, Tensor]]:
         """Quantity of :data:`FLAGS` -> its factor on a day without and with it, [n] each.

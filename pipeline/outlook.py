@@ -1,9 +1,9 @@
 """Coming demand as of each morning: with the plan as far as it is known, and without one.
 
 Forecasts are level x day factor, added up over the coming days. A planned day counts with all its
-effects; a day that is not planned with its weekday alone and the *plain* level, which contains the
-inventory's average promotion, event and price. Shape letters: D mornings, n inventories,
-R days of the plan; L lead time, H protection period.
+effects; a day that is not planned with its weekday and what is known of it alone, and the *plain*
+level, which contains the inventory's average promotion and event, and the morning's price.
+Shape letters: D mornings, n inventories, R days of the plan; L lead time, H protection period.
 """
 
 from __future__ import annotations
@@ -67,33 +67,32 @@ class Outlook:
 
 
 class Forecaster:
-    """Forecasts of one tile on the mornings [first, days).
+    """Forecasts of one tile on the mornings of its ``past``.
 
     Args:
-        plan: R >= days + 2 H days of it.
-        past: T = days days of it.
+        plan: R days of it, 2 H more than those of ``past`` or more.
+        past: Of its first days.
         factors: Day factors.
         category: [n].
         first_weekday: Of day 0.
         lead, protection: [n] int64 days, L and H.
-        first: See above.
     """
 
     def __init__(
         self, plan: Plan, past: Past, factors: DayFactors, category: NDArray[np.generic],
-        first_weekday: int, lead: Tensor, protection: Tensor, first: int,
+        first_weekday: int, lead: Tensor, protection: Tensor,
     ) -> None:  # fmt: skip
         self._plan, self._past, self._factors, self._category = plan, past, factors, category
         self._weekday = (torch.arange(plan.price.shape[0]) + first_weekday) % WEEK
-        self._lead, self._protection, self._first = lead, protection, first
-        self._days = past.demand.shape[0]
+        self._lead, self._protection = lead, protection
+        self._first, self._days = past.first, past.days
         self.varies = varying(factors, category)
         self._price_ratio = log_price_ratio(plan.price)
         self._factor = factors.predict(
             category, self._weekday, self._price_ratio, *(plan.flags[name] for name in FLAGS)
         ).mul_(plan.on_sale)
         self._own_level = past.own_level(self._factor[: self._days])
-        self._level = past.shrunk(self._own_level)
+        self._level = past.shrunk(self._own_level[past.first :])
         self._planned = plan.planned(self.varies)
         if self._planned is not None:
             self._factor[-len(self._planned) :].mul_(self._planned)
@@ -115,9 +114,9 @@ class Forecaster:
     def with_plan(self) -> Outlook:
         """The plan counts as far as it is known."""
         first, plan, H = self._first, self._plan, self._protection
-        level, plain, plain_sums = self._level[first:], None, None
+        level, plain, plain_sums = self._level, None, None
         if self._planned is not None:
-            plain = self._plain_level()
+            plain = self._plain_level(self._price_ratio[first : self._days])
             plain_sums = cumulated(self._unplanned_factor())
 
         def expected(days: Tensor) -> Tensor:
@@ -156,9 +155,10 @@ class Forecaster:
         opened = is_open(on_sale)
         staying = stays(on_sale, opened)[now]
         weekday = (torch.arange(-WEEK, self._days) + self._weekday[0]) % WEEK
-        plain = self._factors.plain(self._category, weekday)
+        plain = self._factors.of_weekday(self._category, weekday)
         factors = _Weekly(plain, opened, self._first)
-        scale = self._plain_level() * staying
+        price_ratio = log_price_ratio(self._plan.price[: self._days], carried=True)[now]
+        scale = self._plain_level(price_ratio) * staying
         days_open = _Weekly(torch.ones_like(plain), opened, self._first)
         always, H = self._factors.always(self._category), self._protection
         shares = {f"{name}_share": always[name].expand_as(scale) for name in FLAGS}
@@ -166,22 +166,27 @@ class Forecaster:
         shares["plan_known"] = torch.zeros_like(scale)
         return Outlook(
             factors.ahead(H) * scale, factors.ahead(2 * H) * scale,
-            factors.ahead(self._lead) * scale,
-            log_price_ratio(self._plan.price[: self._days], carried=True)[now], shares,
+            factors.ahead(self._lead) * scale, price_ratio, shares,
             SellingDays(*(days_open.ahead(d) * staying for d in (self._lead, H, gone_days(H)))),
         )  # fmt: skip
 
-    def _plain_level(self) -> Tensor:
-        """[D, n] demand per unit of the weekday's factor."""
-        weekday = self._factors.plain(self._category, self._weekday[: self._days])
-        return self._past.shrunk(self._past.own_level(weekday, self._first))
+    def _plain_level(self, price_ratio: Tensor) -> Tensor:
+        """[D, n] demand per unit of the weekday's factor, at each morning's price ratio [D, n].
+
+        Prices are carried on, so their effect belongs to the level of a morning.
+        """
+        factors, days = self._factors, self._days
+        factor = factors.of_weekday(self._category, self._weekday[:days])
+        factor.mul_(factors.of_price(self._category, self._price_ratio[:days]))
+        level = self._past.shrunk(self._past.own_level(factor)[self._first :])
+        return level.mul_(factors.of_price(self._category, price_ratio))
 
     def _unplanned_factor(self) -> Tensor:
         """[R, n] factors of the days that are not planned, 0 on the others."""
         assert self._planned is not None
         ahead = slice(self._plan.price.shape[0] - len(self._planned), None)
         result = torch.zeros_like(self._plan.price)
-        factor = self._factors.plain(self._category, self._weekday[ahead])
+        factor = self._factors.of_weekday(self._category, self._weekday[ahead])
         for name, (without, having) in self._factors.relative_effects(self._category).items():
             effect = torch.where(self._plan.flags[name][ahead] > 0, having, without)
             factor = torch.where(self._plan.unknown[name], factor, factor * effect)

@@ -164,7 +164,8 @@ def test_partial_plans_equal_a_slow_reference(planned: Any) -> None:
             c[8 + k] * d[name][i, t] for k, name in enumerate(FLAGS))) for t in past]  # fmt: skip
         sold = weight @ demand[i, :day]
         level = sold / (weight @ (full * on_sale[i, :day]))
-        plain_level = sold / (weight @ (np.exp(weekday[:day]) * on_sale[i, :day]))
+        plain = np.exp(weekday[:day] + [c[7] * ratio(i, t) for t in past])
+        plain_level = sold / (weight @ (plain * on_sale[i, :day])) * np.exp(c[7] * ratio(i, day))
         near, known = 0.0, 0
         for u in range(span[i]):
             t = day + u
