@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import ConfigError
-from pipeline.config import AlgorithmName, RunConfig
+from pipeline.config import RunConfig
 from pipeline.cpu_time import CpuClock
 from pipeline.sources import ScenarioSource
 from pipeline.train import TrainingRun
@@ -48,10 +48,12 @@ class Calibration:
     def run_seconds(self) -> dict[str, float]:
         """CPU-seconds of a full training of each method, as the preset has it."""
         return {
-            method: cost.run(plan.iterations, plan.validate_every)
-            for method, cost in self.costs.items()
-            for plan in [self.preset.algorithms[_algorithm(method)]]
+            method: self.costs[method].run(run.iterations, run.validate_every)
+            for method, run in self._runs().items()
         }
+
+    def _runs(self) -> dict[str, RunConfig]:
+        return {run.method: run for run in self.preset.first_round().values()}
 
     @property
     def spread(self) -> float:
@@ -59,37 +61,44 @@ class Calibration:
         seconds = self.run_seconds().values()
         return max(seconds) / min(seconds) - 1.0
 
-    def iterations(self, budget: float | None = None) -> dict[AlgorithmName, int]:
-        """Iterations of each algorithm at which its methods cost ``budget`` on average.
+    def iterations(self, budget: float | None = None) -> dict[str, int]:
+        """Iterations of each method at which it costs ``budget``.
 
         Args:
             budget: CPU-seconds of a full training; None: the mean of the preset's methods.
         """
         budget = float(np.mean(list(self.run_seconds().values()))) if budget is None else budget
-        found: dict[AlgorithmName, int] = {}
-        for algorithm in dict.fromkeys(map(_algorithm, self.costs)):
-            own = [cost for method, cost in self.costs.items() if _algorithm(method) == algorithm]
-            every = self.preset.algorithms[algorithm].validate_every
-            per_iteration = np.mean([cost.iteration + cost.validation / every for cost in own])
-            found[algorithm] = max(1, round(budget / float(per_iteration)))
-        return found
+        return {
+            method: max(1, round(budget / (cost.iteration + cost.validation / run.validate_every)))
+            for method, run in self._runs().items()
+            for cost in [self.costs[method]]
+        }
+
+    def as_yaml(self, budget: float | None = None) -> dict[str, str]:
+        """Algorithm -> its ``iterations``, as a preset has them."""
+        by_algorithm: dict[str, list[str]] = {}
+        for method, count in self.iterations(budget).items():
+            algorithm, model = method.split("-")
+            by_algorithm.setdefault(algorithm, []).append(f"{model}: {count}")
+        return {name: f"{{{', '.join(counts)}}}" for name, counts in by_algorithm.items()}
 
     def table(self, budget: float | None = None) -> str:
-        """One line per method, for the terminal."""
-        seconds, equal = self.run_seconds(), self.iterations(budget)
+        """One line per method, and what would be equal; for the terminal."""
+        runs, seconds = self._runs(), self.run_seconds()
         mean = float(np.mean(list(seconds.values())))
         lines = [
-            f"{'method':12} {'s/iteration':>11} {'s/validation':>12} {'iterations':>10} "
-            f"{'CPU s':>7} {'vs mean':>8} {'equal at':>8}"
+            f"{'method':12} {'CPU s/iteration':>15} {'s/validation':>12} {'iterations':>10} "
+            f"{'CPU s':>7} {'vs mean':>8}"
         ]
         for method, cost in self.costs.items():
-            algorithm = _algorithm(method)
             lines.append(
-                f"{method:12} {cost.iteration:11.3f} {cost.validation:12.3f} "
-                f"{self.preset.algorithms[algorithm].iterations:10d} {seconds[method]:7.1f} "
-                f"{100 * (seconds[method] / mean - 1):+7.0f}% {equal[algorithm]:8d}"
+                f"{method:12} {cost.iteration:15.3f} {cost.validation:12.3f} "
+                f"{runs[method].iterations:10d} {seconds[method]:7.1f} "
+                f"{100 * (seconds[method] / mean - 1):+7.0f}%"
             )
-        return "\n".join(lines)
+        lines.append(f"{mean if budget is None else budget:.1f} CPU-seconds each:")
+        equal = self.as_yaml(budget).items()
+        return "\n".join([*lines, *(f"  {name}: {{iterations: {n}}}" for name, n in equal)])
 
     def check(self) -> None:
         """Methods may be compared as equally trained.
@@ -98,7 +107,7 @@ class Calibration:
             ConfigError: The dearest costs over :data:`TOLERANCE` more than the cheapest.
         """
         if self.spread > TOLERANCE:
-            equal = ", ".join(f"{name} {n}" for name, n in self.iterations().items())
+            equal = ", ".join(f"{name} {n}" for name, n in self.as_yaml().items())
             raise ConfigError(
                 "preset: iterations", self.preset.name, f"Set the iterations to {equal}.",
                 f"trains its dearest method {100 * self.spread:.0f} % longer in CPU time than its "
@@ -163,7 +172,3 @@ def _measure(run: RunConfig, source: ScenarioSource) -> tuple[float, float]:
             return iteration, clock.lap()
         finally:
             training.close()
-
-
-def _algorithm(method: str) -> AlgorithmName:
-    return AlgorithmName(method.split("-")[0])

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from envs.errors import ConfigError
 from pipeline.action_models import ActionModelKind
@@ -19,6 +27,7 @@ from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
 from tuning.spaces import latin_hypercube
 
+Count = Annotated[int, Field(ge=1)]
 SeedsFor = Literal["every_method", "best_methods"]
 PRESETS = Path(__file__).parent.parent / "pipeline" / "presets"
 
@@ -59,7 +68,9 @@ class AlgorithmPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    iterations: int = Field(ge=1)
+    iterations: Count | dict[ActionModelKind, Count]
+    """Of a full training: of all action models, or of each. Methods are compared at equal CPU
+    time; `python -m tuning calibrate` tells which numbers come to that."""
     validate_every: int = Field(ge=1)
     checkpoint_every: int = Field(default=50, ge=1)
     num_env_runners: int = Field(default=0, ge=0)
@@ -69,6 +80,17 @@ class AlgorithmPlan(BaseModel):
     """Fixed arguments of ``training()``."""
     search: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Searched arguments of ``training()``: name -> {uniform|loguniform|choice: [...]}."""
+
+    def run(self, algorithm: AlgorithmName, model: ActionModelKind, drawn: Any) -> RunConfig:
+        """A full training with drawn hyperparameters."""
+        iterations = self.iterations
+        return RunConfig(
+            algorithm=algorithm,
+            action_model=model,
+            training={**self.training, **drawn},
+            iterations=iterations[model] if isinstance(iterations, dict) else iterations,
+            **self.model_dump(exclude={"training", "search", "iterations"}),
+        )
 
 
 class Rung(BaseModel):
@@ -121,6 +143,17 @@ class Preset(BaseModel):
                 raise ValueError("every rung must come later and keep fewer than the one before")
         return rungs
 
+    @model_validator(mode="after")
+    def _complete(self) -> Preset:
+        for algorithm, plan in self.algorithms.items():
+            if isinstance(plan.iterations, dict):
+                missing = [m for m in self.action_models if m not in plan.iterations]
+                if missing:
+                    raise ValueError(
+                        f"algorithms.{algorithm}.iterations lacks {', '.join(missing)}"
+                    )
+        return self
+
     @property
     def known_methods(self) -> list[str]:
         """All algorithms x action models, ``ddpg-none`` and so on."""
@@ -154,12 +187,7 @@ class Preset(BaseModel):
                 for model in self.action_models:
                     if self.methods is not None and f"{algorithm}-{model}" not in self.methods:
                         continue
-                    run = RunConfig(
-                        algorithm=algorithm,
-                        action_model=model,
-                        training={**plan.training, **designs[algorithm][number]},
-                        **plan.model_dump(exclude={"training", "search"}),
-                    )
+                    run = plan.run(algorithm, model, designs[algorithm][number])
                     trials[trial_key(run, number)] = run
         return trials
 

@@ -15,17 +15,21 @@ from tuning import calibrate as module
 from tuning.calibrate import Calibration, MethodCost, calibrate
 from tuning.preset import load_preset
 
-METHODS = ["ddpg-base", "ppo-base", "ds-base"]
+METHODS = ["ddpg-none", "ddpg-base", "ppo-base", "ds-base"]
 
 
-def preset(tmp_path: Path, **iterations: int) -> Any:
+def preset(tmp_path: Path, **iterations: int | str) -> Any:
     path = tmp_path / "mine.yaml"
     plans = ", ".join(f"{name}: {{iterations: {n}}}" for name, n in iterations.items())
-    path.write_text(f"extends: quick\nalgorithms: {{{plans}}}\nmethods: {METHODS}\n")
+    path.write_text(
+        f"extends: quick\nalgorithms: {{{plans}}}\nmethods: {METHODS}\n"
+        "action_models: [none, base]\n"
+    )
     return load_preset(str(path)).only(METHODS)
 
 
 COSTS = {
+    "ddpg-none": MethodCost(iteration=0.4, validation=0.5),
     "ddpg-base": MethodCost(iteration=0.5, validation=0.5),
     "ppo-base": MethodCost(iteration=0.9, validation=0.4),
     "ds-base": MethodCost(iteration=0.3, validation=0.5),
@@ -40,16 +44,29 @@ def test_a_run_is_its_iterations_and_validations() -> None:
 def test_the_iterations_that_are_proposed_are_equal_effort(tmp_path: Path) -> None:
     uneven = Calibration(preset(tmp_path, ddpg=60, ppo=40, ds=150), COSTS)
     assert uneven.spread > 0.15
-    with pytest.raises(ConfigError, match=r"Set the iterations to ddpg \d+, ppo \d+, ds \d+"):
+    with pytest.raises(ConfigError, match=r"iterations to ddpg {none: \d+, base: \d+}, ppo"):
         uneven.check()
-    proposed = {str(name): n for name, n in uneven.iterations().items()}
-    equal = Calibration(preset(tmp_path, **proposed), COSTS)
+    proposed = uneven.iterations()
+    assert proposed["ddpg-none"] > proposed["ddpg-base"]
+    texts = {
+        name: text if name == "ddpg" else text.replace("}", ", none: 1}")
+        for name, text in uneven.as_yaml().items()
+    }
+    equal = Calibration(preset(tmp_path, **texts), COSTS)
+    assert {r.method: r.iterations for r in equal.preset.first_round().values()} == proposed
     assert equal.spread < 0.1
     equal.check()
-    assert all(f"{n}" in uneven.table() for n in proposed.values())
+    assert f"ddpg: {{iterations: {texts['ddpg']}}}" in uneven.table()
     doubled = uneven.iterations(2 * 40)
     once = uneven.iterations(40)
     assert all(abs(doubled[name] - 2 * once[name]) <= 1 for name in once)
+
+
+def test_iterations_of_every_action_model_are_needed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ds\.iterations lacks base"):
+        preset(tmp_path, ds="{none: 5}")
+    with pytest.raises(ConfigError, match="iterations"):
+        preset(tmp_path, ds="{none: 5, base: 0}")
 
 
 def test_every_configuration_of_every_method_is_measured(
@@ -65,7 +82,7 @@ def test_every_configuration_of_every_method_is_measured(
     source: Any = SimpleNamespace(num_tiles=lambda split: 0)
     found = calibrate(preset(tmp_path, ds=10), source, configurations=2)
     assert measured == METHODS * 2  # in turn, so that a busy machine meets all alike
-    assert found.costs["ppo-base"] == MethodCost((2 + 5) / 2, 1.0)
+    assert found.costs["ppo-base"] == MethodCost((3 + 7) / 2, 1.0)
     measured.clear()
     calibrate(preset(tmp_path, ds=10), source)
     assert len(measured) == 10 * len(METHODS)
