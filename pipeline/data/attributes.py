@@ -19,13 +19,13 @@ from pipeline.data.terms import TERMS
 
 ATTRIBUTES = ("category", "price", "weight", *TERMS)
 _IDS = ("sku", "warehouse")
-_OF_ALL = {
-    name: "--order-multiple, one for all inventories"
-    for name in (
+_OF_ALL = dict.fromkeys(
+    (
         *("order_multiple", "pack_size", "packsize", "pack", "case_size", "case_pack", "moq"),
         *("lot_size", "min_order", "minimum_order", "min_order_quantity", "order_minimum"),
-    )
-}
+    ),
+    "--order-multiple, one for all inventories",
+)
 """Columns that look like terms and hold for all inventories alike -> how to give them."""
 
 

@@ -53,8 +53,9 @@ _OPTIONS = [
         help="Several rows of an inventory and day: a mistake, or lines of a till.",
     ),
     click.option(
-        "--returns", type=click.Choice(["refuse", "ignore", "subtract"]), default="refuse",
-        show_default=True, help="Negative demand: a mistake, not demand, or less demand.",
+        "--returns", type=click.Choice(["refuse", "ignore", "subtract"]),
+        help="Negative demand: a mistake, not demand, or less demand; default: ignore with "
+        "--same-day sum, else refuse.",
     ),
     click.option(
         "--period", type=click.Choice(["day", "week", "month"]),

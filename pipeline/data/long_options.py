@@ -48,7 +48,8 @@ class LongOptions:
         same_day: What several rows of an inventory and day are: "refuse": a mistake; "sum":
             lines of a till, whose demands add up.
         returns: What a negative demand is: "refuse": a mistake; "ignore": goods that came back,
-            which say nothing about demand; "subtract": the day's demand is less, never below 0.
+            which are no demand; "subtract": the day's demand is less, never below 0. Default:
+            ignore among a till's lines (`same_day` sum), else refuse.
         period: What a row stands for. None: a day, and a table of weeks or months is refused.
         period_date: The row's date is the first or the last day of its week.
         fill_missing: How blank attributes are filled: drawn by the law of the supply terms, with
@@ -76,7 +77,7 @@ class LongOptions:
     absent_day: Literal["gap", "zero"] = "gap"
     after_last: Literal["zero", "off-sale"] | None = None
     same_day: Literal["refuse", "sum"] = "refuse"
-    returns: Literal["refuse", "ignore", "subtract"] = "refuse"
+    returns: Literal["refuse", "ignore", "subtract"] | None = None
     period: Literal["day", "week", "month"] | None = None
     period_date: Literal["first", "last"] = "first"
     fill_missing: Literal["drawn", "median", "refuse"] = "drawn"
@@ -108,6 +109,11 @@ class LongOptions:
         if self.decimal in (None, ","):
             return ",", self.thousands or "."
         return self.decimal or ".", self.thousands or ""
+
+    @property
+    def negative(self) -> str:
+        """What a negative demand is: `returns` or its default."""
+        return self.returns or ("ignore" if self.same_day == "sum" else "refuse")
 
     @property
     def zero_after_last(self) -> bool:

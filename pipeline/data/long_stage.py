@@ -181,7 +181,7 @@ class Stage:
             unknown += " OR (sku, warehouse) NOT IN (SELECT (sku, warehouse) FROM attributes)"
         if self._plan:
             return f"CASE WHEN {unknown} THEN 'unknown_id' WHEN day IS NULL THEN 'bad_date' END"
-        negative = "demand_ < 0" if self._options.returns == "refuse" else "false"
+        negative = "demand_ < 0" if self._options.negative == "refuse" else "false"
         return f"""CASE
             WHEN {unknown} THEN 'unknown_id'
             WHEN day IS NULL THEN 'bad_date'

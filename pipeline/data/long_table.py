@@ -189,9 +189,11 @@ class LongTable:
 
     def _values(self) -> str:
         """SQL: the values of a row, or of all rows of a day added up."""
-        demand = "greatest(s.demand, 0)" if self._long.returns == "ignore" else "s.demand"
-        if self._long.same_day != "sum":
-            demand = "greatest(s.demand, 0)" if self._long.returns != "refuse" else demand
+        # A sum is clipped at 0 below; a return among other rows only if it is ignored.
+        summed = self._long.same_day == "sum"
+        whole = self._long.negative == "subtract" and summed
+        demand = "s.demand" if whole else "greatest(s.demand, 0)"
+        if not summed:
             flags = ", ".join(f"s.{name}" for name in FLAGS)
             return f"s.row, {demand} AS demand, s.price, {flags}, s.rule IS NOT NULL AS bad"
         flags = ", ".join(
@@ -242,7 +244,7 @@ class LongTable:
         )
         text = "nothing drawn but values missing in the attributes"
         if drawn or price or self._blanks:
-            text = f"not in the source but drawn ({', '.join(drawn)}"
+            text = f"not in the source but drawn ({', '.join(drawn or self._blanks)}"
             text += f"; seed {self._options.seed}): {price}{self._options.terms.describe()}"
         return "; ".join([text, *self._notes])
 
@@ -284,13 +286,14 @@ class LongTable:
             print(f"data import long: {note}", file=sys.stderr)
 
     def _note_returns(self) -> None:
-        if self._long.returns != "refuse":
+        if self._long.negative != "refuse":
             rows, total = self._db.sql(
                 "SELECT count(*), coalesce(-sum(demand), 0) FROM staged "
                 "WHERE demand < 0 AND rule IS NULL"
             ).fetchall()[0]
-            how = {"ignore": "ignored", "subtract": "subtracted"}[self._long.returns]
-            self._notes.append(f"returns: {rows:,} rows of {total:,g} units {how}")
+            how = {"ignore": "ignored", "subtract": "subtracted"}[self._long.negative]
+            if rows:
+                self._notes.append(f"returns: {rows:,} rows of {total:,g} units {how} (--returns)")
         if self._long.same_day == "sum":
             self._notes.append("several rows of a day were added up")
 
