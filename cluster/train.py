@@ -12,6 +12,7 @@ from cluster.connect import open_cluster
 from cluster.preflight import Needs, check_cluster, check_host
 from envs.errors import ConfigError
 from pipeline.data import generate
+from pipeline.data.terms import SupplyTerms
 from tuning.preset import DataPlan, Preset, load_preset
 
 BASELINES = 3
@@ -116,6 +117,8 @@ def _generated(preset: Preset, out: Path) -> Path:
             name=f"retail-{plan.inventories}",
             test_start=plan.test_start,
             validation_share=plan.validation_share,
+            ahead_days=plan.ahead_days,
+            terms=SupplyTerms(costs=plan.costs),
             jobs=len(os.sched_getaffinity(0)),
         )
     return folder

@@ -12,6 +12,7 @@ from envs.errors import ConfigError
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
+from pipeline.data.terms import CostLaw
 from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
 from tuning.spaces import latin_hypercube
@@ -31,6 +32,10 @@ class DataPlan(BaseModel):
     """First test day; None: the last 28 % of the days are the test."""
     validation_share: float = Field(default=DEFAULT_VALIDATION_SHARE, gt=0, lt=1)
     """Share of the inventories kept for validation."""
+    costs: CostLaw = "margin"
+    """Law that unit costs are drawn from; see :mod:`pipeline.data.terms`."""
+    ahead_days: int | None = Field(default=None, ge=0)
+    """Days ahead of the last day of demand; None: as far as a decision looks."""
 
 
 def _kind_of_data(value: Any) -> str:

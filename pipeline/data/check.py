@@ -183,7 +183,8 @@ class _Totals:
             else "  history         none",
             f"  train           days {m.history_days}..{m.test_start - 1} "
             f"({m.day(m.history_days)} .. {m.day(m.test_start - 1)}): "
-            f"{c['split']['train']:,} inventories, validation {c['split']['validation']:,}",
+            f"{c['split']['train']:,} inventories, validation "
+            + (f"{c['split']['validation']:,}" if c["split"]["validation"] else "on the same"),
             f"  test            days {m.test_start}..{last} "
             f"({m.day(m.test_start)} .. {m.day(last)}): all inventories",
             f"  orders          {orders}, unmet demand {'owed' if m.backlog else 'lost'}",

@@ -20,10 +20,24 @@ from pipeline.data.schema import (
     DEFAULT_VALIDATION_SHARE,
     Manifest,
 )
-from pipeline.data.terms import SupplyTerms
+from pipeline.data.terms import COST_LAWS, SupplyTerms
 
 Command = Callable[..., Any]
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class _OrderMultiple(click.ParamType[float | None]):
+    """A number, or "auto" (None)."""
+
+    name = "auto|NUMBER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        if value == "auto" or value is None:
+            return None
+        return click.FLOAT.convert(value, param, ctx)
+
 
 _COMMON = [
     click.option("--seed", default=1, show_default=True, help="Everything drawn depends on it."),
@@ -44,8 +58,16 @@ _COMMON = [
     click.option(
         "--tile-rows", default=DEFAULT_TILE_ROWS, show_default=True, help="Inventories per tile."
     ),
-    click.option("--order-multiple", default=0.0, help="Round orders to it; 0 = continuous."),
+    click.option(
+        "--order-multiple", type=_OrderMultiple(), default="auto", show_default=True,
+        help="Orders are multiples of it; 0 = continuous; auto = 1 where demand is in whole units.",
+    ),
     click.option("--backlog", is_flag=True, help="Unmet demand is owed, not lost."),
+    click.option(
+        "--costs", type=click.Choice(COST_LAWS), default="margin", show_default=True,
+        help="Law of drawn unit costs: margin = as in a retailer's books (holding 20 to 40 % of "
+        "the price a year, shortage 15 to 45 % of it); ratio = shortage 4 to 40 times holding.",
+    ),
     click.option(
         "--max-lead-time", default=14, show_default=True, help="Longest drawn lead time, days."
     ),
@@ -61,6 +83,11 @@ _COMMON = [
         help="Least fraction of an order that arrives.",
     ),
 ]  # fmt: skip
+_AHEAD_DAYS = click.option(
+    "--ahead-days", type=int,
+    help="Days after the last day of demand with what is known ahead (promotions, assortment, "
+    "...); default: as far as a decision looks, twice the longest lead time + review period.",
+)  # fmt: skip
 _BAD_SHARE = click.option(
     "--max-bad-share", default=0.01, show_default=True,
     help="Stop when a larger share of the rows breaks a quality rule.",
@@ -86,7 +113,12 @@ def data() -> None:
 @click.option("--median-demand", default=2.0, show_default=True, help="Units per day.")
 @click.option("--log-sigma", default=1.2, show_default=True, help="Spread of mean demand.")
 @click.option("--new-share", default=0.05, show_default=True, help="Share of late launches.")
+@click.option("--end-share", default=0.02, show_default=True, help="Share discontinued.")
+@click.option(
+    "--unknown-share", default=0.005, show_default=True, help="Share of days not recorded."
+)
 @click.option("--jobs", default=0, help="Processes; 0 = one per core. Never changes the values.")
+@_AHEAD_DAYS
 @_common
 def make_command(
     inventories: int,
@@ -96,6 +128,8 @@ def make_command(
     median_demand: float,
     log_sigma: float,
     new_share: float,
+    end_share: float,
+    unknown_share: float,
     jobs: int,
     **common: Any,
 ) -> None:
@@ -108,7 +142,9 @@ def make_command(
         inventories,
         days,
         first_day=first_day.date(),
-        parameters=RetailParameters(median_demand, log_sigma, new_share, warehouses),
+        parameters=RetailParameters(
+            median_demand, log_sigma, new_share, warehouses, end_share, unknown_share
+        ),
         terms=terms,
         jobs=jobs or len(os.sched_getaffinity(0)),
         **common,
@@ -124,6 +160,7 @@ def import_group() -> None:
 @import_group.command("m5")
 @click.argument("source", type=click.Path(path_type=Path))
 @_BAD_SHARE
+@_AHEAD_DAYS
 @_common
 def import_m5_command(source: Path, max_bad_share: float, **common: Any) -> None:
     """Import the folder SOURCE with the Walmart M5 tables as Parquet."""
@@ -169,7 +206,7 @@ def check_command(directory: Path) -> None:
 
 def _terms(common: dict[str, Any]) -> tuple[SupplyTerms, dict[str, Any]]:
     """Take the options of the supply terms out of the common options."""
-    names = ("max_lead_time", "max_review_period", "lead_time_jitter", "fill_min")
+    names = ("max_lead_time", "max_review_period", "lead_time_jitter", "fill_min", "costs")
     terms = SupplyTerms(**{name: common[name] for name in names})
     return terms, {name: value for name, value in common.items() if name not in names}
 

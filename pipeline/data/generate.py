@@ -34,13 +34,14 @@ def make(
     *,
     name: str | None = None,
     first_day: date = DEFAULT_FIRST_DAY,
+    ahead_days: int | None = None,
     history_days: int = DEFAULT_HISTORY_DAYS,
     test_start: int | None = None,
     validation_share: float = DEFAULT_VALIDATION_SHARE,
     tile_rows: int = DEFAULT_TILE_ROWS,
     parameters: RetailParameters | None = None,
     terms: SupplyTerms | None = None,
-    order_multiple: float = 0.0,
+    order_multiple: float | None = None,
     backlog: bool = False,
     jobs: int = 1,
     overwrite: bool = False,
@@ -54,12 +55,15 @@ def make(
         out: The folder to make.
         name: In the manifest; default: the folder's name.
         first_day: Calendar date of day 0.
+        ahead_days: Days after the last day of demand, with the quantities known ahead; None: as
+            many as a decision looks ahead (`SupplyTerms.days_ahead`). Changes no other value.
         history_days: Days that only feed features.
         test_start: First test day; default: the last 28 % of the days are the test.
         validation_share: Share of the inventories kept for validation.
         tile_rows: Inventories per tile. Part of what fixes the values.
         parameters, terms: Distributions of demand and of supply terms.
-        order_multiple, backlog: As in the manifest.
+        order_multiple: As in the manifest; None: 1, for demand is in whole units.
+        backlog: As in the manifest.
         jobs: Processes; parts of 64 tiles are shared out among them.
         overwrite: Replace an existing data set.
 
@@ -80,6 +84,7 @@ def make(
         seed=seed,
         first_day=first_day,
         num_days=days,
+        ahead_days=terms.days_ahead if ahead_days is None else ahead_days,
         history_days=history_days,
         test_start=start,
         tile_rows=tile_rows,
@@ -96,8 +101,11 @@ def make(
             f"there are {start - history_days} training days and {days - start} test days",
         )
     plans = plan_tiles(inventories, tile_rows, validation_share)
-    last_launch = max(1, start - 28)
-    market = Market(seed, inventories, days, first_day, last_launch, parameters, terms)
+    # Not the chosen first test day: it must change no value.
+    last_launch = max(1, default_test_start(days) - 28)
+    market = Market(
+        seed, inventories, days, first_day, spec.ahead_days, last_launch, parameters, terms
+    )
     parts = [plans[i : i + TILES_PER_PART] for i in range(0, len(plans), TILES_PER_PART)]
     progress = Progress("data make", inventories, "inventories")
     with PanelWriter(out, spec, overwrite) as writer:

@@ -90,7 +90,7 @@ def import_long(
                 closed = table.closed.of(inventories.warehouse.to_numpy())
                 tile = LongTile(plan, rows, inventories, closed, first_day)
                 tile.judge(quarantine, long)
-                static = tile.static(options, start)
+                static = tile.static(options)
                 ahead = Ahead(table.ahead_days, table.planned(plan), fixed)
                 write_tile(writer, static, tile.dynamic(ahead), plan.split)
                 progress.add(plan.rows)

@@ -5,13 +5,15 @@ one column d_<k> per day), `sell_prices.parquet` (store_id, item_id, wm_yr_wk, s
 `calendar.parquet` (d, date, wm_yr_wk, event_name_1, event_name_2, snap_<state>).
 
 Sales are taken for demand: stockouts were not recorded. An item is off sale in a week without a
-price, and on sale in all others, whether or not it sold.
+price, and on sale in all others, whether or not it sold. Where the calendar goes on after the last
+day of sales, its events and SNAP days, and the prices as far as there are any, are days ahead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from pipeline.data.imports import ImportOptions, carry, read_columns, regular_pr
 from pipeline.data.parts import PanelSpec, default_test_start
 from pipeline.data.progress import Progress
 from pipeline.data.quality import Quarantine, absurd
-from pipeline.data.schema import Manifest, inventory_ids
+from pipeline.data.schema import UNKNOWN, Manifest, inventory_ids
 from pipeline.data.tiles import plan_tiles
 from pipeline.data.writer import PanelWriter, check_out
 
@@ -38,7 +40,7 @@ PROMOTION_WEEKS = 8
 
 @dataclass
 class _Source:
-    """The M5 tables in memory: N series, T days, K weeks."""
+    """The M5 tables in memory: N series, T days, A days ahead of them, K weeks."""
 
     ids: pd.DataFrame
     sales: Array
@@ -46,12 +48,15 @@ class _Source:
     price: Array
     """[N, K] float32, NaN in weeks without a price."""
     week: Array
-    """[T] number of the week of a day, 0..K-1."""
+    """[T + A] number of the week of a day, 0..K-1."""
+    last_week: int
+    """The last week in which any series has a price."""
     event: Array
-    """[T]"""
+    """[T + A]"""
     snap: dict[str, Array]
-    """State -> [T]."""
+    """State -> [T + A]."""
     dates: list[str]
+    """[T + A]"""
 
 
 def import_m5(
@@ -68,66 +73,88 @@ def import_m5(
         DataError: A file or column is missing or unreadable, too many values break a quality
             rule, or `out` cannot be written.
     """
-    options = options or ImportOptions()
-    check_out(Path(out), options.overwrite)
-    m5 = _load(Path(source))
+    options, out = options or ImportOptions(), Path(out)
+    check_out(out, options.overwrite)
+    m5 = _load(Path(source), options.days_ahead)
     n, num_days = m5.sales.shape
-    test_start = default_test_start(num_days) if options.test_start is None else options.test_start
     plans = plan_tiles(n, options.tile_rows, options.validation_share)
     progress = Progress("data import m5", n, "inventories")
     with Quarantine(out) as quarantine:
-        on_sale, known = _judge(m5, quarantine)
+        known = _judge(m5, quarantine)
         quarantine.stop_if_beyond(options.max_bad_share, m5.sales.size)
-        spec = PanelSpec(
-            name=options.name or Path(out).resolve().name,
-            source=(
-                f"Walmart M5 unit sales (stockouts unrecorded) of {n:,} item-store pairs; off "
-                "sale in weeks without a price; promotion: price at "
-                f"least {PROMOTION_CUT:.0%} below the maximum of the {PROMOTION_WEEKS} weeks "
-                f"before; not in the source but drawn (seed {options.seed}): "
-                f"{options.terms.describe()}."
-            ),
-            seed=options.seed,
-            first_day=date.fromisoformat(m5.dates[0]),
-            num_days=num_days,
-            history_days=options.history_days,
-            test_start=test_start,
-            tile_rows=options.tile_rows,
-            order_multiple=options.order_multiple,
-            backlog=options.backlog,
-        )
-        order = options.rng(0).permutation(n)
+        ids = inventory_ids(m5.ids.item_id, m5.ids.store_id)
+        # Shuffled, so that tiles are alike, and each series by its own name: one more changes
+        # neither the order nor the split of the others.
+        order = np.argsort(options.draws(ids).bits("order"), kind="stable")
         promotion = _promotions(m5.price)
-        with PanelWriter(out, spec, options.overwrite) as writer:
+        with PanelWriter(out, _spec(m5, out, options), options.overwrite) as writer:
             for plan in plans:
                 rows = order[plan.first : plan.first + plan.rows]
-                weekly = carry(m5.price[rows])
-                daily = weekly[:, m5.week]
-                base = np.round(regular_price(daily, on_sale[rows], test_start), 2)
-                ids = m5.ids.iloc[rows]
+                dynamic = {"demand": m5.sales[rows], "known": known[rows]}
+                dynamic |= _known_ahead(m5, promotion, rows)
+                price, on_sale = (dynamic[name][:, :num_days] for name in ("price", "on_sale"))
+                base = np.round(regular_price(price, on_sale, options.history_days), 2)
+                names, own = m5.ids.iloc[rows], [ids[row] for row in rows]
                 static = {
-                    "inventory_id": inventory_ids(ids.item_id, ids.store_id),
-                    "sku": ids.item_id.tolist(),
-                    "warehouse": ids.store_id.tolist(),
-                    "category": ids.dept_id.tolist(),
+                    "inventory_id": own,
+                    "sku": names.item_id.tolist(),
+                    "warehouse": names.store_id.tolist(),
+                    "category": names.dept_id.tolist(),
                     "price": base.astype(np.float32),
-                    **options.terms.draw(options.rng(1, plan.number), base),
-                }
-                dynamic = {
-                    "demand": m5.sales[rows],
-                    "known": known[rows],
-                    "on_sale": on_sale[rows],
-                    "price": daily,
-                    "promotion": promotion[rows][:, m5.week],
-                    "event": np.broadcast_to(m5.event, (plan.rows, num_days)),
-                    "snap": np.stack([m5.snap[state] for state in ids.state_id]),
+                    **options.terms.draw(options.draws(own), base),
                 }
                 write_tile(writer, static, dynamic, plan.split)
                 progress.add(plan.rows)
             return writer.finish(note=quarantine.describe(m5.sales.size))
 
 
-def _load(folder: Path) -> _Source:
+def _spec(m5: _Source, out: Path, options: ImportOptions) -> PanelSpec:
+    n, num_days = m5.sales.shape
+    start = default_test_start(num_days) if options.test_start is None else options.test_start
+    return PanelSpec(
+        name=options.name or out.resolve().name,
+        source=(
+            f"Walmart M5 unit sales (stockouts unrecorded) of {n:,} item-store pairs; off "
+            "sale in weeks without a price; promotion: price at least "
+            f"{PROMOTION_CUT:.0%} below the maximum of the {PROMOTION_WEEKS} weeks "
+            f"before; not in the source but drawn (seed {options.seed}): "
+            f"{options.terms.describe()}."
+        ),
+        seed=options.seed,
+        first_day=date.fromisoformat(m5.dates[0]),
+        num_days=num_days,
+        ahead_days=len(m5.week) - num_days,
+        history_days=options.history_days,
+        test_start=start,
+        tile_rows=options.tile_rows,
+        order_multiple=options.order_multiple,
+        backlog=options.backlog,
+    )
+
+
+def _known_ahead(m5: _Source, promotion: Array, rows: Array) -> dict[str, Array]:
+    """The quantities known ahead of some series, each [n, T + A].
+
+    Args:
+        promotion: [N, K].
+        rows: Numbers of the n series.
+    """
+    shape = (len(rows), len(m5.week))
+    num_days = m5.sales.shape[1]
+    # After the last week with prices nobody knows what will be on sale, or for how much.
+    unknown = (m5.week > m5.last_week) & (np.arange(shape[1]) >= num_days)
+    weekly = {"on_sale": ~np.isnan(m5.price[rows]), "promotion": promotion[rows]}
+    result = {
+        name: np.where(unknown, UNKNOWN, values[:, m5.week]).astype(np.uint8)
+        for name, values in weekly.items()
+    }
+    result["price"] = np.where(unknown, np.nan, carry(m5.price[rows])[:, m5.week])
+    result["event"] = np.broadcast_to(m5.event, shape)
+    result["snap"] = np.stack([m5.snap[state] for state in m5.ids.state_id.iloc[rows]])
+    return result
+
+
+def _load(folder: Path, days_ahead: int) -> _Source:
     paths = sorted(folder.glob("sales_d*_d*.parquet"))
     if len(paths) != 1:
         raise DataError(
@@ -149,22 +176,31 @@ def _load(folder: Path) -> _Source:
     ).set_index("d")
     if absent := [d for d in days if d not in calendar.index]:
         raise DataError("day", absent[0], "Complete calendar.parquet.", "is not in the calendar")
-    calendar = calendar.loc[days]
+    calendar = calendar.loc[days + _following(days[-1], calendar.index, days_ahead)]
     states = sorted(sales.state_id.astype(str).unique())
     read_columns(folder / "calendar.parquet", list(calendar.columns), [f"snap_{s}" for s in states])
-    weeks = np.unique(calendar.wm_yr_wk.to_numpy())
+    weeks, week = np.unique(calendar.wm_yr_wk.to_numpy(), return_inverse=True)
     ids = sales[id_columns].astype(str).reset_index(drop=True)
+    price = _weekly_prices(folder / "sell_prices.parquet", ids, weeks)
     return _Source(
         ids=ids,
         sales=sales[days].to_numpy(dtype=np.float32, na_value=np.nan),
-        price=_weekly_prices(folder / "sell_prices.parquet", ids, weeks),
-        week=np.searchsorted(weeks, calendar.wm_yr_wk.to_numpy()),
+        price=price,
+        week=week,
+        last_week=int(np.flatnonzero(~np.isnan(price).all(axis=0))[-1]),
         event=(calendar.event_name_1.notna() | calendar.event_name_2.notna())
         .to_numpy()
         .astype(np.uint8),
         snap={s: calendar[f"snap_{s}"].to_numpy().astype(np.uint8) for s in states},
         dates=[str(pd.Timestamp(day).date()) for day in calendar.date],
     )
+
+
+def _following(last: str, calendar: pd.Index[str], days_ahead: int) -> list[str]:
+    """Up to `days_ahead` days d_<k> after the `last` one, as far as the calendar goes."""
+    first = int(last[2:]) + 1
+    names = [f"d_{k}" for k in range(first, first + days_ahead)]
+    return list(takewhile(calendar.__contains__, names))
 
 
 def _weekly_prices(path: Path, ids: pd.DataFrame, weeks: Array) -> Array:
@@ -192,10 +228,10 @@ def _weekly_prices(path: Path, ids: pd.DataFrame, weeks: Array) -> Array:
     return price
 
 
-def _judge(m5: _Source, quarantine: Quarantine) -> tuple[Array, Array]:
-    """on_sale and known [N, T]: the price alone decides the first, the quality rules the second."""
+def _judge(m5: _Source, quarantine: Quarantine) -> Array:
+    """known [N, T]: 0 where the value breaks a quality rule."""
     sales = m5.sales
-    priced = ~np.isnan(m5.price)[:, m5.week]
+    priced = ~np.isnan(m5.price)[:, m5.week[: sales.shape[1]]]
     rules = {
         "missing_demand": ~np.isfinite(sales),
         "negative_demand": sales < 0,
@@ -215,7 +251,7 @@ def _judge(m5: _Source, quarantine: Quarantine) -> tuple[Array, Array]:
             date=[m5.dates[t] for t in days],
             values=[{"demand": float(v)} for v in sales[rows, days]],
         )
-    return priced.astype(np.uint8), (~bad).astype(np.uint8)
+    return (~bad).astype(np.uint8)
 
 
 def _promotions(price: Array) -> Array:

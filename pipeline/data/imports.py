@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.errors import DataError
+from pipeline.data.draws import Draws
 from pipeline.data.panel import check_inventories
 from pipeline.data.quality import DEFAULT_MAX_BAD_SHARE
 from pipeline.data.schema import (
@@ -36,7 +37,10 @@ class ImportOptions:
         validation_share: Share of the inventories kept for validation.
         tile_rows: Inventories per tile.
         terms: How supply terms are drawn.
-        order_multiple, backlog: As in the manifest.
+        order_multiple: As in the manifest; None: 1 if all demand is in whole units, else 0.
+        backlog: As in the manifest.
+        ahead_days: Days after the last day of demand to keep what is known ahead of, as far as
+            the source goes; None: as far as a decision looks (`SupplyTerms.days_ahead`).
         max_bad_share: Largest accepted share of quarantined rows.
         overwrite: Replace an existing data set.
     """
@@ -48,20 +52,28 @@ class ImportOptions:
     validation_share: float = DEFAULT_VALIDATION_SHARE
     tile_rows: int = DEFAULT_TILE_ROWS
     terms: SupplyTerms = field(default_factory=SupplyTerms)
-    order_multiple: float = 0.0
+    order_multiple: float | None = None
     backlog: bool = False
+    ahead_days: int | None = None
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise DataError("seed", self.seed, "Use 0 or more.")
+        if self.ahead_days is not None and self.ahead_days < 0:
+            raise DataError("ahead_days", self.ahead_days, "Use 0 or more.")
         if not 0 <= self.max_bad_share <= 1:
             raise DataError("max_bad_share", self.max_bad_share, "Use a share, 0 to 1.")
 
-    def rng(self, *key: int) -> np.random.Generator:
-        """A random generator of this import's own, fixed by the seed and `key`."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+    @property
+    def days_ahead(self) -> int:
+        """Most days ahead to keep: `ahead_days` or its default."""
+        return self.terms.days_ahead if self.ahead_days is None else self.ahead_days
+
+    def draws(self, inventory_ids: Iterable[str]) -> Draws:
+        """Random numbers of this import for the inventories."""
+        return Draws(self.seed, inventory_ids)
 
 
 def carry(values: Array) -> Array:
@@ -77,13 +89,25 @@ def carry(values: Array) -> Array:
     return np.take_along_axis(values, np.where(last >= 0, last, first), axis=1)
 
 
-def regular_price(price: Array, on_sale: Array, test_start: int) -> Array:
-    """[n] median price over the days on sale before the test; NaN if there is none."""
-    shown = np.where(on_sale[:, :test_start] == 1, price[:, :test_start], np.nan)
-    result = np.full(len(price), np.nan)
+def regular_price(price: Array, on_sale: Array, history_days: int) -> Array:
+    """Price that costs are a share of: known when the first decision is made, whatever is tested.
+
+    Args:
+        price: [n, T], carried.
+        on_sale: [n, T].
+        history_days: The first days, on which nothing is decided.
+
+    Returns:
+        [n] median price over the days of history on sale; of an item that comes later the price
+        on its first day on sale; NaN if there is no price at all.
+    """
+    history = slice(0, history_days)
+    shown = np.where(on_sale[:, history] == 1, price[:, history], np.nan)
+    first = np.argmax(on_sale == 1, axis=1)[:, None]
+    result: Array = np.take_along_axis(price, first, axis=1)[:, 0].astype(np.float64)
     some = ~np.isnan(shown).all(axis=1)
     result[some] = np.nanmedian(shown[some], axis=1)
-    return np.where(some, result, price[:, 0])
+    return result
 
 
 def write_tile(

@@ -81,7 +81,6 @@ class LongPlan:
         Returns:
             A, the days ahead; 0 without a plan.
         """
-        limit = min(limit, MAX_AHEAD)
         total = duck.value(self._db, "SELECT count(*) FROM ahead")
         if not total:
             return 0

@@ -19,7 +19,7 @@ from pipeline.data.attributes import Attributes
 from pipeline.data.imports import ImportOptions
 from pipeline.data.long_calendar import Closed, check_period, closed_days, spread
 from pipeline.data.long_options import FLAGS, LongOptions
-from pipeline.data.long_plan import LongPlan
+from pipeline.data.long_plan import MAX_AHEAD, LongPlan
 from pipeline.data.long_stage import Stage, open_files
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import DEFAULT_WEIGHT_MEANING
@@ -167,7 +167,8 @@ class LongTable:
             )
         self.closed: Closed = closed_days(self._db, first, num_days, self._long)
         self._blanks = self._attributes.fill() if self._attributes else {}
-        self.ahead_days = self.plan.index(last, self._limit_ahead())
+        limit = self._options.ahead_days
+        self.ahead_days = self.plan.index(last, MAX_AHEAD if limit is None else limit)
         self._note()
         return first, num_days, n
 
@@ -247,9 +248,6 @@ class LongTable:
             text = f"not in the source but drawn ({', '.join(drawn or self._blanks)}"
             text += f"; seed {self._options.seed}): {price}{self._options.terms.describe()}"
         return "; ".join([text, *self._notes])
-
-    def _limit_ahead(self) -> int:
-        return 366
 
     def _note(self) -> None:
         """Say, here and in the manifest, what was decided about days and values."""

@@ -19,7 +19,7 @@ from pipeline.data.long_options import FLAGS, LongOptions
 from pipeline.data.long_plan import PLANNED
 from pipeline.data.quality import Quarantine, absurd
 from pipeline.data.schema import UNKNOWN, inventory_ids
-from pipeline.data.terms import DRAWN_PRICE, TERMS
+from pipeline.data.terms import TERMS, drawn_prices
 from pipeline.data.tiles import TilePlan
 
 Array = npt.NDArray[Any]
@@ -131,13 +131,13 @@ class LongTile:
         self.values["demand"][days] = 0.0
         self.values["on_sale"][days] = self.values["known"][days] = 1.0
 
-    def static(self, options: ImportOptions, test_start: int) -> dict[str, Any]:
+    def static(self, options: ImportOptions) -> dict[str, Any]:
         """Columns of inventories.parquet; what is not given is drawn."""
         n, given = self.plan.rows, self.inventories
-        rng = options.rng(1, self.plan.number)
-        drawn = np.exp(np.log(DRAWN_PRICE[0]) + DRAWN_PRICE[1] * rng.standard_normal(n))
-        base = regular_price(carry(self.values["price"]), self.on_sale(), test_start)
-        base = np.where(np.isnan(base), drawn, base)
+        ids = inventory_ids(given.sku, given.warehouse)
+        draws = options.draws(ids)
+        base = regular_price(carry(self.values["price"]), self.on_sale(), options.history_days)
+        base = np.where(np.isnan(base), drawn_prices(draws), base)
         if "price" in given:
             stated = given.price.to_numpy(dtype=np.float64, na_value=np.nan)
             base = np.where(np.isnan(stated), base, stated)
@@ -148,12 +148,12 @@ class LongTile:
         }
         self._base = np.round(base, 4)
         static = {
-            "inventory_id": inventory_ids(given.sku, given.warehouse),
+            "inventory_id": ids,
             "sku": given.sku.tolist(),
             "warehouse": given.warehouse.tolist(),
             "category": [NO_CATEGORY] * n,
             "price": self._base.astype(np.float32),
-            **options.terms.draw(rng, self._base, terms),
+            **options.terms.draw(draws, self._base, terms),
         }
         if "category" in given:
             static["category"] = given.category.fillna(NO_CATEGORY).tolist()
@@ -177,7 +177,8 @@ class LongTile:
 
     def on_sale(self) -> Array:
         """[n, T] 1 on days on which the item could be bought, whether or not demand is known."""
-        return (self.values["on_sale"] == 1).astype(np.uint8)
+        on_sale: Array = (self.values["on_sale"] == 1).astype(np.uint8)
+        return on_sale
 
     def _cells(self) -> tuple[Array, Array]:
         return self.rows.number.to_numpy() - self.plan.first, self.rows.t.to_numpy()

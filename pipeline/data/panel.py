@@ -23,6 +23,7 @@ from pipeline.data.schema import (
     QUANTITIES,
     SPLITS,
     STATIC_COLUMNS,
+    TRAIN,
     Manifest,
     inventories_schema,
     panel_schema,
@@ -89,6 +90,9 @@ class Panel:
     def tiles(self, split: Split | None = None) -> list[TileRef]:
         """The tiles of a split, or all of them (None), in panel order.
 
+        A data set that keeps no inventory for validation (`plan_tiles`) validates on those of
+        training.
+
         Raises:
             DataError: `split` is neither train nor validation.
         """
@@ -96,7 +100,8 @@ class Panel:
             return list(self._tiles)
         if split not in SPLITS:
             raise DataError("split", split, f"Use one of {', '.join(SPLITS)}, or None for all.")
-        return [tile for tile in self._tiles if tile.split == split]
+        own = {name: [tile for tile in self._tiles if tile.split == name] for name in SPLITS}
+        return own[split] or own[TRAIN]
 
     def read(self, tile: TileRef, quantities: Iterable[str] | None = None) -> RawTile:
         """Read one tile; only the quantities asked for (None: all) leave the disk.

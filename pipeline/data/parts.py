@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -33,6 +34,10 @@ from pipeline.data.schema import (
 
 Array = npt.NDArray[Any]
 
+# Long runs of one value: a dictionary would take time and save nothing.
+_RUNS = ("known", "on_sale")
+_DICTIONARY = ["inventory_id", *(f"{q}.list.element" for q in QUANTITIES if q not in _RUNS)]
+
 
 @dataclass(frozen=True)
 class PanelSpec:
@@ -50,7 +55,8 @@ class PanelSpec:
     history_days: int
     test_start: int
     tile_rows: int = DEFAULT_TILE_ROWS
-    order_multiple: float = 0.0
+    order_multiple: float | None = None
+    """None: 1 if all demand is in whole units, else 0."""
     backlog: bool = False
     weight_meaning: str = DEFAULT_WEIGHT_MEANING
     ahead_days: int = 0
@@ -67,6 +73,11 @@ class PanelSpec:
             ) from error
         if self.tile_rows < 1:
             raise DataError("tile_rows", self.tile_rows, "Use 1 or more.")
+        if self.order_multiple is not None and not 0 <= self.order_multiple < math.inf:
+            raise DataError(
+                "order_multiple", self.order_multiple,
+                "Use the size of a pack, 0 for continuous orders, or auto.",
+            )  # fmt: skip
         if self.ahead_days < 0:
             raise DataError("ahead_days", self.ahead_days, "Use 0 or more.")
 
@@ -84,6 +95,8 @@ class PartSummary:
     tile_rows: tuple[int, ...]
     demand_total: npt.NDArray[np.float64]
     """[rows of the part] demand over the training days."""
+    whole: bool
+    """All demand is in whole units."""
     info: FileInfo
 
 
@@ -102,10 +115,13 @@ class PartWriter:
         self._spec, self._number = spec, number
         self._path = directory / part_name(number)
         self._schema = panel_schema(spec.num_days, spec.ahead_days)
-        self._panel = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+        self._panel = pq.ParquetWriter(
+            self._path, self._schema, compression="zstd", use_dictionary=_DICTIONARY
+        )
         self._static = pq.ParquetWriter(directory / staging_name(number), inventories_schema())
         self._tile_rows: list[int] = []
         self._totals: list[npt.NDArray[np.float64]] = []
+        self._whole = True
 
     def write(self, static: Mapping[str, Any], dynamic: Mapping[str, Array], split: str) -> None:
         """Append a tile.
@@ -139,6 +155,7 @@ class PartWriter:
             observed = (dynamic["on_sale"][:, window] == 1) & (dynamic["known"][:, window] == 1)
             columns["weight"] = (total / np.maximum(observed.sum(axis=1), 1)).astype(np.float32)
         self._static.write_table(_static_table(columns), row_group_size=n)
+        self._whole = self._whole and bool((demand == np.rint(demand)).all())
         self._tile_rows.append(n)
         self._totals.append(total)
 
@@ -155,6 +172,7 @@ class PartWriter:
             self._number,
             tuple(self._tile_rows),
             np.concatenate(self._totals),
+            self._whole,
             file_info(self._path, sum(self._tile_rows)),
         )
 

@@ -13,7 +13,11 @@ What inventories share (calendar, shocks, SKUs) is drawn from the seed alone, wh
 inventory's own from the seed and the number of its tile: a tile's values depend neither on
 other tiles nor on who makes it.
 
-Shape letters: n rows of a tile, T days, C categories, W warehouses, R regions.
+Quantities known ahead go on for A days after the last day of demand; nothing drawn for the past
+depends on A.
+
+Shape letters: n rows of a tile, T days of demand, A days ahead of them, C categories,
+W warehouses, R regions.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.data.draws import Draws
 from pipeline.data.retail_parameters import (
     CATEGORIES,
     DISPERSION_MEDIAN,
@@ -66,6 +71,7 @@ class Market:
         inventories: N.
         num_days: T.
         first_day: Calendar date of day 0.
+        ahead_days: A.
         last_launch: Latest day on which a new product goes on sale.
         parameters, terms: Distributions.
     """
@@ -74,6 +80,7 @@ class Market:
     inventories: int
     num_days: int
     first_day: date
+    ahead_days: int
     last_launch: int
     parameters: RetailParameters
     terms: SupplyTerms
@@ -85,7 +92,7 @@ class Market:
             number: Number of the tile; with the seed it fixes all that is drawn here.
 
         Returns:
-            Columns for `PartWriter.write`, each [n], and quantities, each [n, T].
+            Columns for `PartWriter.write`, each [n], and quantities, [n, T] or [n, T + A].
         """
         rng = self._rng(9, number)
         sku, warehouse = self._identify(np.arange(first, first + rows, dtype=np.int64))
@@ -96,24 +103,26 @@ class Market:
             self._skus["level"][sku] + self._warehouse_level[warehouse] + own
         )
         price = self._skus["price"][sku]
-        promotion, depth = self._promotions(rng, rows)
-        log_mean_nt = self._log_mean(rng, log_mean, category, warehouse, depth)
+        T, shape = self.num_days, (rows, self.num_days + self.ahead_days)
+        promotion, depth = self._promotions(rng, self._rng(10, number), rows)
+        log_mean_nt = self._log_mean(rng, log_mean, category, warehouse, depth[:, :T])
         demand = self._counts(rng, log_mean, log_mean_nt)
-        on_sale = self._launches(rng, rows)
-        demand *= on_sale
-        skus, warehouses = [f"S{s:07d}" for s in sku], [f"W{w:02d}" for w in warehouse]
+        on_sale = self._assortment(rng, self._rng(11, number), rows)
+        demand *= on_sale[:, :T]
+        known = self._observed(self._rng(12, number), demand)
+        skus, names = [f"S{s:07d}" for s in sku], [f"W{w:02d}" for w in warehouse]
+        ids = inventory_ids(skus, names)
         static = {
-            "inventory_id": inventory_ids(skus, warehouses),
+            "inventory_id": ids,
             "sku": skus,
-            "warehouse": warehouses,
+            "warehouse": names,
             "category": [CATEGORIES[c].name for c in category],
             "price": price,
-            **self.terms.draw(rng, price),
+            **self.terms.draw(Draws(self.seed, ids), price),
         }
-        shape = (rows, self.num_days)
         dynamic = {
             "demand": demand,
-            "known": np.ones(shape, np.uint8),
+            "known": known,
             "on_sale": on_sale,
             "price": np.round(price[:, None] * (1 - depth), 2),
             "promotion": promotion,
@@ -169,14 +178,14 @@ class Market:
 
     @cached_property
     def _events(self) -> tuple[Array, F32]:
-        """Event flags [T] and their effect on log demand [C, T]; they recur every year."""
+        """Event flags [T + A] and effects on log demand [C, T + A]; they recur every year."""
         rng = self._rng(3)
         starts = rng.choice(365, size=EVENTS_PER_YEAR, replace=False) + 1
         lengths = rng.integers(1, 4, size=EVENTS_PER_YEAR)
         mean = np.array([c.event for c in CATEGORIES])
         effects = mean[:, None] + 0.15 * rng.standard_normal((len(CATEGORIES), EVENTS_PER_YEAR))
-        flags = np.zeros(self.num_days, np.uint8)
-        effect = np.zeros((len(CATEGORIES), self.num_days), np.float32)
+        flags = np.zeros(len(self._day_of_year), np.uint8)
+        effect = np.zeros((len(CATEGORIES), len(flags)), np.float32)
         for start, length, lift in zip(starts, lengths, effects.T, strict=True):
             days = (self._day_of_year - start) % 365 < length
             flags[days] = 1
@@ -185,18 +194,21 @@ class Market:
 
     @cached_property
     def _snap(self) -> Array:
-        """[R, T] flags: ten days of each month, others in each region."""
+        """[R, T + A] flags: ten days of each month, others in each region."""
         rng = self._rng(4)
-        dates = [self.first_day + timedelta(days=t) for t in range(self.num_days)]
-        month_day = np.array([d.day for d in dates])
+        month_day = np.array([day.day for day in self._dates])
         days = [rng.choice(15, size=10, replace=False) + 1 for _ in range(REGIONS)]
         return np.stack([np.isin(month_day, chosen) for chosen in days]).astype(np.uint8)
 
+    @property
+    def _dates(self) -> list[date]:
+        days = range(self.num_days + self.ahead_days)
+        return [self.first_day + timedelta(days=t) for t in days]
+
     @cached_property
     def _day_of_year(self) -> Array:
-        start = self.first_day
-        days = [(start + timedelta(days=t)).timetuple().tm_yday for t in range(self.num_days)]
-        return np.asarray(days)
+        """[T + A]"""
+        return np.asarray([day.timetuple().tm_yday for day in self._dates])
 
     @cached_property
     def _weekday(self) -> Array:
@@ -208,11 +220,12 @@ class Market:
         rng = self._rng(5)
         C, W, T = len(CATEGORIES), self.warehouses, self.num_days
         week = np.array([c.week for c in CATEGORIES])[:, self._weekday]
-        angle = 2 * np.pi * (self._day_of_year - np.array([[c.peak] for c in CATEGORIES])) / 365.25
+        peak = np.array([[c.peak] for c in CATEGORIES])
+        angle = 2 * np.pi * (self._day_of_year[:T] - peak) / 365.25
         year = np.array([[c.year] for c in CATEGORIES]) * np.cos(angle)
-        by_category = week + year + self._events[1] + SHOCK_CATEGORY * _ar1(rng, (C,), T)
+        by_category = week + year + self._events[1][:, :T] + SHOCK_CATEGORY * _ar1(rng, (C,), T)
         snap = np.array([c.snap for c in CATEGORIES])
-        regional = snap[:, None, None] * self._snap[np.arange(W) % REGIONS]
+        regional = snap[:, None, None] * self._snap[np.arange(W) % REGIONS, :T]
         by_warehouse = SHOCK_WAREHOUSE * _ar1(rng, (W,), T)
         both = SHOCK_BOTH * _ar1(rng, (C, W), T)
         effect: F32 = (by_category[:, None] + by_warehouse + regional + both).astype(np.float32)
@@ -221,7 +234,7 @@ class Market:
     @cached_property
     def _basis(self) -> F32:
         """[10, T]: weekdays, yearly cosine and sine, time in years from the middle."""
-        angle = 2 * np.pi * self._day_of_year / 365.25
+        angle = 2 * np.pi * self._day_of_year[: self.num_days] / 365.25
         trend = (np.arange(self.num_days) - self.num_days / 2) / 365.25
         week = np.arange(7)[:, None] == self._weekday
         return np.vstack([week, np.cos(angle), np.sin(angle), trend]).astype(np.float32)
@@ -239,18 +252,26 @@ class Market:
         log_mean -= elasticity * np.log1p(-depth)
         return log_mean
 
-    def _promotions(self, rng: np.random.Generator, n: int) -> tuple[Array, F32]:
-        """Flags and price cuts [n, T]: at most one promotion of 3 to 14 days in 28 days."""
+    def _promotions(
+        self, rng: np.random.Generator, ahead: np.random.Generator, n: int
+    ) -> tuple[Array, F32]:
+        """Flags and price cuts [n, T + A]: at most one promotion of 3 to 14 days in 28 days.
+
+        Args:
+            rng, ahead: Of the slots that hold days of demand, and of those after them.
+        """
+        days = self.num_days + self.ahead_days
         slots = -(-self.num_days // PROMOTION_SLOT)
-        runs = rng.random((n, slots)) < PROMOTION_RATE
-        length = rng.integers(3, 15, size=(n, slots), dtype=np.int16)
-        start = (rng.random((n, slots)) * (PROMOTION_SLOT - length)).astype(np.int16)
-        depths = np.asarray(PROMOTION_DEPTHS, np.float32)[rng.integers(6, size=(n, slots))]
+        pieces = [_promotion_slots(rng, n, slots)]
+        # One by one, so that more days ahead change none of those before them.
+        coming = -(-days // PROMOTION_SLOT) - slots
+        pieces += [_promotion_slots(ahead, n, 1) for _ in range(coming)]
+        runs, start, length, depths = (np.hstack(piece) for piece in zip(*pieces, strict=True))
         day = np.arange(PROMOTION_SLOT, dtype=np.int16)
         start, length = start[:, :, None], length[:, :, None]
         flags = runs[:, :, None] & (day >= start) & (day < start + length)
         cut = np.where(flags, depths[:, :, None], np.float32(0))
-        keep = slice(0, self.num_days)
+        keep = slice(0, days)
         return flags.reshape(n, -1)[:, keep].view(np.uint8), cut.reshape(n, -1)[:, keep]
 
     def _counts(self, rng: np.random.Generator, level: Array, log_mean: F32) -> F32:
@@ -269,11 +290,38 @@ class Market:
         demand[intermittent] *= asked
         return demand
 
-    def _launches(self, rng: np.random.Generator, n: int) -> Array:
-        """[n, T] on_sale: 0 before the launch of a new product."""
-        day = rng.integers(1, self.last_launch + 1, size=n)
-        day[rng.random(n) >= self.parameters.new_share] = 0
-        return (np.arange(self.num_days) >= day[:, None]).astype(np.uint8)
+    def _assortment(self, rng: np.random.Generator, ends: np.random.Generator, n: int) -> Array:
+        """[n, T + A] on_sale: 0 before a new product's launch, and from the planned end of others.
+
+        An item ends in the second half of the days or in the four weeks after them, and four
+        weeks after its launch at the earliest.
+        """
+        launch = rng.integers(1, self.last_launch + 1, size=n)
+        launch[rng.random(n) >= self.parameters.new_share] = 0
+        least = np.maximum(launch + 28, self.num_days // 2)
+        end = least + (ends.random(n) * (self.num_days + 29 - least)).astype(np.int64)
+        end[ends.random(n) >= self.parameters.end_share] = np.iinfo(np.int64).max
+        day = np.arange(self.num_days + self.ahead_days)
+        on_sale: Array = (day >= launch[:, None]) & (day < end[:, None])
+        return on_sale.astype(np.uint8)
+
+    def _observed(self, rng: np.random.Generator, demand: F32) -> Array:
+        """[n, T] known: 0 on single days drawn at random, whose `demand` is set to 0."""
+        known = np.ones(demand.shape, np.uint8)
+        count = rng.binomial(demand.size, self.parameters.unknown_share)
+        cells = rng.integers(demand.size, size=count)
+        known.ravel()[cells] = 0
+        demand.ravel()[cells] = 0
+        return known
+
+
+def _promotion_slots(rng: np.random.Generator, n: int, slots: int) -> tuple[Array, ...]:
+    """Whether there is a promotion, its first day in the slot, its length and price cut, [n, S]."""
+    runs = rng.random((n, slots)) < PROMOTION_RATE
+    length = rng.integers(3, 15, size=(n, slots), dtype=np.int16)
+    start = (rng.random((n, slots)) * (PROMOTION_SLOT - length)).astype(np.int16)
+    depths = np.asarray(PROMOTION_DEPTHS, np.float32)[rng.integers(6, size=(n, slots))]
+    return runs, start, length, depths
 
 
 def _ar1(rng: np.random.Generator, shape: tuple[int, ...], num_days: int) -> Array:

@@ -66,20 +66,25 @@ class RetailParameters:
         log_sigma: Standard deviation of its logarithm.
         new_share: Share of inventories launched after the first day.
         warehouses: Number of warehouses; 0 = one per 50 inventories, from 2 to 20.
+        end_share: Share of inventories that are discontinued, on a day that is planned ahead.
+        unknown_share: Share of the days whose demand was not recorded.
     """
 
     median_demand: float = 2.0
     log_sigma: float = 1.2
     new_share: float = 0.05
     warehouses: int = 0
+    end_share: float = 0.02
+    unknown_share: float = 0.005
 
     def __post_init__(self) -> None:
         if not (0 < self.median_demand <= 1e4):
             raise DataError("median_demand", self.median_demand, "Use more than 0, up to 10000.")
         if not (0 <= self.log_sigma <= 3):
             raise DataError("log_sigma", self.log_sigma, "Use 0 to 3.")
-        if not (0 <= self.new_share <= 1):
-            raise DataError("new_share", self.new_share, "Use a share, 0 to 1.")
+        for name in ("new_share", "end_share", "unknown_share"):
+            if not (0 <= getattr(self, name) <= 1):
+                raise DataError(name, getattr(self, name), "Use a share, 0 to 1.")
         if self.warehouses < 0:
             raise DataError("warehouses", self.warehouses, "Use 1 or more, or 0 for the default.")
 
@@ -90,5 +95,7 @@ class RetailParameters:
             f"a day and log-sigma {self.log_sigma:g}; negative binomial counts with weekly and "
             "yearly season, events, promotions, trend and AR(1) shocks; "
             f"{INTERMITTENT_SHARE:.0%} of the inventories below {INTERMITTENT_BELOW:g} units a "
-            f"day intermittent; {self.new_share:.0%} launched late"
+            f"day intermittent; {self.new_share:.0%} launched late, {self.end_share:.0%} "
+            "discontinued; "
+            f"{self.unknown_share:.1%} of the days not recorded"
         )

@@ -289,6 +289,8 @@ def inventory_ids(skus: Iterable[str], warehouses: Iterable[str]) -> list[str]:
 
 
 def _escaped(name: str) -> str:
+    if "@" not in name and "\\" not in name:
+        return name
     return name.replace("\\", "\\\\").replace("@", "\\@")
 
 

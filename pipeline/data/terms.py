@@ -1,26 +1,43 @@
 """Supply terms no public data set records: lead times, review periods and unit costs.
 
 They are drawn from the distributions stated here, by the generator and by every import alike;
-`SupplyTerms.describe` is the sentence that goes into the manifest.
+`SupplyTerms.describe` is the sentence that goes into the manifest. An inventory's terms depend
+on the seed and its id, not on which other inventories there are (`Draws`).
+
+Costs follow one of two laws. The terms of `margin`, the default, are those of a retailer's
+books: a unit held costs 20 to 40 % of its price a year (capital, space, insurance, shrinkage and
+obsolescence; the textbook range, e.g. Silver, Pyke and Thomas, Inventory and Production
+Management in Supply Chains, 4th ed. 2017, ch. 1), a unit short loses the margin, 15 to 45 % of
+its price (gross margins from grocery to apparel). So b / h is 137 to 821 a day, and the best
+stockout rates lie at a few per cent. `ratio` draws b / h log-uniformly from 4 to 40 with holding
+at 1 % of the price a day, 365 % a year: for comparison with tables made under it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from envs.errors import DataError
+from pipeline.data.draws import Draws
 
 Array = npt.NDArray[Any]
+CostLaw = Literal["margin", "ratio"]
+COST_LAWS: tuple[CostLaw, ...] = get_args(CostLaw)
 
 LEAD_TIME_MEDIAN = 4.0
 LEAD_TIME_SIGMA = 0.6
 REVIEW_PERIODS = (1, 2, 3, 7)
 REVIEW_WEIGHTS = (0.25, 0.2, 0.2, 0.35)
+# Law `margin`: shares of the price.
+HOLDING_SHARE_A_YEAR = (0.20, 0.40)
+MARGIN = (0.15, 0.45)
+DAYS_A_YEAR = 365.0
+# Law `ratio`.
 HOLDING_RATE = 0.01
 HOLDING_SIGMA = 0.3
 COST_RATIO = (4.0, 40.0)
@@ -47,6 +64,7 @@ class SupplyTerms:
         max_review_period: Days; review periods above it are not drawn.
         lead_time_jitter: Days, the same for all inventories; 0 = constant lead times.
         fill_min: Least fraction of an order that arrives, the same for all inventories.
+        costs: Law of holding and shortage costs; see the module.
 
     Raises:
         DataError: An argument is out of range.
@@ -56,6 +74,7 @@ class SupplyTerms:
     max_review_period: int = 7
     lead_time_jitter: int = 0
     fill_min: float = 1.0
+    costs: CostLaw = "margin"
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_lead_time <= 365:
@@ -66,11 +85,22 @@ class SupplyTerms:
             raise DataError("lead_time_jitter", self.lead_time_jitter, "Use 0 to 365 days.")
         if not 0.0 < self.fill_min <= 1.0:
             raise DataError("fill_min", self.fill_min, "Use a fraction above 0, at most 1.")
+        if self.costs not in COST_LAWS:
+            raise DataError("costs", self.costs, f"Use {' or '.join(COST_LAWS)}.")
 
     @property
     def longest(self) -> int:
         """Days that the longest terms span: lead time + jitter + review period."""
         return self.max_lead_time + self.lead_time_jitter + max(self._periods()[0])
+
+    @property
+    def days_ahead(self) -> int:
+        """Days that a decision looks ahead at most: its far forecast ends there.
+
+        That is twice lead time + jitter + review period, counted from the morning of the
+        decision, which is the day after the last day of demand.
+        """
+        return 2 * self.longest
 
     def describe(self) -> str:
         """One clause for the manifest: what the terms were drawn from."""
@@ -81,19 +111,29 @@ class SupplyTerms:
         return (
             f"lead times: lognormal with median {LEAD_TIME_MEDIAN:g} days and log-sigma "
             f"{LEAD_TIME_SIGMA:g}, rounded, clipped to 1..{self.max_lead_time}{jitter}{fill}; "
-            f"review periods: {drawn} with uniform offset; holding cost per unit and day: "
-            f"{HOLDING_RATE:.0%} of the price times a lognormal with median 1 and log-sigma "
-            f"{HOLDING_SIGMA:g}; shortage cost: holding cost times a log-uniform ratio in "
-            f"[{COST_RATIO[0]:g}, {COST_RATIO[1]:g}]"
+            f"review periods: {drawn} with uniform offset; {self._describe_costs()}"
+        )
+
+    def _describe_costs(self) -> str:
+        if self.costs == "margin":
+            return (
+                f"holding cost per unit: U[{HOLDING_SHARE_A_YEAR[0]:.0%}, "
+                f"{HOLDING_SHARE_A_YEAR[1]:.0%}] of the price a year (textbook range); shortage "
+                f"cost per unit: a margin of U[{MARGIN[0]:.0%}, {MARGIN[1]:.0%}] of the price"
+            )
+        return (
+            f"holding cost per unit and day: {HOLDING_RATE:.0%} of the price times a lognormal "
+            f"with median 1 and log-sigma {HOLDING_SIGMA:g}; shortage cost: holding cost times a "
+            f"log-uniform ratio in [{COST_RATIO[0]:g}, {COST_RATIO[1]:g}]"
         )
 
     def draw(
-        self, rng: np.random.Generator, price: Array, given: Mapping[str, Array] | None = None
+        self, draws: Draws, price: Array, given: Mapping[str, Array] | None = None
     ) -> dict[str, Array]:
         """Draw the supply terms of n inventories, independently of each other.
 
         Args:
-            rng: Source of randomness; the same state gives the same terms.
+            draws: Random numbers of the inventories; the same ones give the same terms.
             price: [n] regular price per unit.
             given: Terms that are known, column -> [n] with NaN where a value must be drawn.
 
@@ -102,19 +142,16 @@ class SupplyTerms:
         """
         n = len(price)
         given = given or {}
-        periods, weights = self._periods()
 
         def known_or(name: str, drawn: Array) -> Array:
             values = given.get(name)
             return drawn if values is None else np.where(np.isnan(values), drawn, values)
 
-        lead = LEAD_TIME_MEDIAN * np.exp(LEAD_TIME_SIGMA * rng.standard_normal(n))
-        period = rng.choice(np.asarray(periods), size=n, p=np.asarray(weights))
-        period = known_or("review_period", period)
-        offset = np.floor(rng.random(n) * period)
-        holding = HOLDING_RATE * price * np.exp(HOLDING_SIGMA * rng.standard_normal(n))
-        holding = known_or("holding_cost", holding)
-        ratio = np.exp(rng.uniform(np.log(COST_RATIO[0]), np.log(COST_RATIO[1]), size=n))
+        lead = LEAD_TIME_MEDIAN * np.exp(LEAD_TIME_SIGMA * draws.normal("lead_time"))
+        period = known_or("review_period", draws.choice("review_period", *self._periods()))
+        offset = np.floor(draws.uniform("review_offset") * period)
+        holding = known_or("holding_cost", self._holding(draws, price))
+        shortage = known_or("shortage_cost", self._shortage(draws, price, holding))
         values = {
             "lead_time": known_or("lead_time", np.clip(np.rint(lead), 1, self.max_lead_time)),
             "lead_time_jitter": known_or("lead_time_jitter", np.full(n, self.lead_time_jitter)),
@@ -122,9 +159,22 @@ class SupplyTerms:
             "review_period": period,
             "review_offset": known_or("review_offset", offset),
             "holding_cost": holding,
-            "shortage_cost": known_or("shortage_cost", holding * ratio),
+            "shortage_cost": shortage,
         }
         return {name: values[name].astype(kind) for name, kind in TERMS.items()}
+
+    def _holding(self, draws: Draws, price: Array) -> Array:
+        if self.costs == "margin":
+            share: Array = draws.uniform("holding_cost", *HOLDING_SHARE_A_YEAR) / DAYS_A_YEAR
+        else:
+            share = HOLDING_RATE * np.exp(HOLDING_SIGMA * draws.normal("holding_cost"))
+        return share * price
+
+    def _shortage(self, draws: Draws, price: Array, holding: Array) -> Array:
+        if self.costs == "margin":
+            return draws.uniform("shortage_cost", *MARGIN) * price
+        low, high = np.log(COST_RATIO)
+        return np.exp(draws.uniform("shortage_cost", low, high)) * holding
 
     def _periods(self) -> tuple[list[int], list[float]]:
         kept = [
@@ -134,3 +184,22 @@ class SupplyTerms:
         ]
         total = sum(weight for _, weight in kept)
         return [period for period, _ in kept], [weight / total for _, weight in kept]
+
+
+def drawn_prices(draws: Draws) -> Array:
+    """[n] prices of inventories whose source has none: lognormal, see `DRAWN_PRICE`."""
+    median, sigma = DRAWN_PRICE
+    prices: Array = median * np.exp(sigma * draws.normal("price"))
+    return prices
+
+
+def count_drawn(columns: Mapping[str, Array | None], n: int) -> dict[str, int]:
+    """How many values of each column are not given, and so are drawn or carried.
+
+    Args:
+        columns: Column -> [n] values with NaN where none is given; None: no value is given.
+    """
+    return {
+        name: n if values is None else int(np.isnan(np.asarray(values, float)).sum())
+        for name, values in columns.items()
+    }

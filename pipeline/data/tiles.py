@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from envs.errors import DataError
@@ -21,18 +22,21 @@ class TilePlan:
 def plan_tiles(inventories: int, tile_rows: int, validation_share: float) -> list[TilePlan]:
     """Cut N inventories into tiles: training first, then validation, never mixed.
 
+    A share above 0 keeps at least one inventory for validation, and always one for training.
+    Where none is kept (a share of 0, or a single inventory), training inventories are validated
+    on, and stderr says so (see `Panel.tiles`).
+
     Raises:
-        DataError: The share is not in [0, 1), or leaves a split empty.
+        DataError: The share is not in [0, 1).
     """
     if not 0 <= validation_share < 1:
         raise DataError("validation_share", validation_share, "Use a share, 0 or more, below 1.")
-    validation = round(validation_share * inventories)
-    if validation == 0 < validation_share or validation == inventories:
-        raise DataError(
-            "validation_share",
-            validation_share,
-            "Use more inventories or another share.",
-            f"leaves a split of the {inventories} inventories empty",
+    least = 1 if validation_share > 0 else 0
+    validation = min(max(round(validation_share * inventories), least), inventories - 1)
+    if validation == 0:
+        print(
+            f"No inventory of {inventories:,} is kept for validation: it uses those of training.",
+            file=sys.stderr,
         )
     plans: list[TilePlan] = []
     first = 0

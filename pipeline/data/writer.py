@@ -109,6 +109,9 @@ class PanelWriter:
         classes = sales_classes(np.concatenate([part.demand_total for part in parts]))
         self._write_inventories(parts, classes)
         spec = self.spec
+        multiple = spec.order_multiple
+        if multiple is None:
+            multiple = 1.0 if all(part.whole for part in parts) else 0.0
         files = {INVENTORIES: file_info(self.directory / INVENTORIES, rows)}
         files |= {part_name(part.number): part.info for part in parts}
         manifest = Manifest(
@@ -123,7 +126,7 @@ class PanelWriter:
             history_days=spec.history_days,
             test_start=spec.test_start,
             quantities=quantity_infos(),
-            order_multiple=spec.order_multiple,
+            order_multiple=multiple,
             backlog=spec.backlog,
             weight_meaning=spec.weight_meaning,
             files=files,

@@ -13,8 +13,13 @@ import pytest
 
 from pipeline.data.generate import make
 from pipeline.data.panel import Panel
+from pipeline.data.retail_parameters import RetailParameters
 
-SMALL: dict[str, Any] = {"inventories": 300, "days": 150, "seed": 5, "tile_rows": 64}
+SMALL: dict[str, Any] = {
+    "inventories": 300, "days": 150, "seed": 5, "tile_rows": 64,
+    # What a long table with a row for each day can say.
+    "parameters": RetailParameters(unknown_share=0.0),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +57,7 @@ def frame_of(directory: Path) -> pd.DataFrame:
             "warehouse": raw.static["warehouse"].repeat(len(days)),
             "date": days * tile.rows,
         }
-        columns |= {name: values.ravel() for name, values in raw.dynamic.items()}
+        columns |= {name: values[:, : len(days)].ravel() for name, values in raw.dynamic.items()}
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 

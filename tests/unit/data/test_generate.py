@@ -9,31 +9,50 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from envs.errors import DataError
+from pipeline.data.check import check
 from pipeline.data.generate import make
 from pipeline.data.panel import Panel
 from pipeline.data.retail import Market
 from pipeline.data.retail_parameters import RetailParameters
-from pipeline.data.schema import TILES_PER_PART
+from pipeline.data.schema import QUANTITIES, TILES_PER_PART
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.tiles import plan_tiles
 
 Array = npt.NDArray[Any]
-SMALL: dict[str, Any] = {"inventories": 300, "days": 150, "seed": 5, "tile_rows": 64}
+SMALL: dict[str, Any] = {
+    "inventories": 300, "days": 150, "seed": 5, "tile_rows": 64,
+    "parameters": RetailParameters(unknown_share=0.0),
+}  # fmt: skip
 
 
-def market(inventories: int = 4000, days: int = 364, **parameters: Any) -> Market:
+def market(
+    inventories: int = 4000, days: int = 364, ahead_days: int = 30, **parameters: Any
+) -> Market:
     return Market(
-        7, inventories, days, date(2024, 1, 1), days // 2,
+        7, inventories, days, date(2024, 1, 1), ahead_days, days // 2,
         RetailParameters(**parameters), SupplyTerms(),
     )  # fmt: skip
+
+
+def values(directory: Path) -> dict[str, Array]:
+    """All values of a data set, in panel order."""
+    panel = Panel(directory)
+    tiles = [panel.read(tile) for tile in panel.tiles()]
+    columns = {name: np.concatenate([t.static[name] for t in tiles]) for name in tiles[0].static}
+    return columns | {
+        name: np.concatenate([t.dynamic[name] for t in tiles]) for name in tiles[0].dynamic
+    }
 
 
 @pytest.fixture(scope="module")
 def year() -> tuple[dict[str, Any], dict[str, Array]]:
     """4,000 inventories × 364 days."""
-    return market().tile(0, 0, 4000)
+    static, dynamic = market().tile(0, 0, 4000)
+    return static, {name: quantity[:, :364] for name, quantity in dynamic.items()}
 
 
 def test_a_tile_depends_on_neither_order_nor_other_tiles() -> None:
@@ -95,12 +114,66 @@ def test_counts_are_whole_and_overdispersed(year: tuple[Any, dict[str, Array]]) 
     assert (busy.var(axis=1) > 1.5 * busy.mean(axis=1)).mean() > 0.95
 
 
-def test_off_sale_days_come_first_and_hold_no_demand(year: tuple[Any, dict[str, Array]]) -> None:
-    on_sale, demand = year[1]["on_sale"], year[1]["demand"]
+def test_items_are_launched_and_end(year: tuple[Any, dict[str, Array]]) -> None:
+    on_sale, demand = year[1]["on_sale"].astype(int), year[1]["demand"]
     assert (demand[on_sale == 0] == 0).all()
-    assert (np.diff(on_sale.astype(int), axis=1) >= 0).all()
-    assert (on_sale[:, -1] == 1).all()
     assert (on_sale[:, 0] == 0).mean() == pytest.approx(0.05, abs=0.015)
+    changes = np.diff(on_sale, axis=1)
+    # One spell on sale each, of four weeks at least.
+    assert ((changes == 1).sum(axis=1) == (on_sale[:, 0] == 0)).all()
+    assert on_sale.sum(axis=1).min() >= 28
+    ended = on_sale[:, -1] == 0
+    assert ended.mean() == pytest.approx(0.02 * 182 / 211, abs=0.007)
+    ends = np.argmin(changes[ended], axis=1)
+    assert ends.min() >= 364 // 2 - 1
+    assert len(set(ends.tolist())) > 20
+    assert (market(end_share=0.0).tile(0, 0, 500)[1]["on_sale"][:, -1] == 1).all()
+
+
+def test_some_days_are_not_recorded(year: tuple[Any, dict[str, Array]]) -> None:
+    known, demand = year[1]["known"], year[1]["demand"]
+    assert (known == 0).mean() == pytest.approx(0.005, abs=0.0005)
+    assert (demand[known == 0] == 0).all()
+    everything = market(unknown_share=0.0).tile(0, 0, 4000)[1]
+    assert (everything["known"] == 1).all()
+    np.testing.assert_array_equal(everything["demand"] * known, demand)
+
+
+def test_days_ahead_change_nothing_of_the_past(tmp_path: Path) -> None:
+    # 150 days end within a promotion slot of 28 days, 140 between two.
+    for days in (140, 150):
+        arguments = {**SMALL, "days": days, "inventories": 100}
+        sets = {}
+        for ahead in (0, 3, 42):
+            out = tmp_path / f"{days}-{ahead}"
+            assert make(**arguments, out=out, ahead_days=ahead).ahead_days == ahead
+            sets[ahead] = values(out)
+        for ahead, found in sets.items():
+            for name, quantity in found.items():
+                longest = sets[42][name]
+                if quantity.ndim == 2:
+                    kept = days + (ahead if QUANTITIES[name].known_ahead else 0)
+                    assert quantity.shape[1] == kept
+                    longest = longest[:, :kept]
+                np.testing.assert_array_equal(quantity, longest, err_msg=name)
+        plan = sets[42]
+        for name in ("promotion", "event", "snap"):
+            assert 0 < plan[name][:, days:].mean() < 0.6, name
+        assert (plan["price"][:, days:] > 0).all()
+        assert make(**arguments, out=tmp_path / f"{days}-default").ahead_days == 42
+
+
+def test_the_first_test_day_changes_no_value(tmp_path: Path) -> None:
+    for start in (90, 108, 120):
+        make(**SMALL, test_start=start, out=tmp_path / str(start))
+    one, *others = (values(tmp_path / str(start)) for start in (90, 108, 120))
+    for other in others:
+        for name in set(one) - {"weight", "sales_class"}:  # of the training days
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def test_orders_are_in_whole_units(generated: Path) -> None:
+    assert Panel(generated).manifest.order_multiple == 1.0
 
 
 def test_promotions_cut_the_price_and_lift_demand(year: tuple[Any, dict[str, Array]]) -> None:
@@ -149,6 +222,38 @@ def test_validation_is_the_stated_share() -> None:
     assert {p.split for p in plan_tiles(10, 4, 0.0)} == {"train"}
 
 
+def splits(inventories: int, share: float) -> tuple[int, int]:
+    plans = plan_tiles(inventories, 4, share)
+    rows = [sum(p.rows for p in plans if p.split == split) for split in ("train", "validation")]
+    return rows[0], rows[1]
+
+
+def test_few_inventories_are_split_as_far_as_they_go(capsys: pytest.CaptureFixture[str]) -> None:
+    assert splits(2, 0.1) == splits(2, 0.9) == (1, 1)
+    assert splits(7, 0.1) == (6, 1)
+    assert splits(7, 0.99) == (1, 6)
+    assert capsys.readouterr().err == ""
+    assert splits(1, 0.1) == (1, 0)
+    assert capsys.readouterr().err == (
+        "No inventory of 1 is kept for validation: it uses those of training.\n"
+    )
+
+
+@given(inventories=st.integers(1, 500), share=st.floats(0, 0.999))
+def test_every_inventory_is_in_a_tile_of_one_split(inventories: int, share: float) -> None:
+    train, validation = splits(inventories, share)
+    assert train >= 1
+    assert train + validation == inventories
+    assert (validation > 0) == (share > 0 and inventories > 1)
+
+
+def test_one_inventory_is_trained_and_validated_on(tmp_path: Path) -> None:
+    make(1, 150, 5, tmp_path / "one")
+    panel = Panel(tmp_path / "one")
+    assert panel.tiles("validation") == panel.tiles("train") == panel.tiles()
+    assert "1 inventories, validation on the same" in check(tmp_path / "one")
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -157,7 +262,7 @@ def test_validation_is_the_stated_share() -> None:
         ({"days": 57}, "days"),
         ({"days": 100}, "lead time"),
         ({"validation_share": 1.0}, "validation_share"),
-        ({"inventories": 3}, "validation_share"),
+        ({"ahead_days": -1}, "ahead_days"),
         ({"tile_rows": 0}, "tile_rows"),
         ({"test_start": 150}, "days"),
     ],
@@ -170,7 +275,14 @@ def test_refusals_leave_nothing(tmp_path: Path, changes: dict[str, Any], field: 
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"median_demand": 0.0}, {"log_sigma": -1.0}, {"new_share": 2.0}, {"warehouses": -1}],
+    [
+        {"median_demand": 0.0},
+        {"log_sigma": -1.0},
+        {"new_share": 2.0},
+        {"warehouses": -1},
+        {"end_share": 1.5},
+        {"unknown_share": -0.1},
+    ],
 )
 def test_parameters_out_of_range(parameters: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=next(iter(parameters))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline.data.check import check
 from pipeline.data.import_m5 import import_m5
 from pipeline.data.imports import ImportOptions
 from pipeline.data.panel import Panel
+from pipeline.data.schema import UNKNOWN
 
 DAYS = 84
 ITEMS = ("A_1", "B_1")
@@ -118,6 +120,111 @@ def test_the_price_alone_decides_what_is_on_sale(tiny: Path, tmp_path: Path) -> 
     assert second["on_sale"].all()
     assert second["known"].all()
     assert np.flatnonzero(second["demand"] == 0).tolist() == [*range(9), 20]
+
+
+AHEAD = 20
+
+
+def continued(folder: Path, price_weeks: int) -> None:
+    """The calendar goes on for 20 days, and prices for some weeks."""
+    calendar = pd.read_parquet(folder / "calendar.parquet")
+    more = calendar.iloc[:AHEAD].assign(
+        d=[f"d_{1500 + DAYS + t}" for t in range(AHEAD)],
+        date=pd.date_range("2015-05-30", periods=AHEAD).strftime("%Y-%m-%d"),
+        wm_yr_wk=11518 + np.arange(AHEAD) // 7,
+    )
+    pd.concat([calendar, more], ignore_index=True).to_parquet(folder / "calendar.parquet")
+    prices = pd.read_parquet(folder / "sell_prices.parquet")
+    first = prices[prices.wm_yr_wk == 11506]
+    for week in range(price_weeks):
+        prices = pd.concat([prices, first.assign(wm_yr_wk=11518 + week, sell_price=1.5 + week)])
+    gone = (prices.item_id == "B_1") & (prices.wm_yr_wk >= 11518)
+    prices[~gone].to_parquet(folder / "sell_prices.parquet", index=False)
+
+
+def test_the_calendar_and_prices_go_on_after_the_sales(tiny: Path, tmp_path: Path) -> None:
+    continued(tiny, price_weeks=1)
+    out = tmp_path / "set"
+    assert import_m5(tiny, out, OPTIONS).ahead_days == AHEAD
+    check(out)
+    first, second = row(out, "A_1@CA_1"), row(out, "B_1@CA_1")
+    assert (len(first["demand"]), len(first["price"])) == (DAYS, DAYS + AHEAD)
+    assert np.flatnonzero(first["event"]).tolist() == [1, 2, DAYS + 1, DAYS + 2]
+    assert first["snap"][DAYS:].tolist() == [1, 0] * (AHEAD // 2)
+    unknown = [UNKNOWN] * (AHEAD - 7)
+    assert first["on_sale"][DAYS:].tolist() == [1] * 7 + unknown
+    assert second["on_sale"][DAYS:].tolist() == [0] * 7 + unknown
+    assert first["promotion"][DAYS:].tolist() == [1] * 7 + unknown
+    assert (first["price"][DAYS : DAYS + 7] == 1.5).all()
+    assert np.isnan(first["price"][DAYS + 7 :]).all()
+    # Without a price for the week the last one is carried, as on the days of demand.
+    assert (second["price"][DAYS : DAYS + 7] == 2.0).all()
+
+
+def test_prices_that_end_with_the_sales(tiny: Path, tmp_path: Path) -> None:
+    continued(tiny, price_weeks=0)
+    out = tmp_path / "set"
+    import_m5(tiny, out, OPTIONS)
+    check(out)
+    values = row(out, "A_1@CA_1")
+    assert (values["on_sale"][DAYS:] == UNKNOWN).all()
+    assert np.isnan(values["price"][DAYS:]).all()
+
+
+@pytest.mark.parametrize(("asked", "found"), [(0, 0), (5, 5), (20, 20), (50, 20)])
+def test_as_many_days_ahead_as_asked_for(
+    tiny: Path, tmp_path: Path, asked: int, found: int
+) -> None:
+    continued(tiny, price_weeks=3)
+    import_m5(tiny, tmp_path / "all", OPTIONS)
+    whole = row(tmp_path / "all", "A_1@TX_1")
+    out = tmp_path / "some"
+    manifest = import_m5(tiny, out, replace(OPTIONS, ahead_days=asked))
+    assert manifest.ahead_days == found
+    for name, values in row(out, "A_1@TX_1").items():
+        np.testing.assert_array_equal(values, whole[name][: len(values)], err_msg=name)
+
+
+def test_neither_one_more_series_nor_the_first_test_day_changes_the_others(
+    m5_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "m5"
+    folder.mkdir()
+    sales = pd.read_parquet(next(m5_folder.glob("sales_*.parquet"))).iloc[:2000]
+    names = [f"d_{day}" for day in range(1736, 1886)]
+    sales = sales[["item_id", "dept_id", "store_id", "state_id", *names]]
+    for name in ("calendar", "sell_prices"):
+        frame = pd.read_parquet(m5_folder / f"{name}.parquet")
+        if name == "sell_prices":
+            frame = frame[frame.store_id.isin(sales.store_id.unique())]
+            pairs = pd.MultiIndex.from_frame(sales[["item_id", "store_id"]])
+            frame = frame[pd.MultiIndex.from_frame(frame[["item_id", "store_id"]]).isin(pairs)]
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+    sales.to_parquet(folder / "sales_d1736_d1885.parquet")
+    tables = {}
+    for name, options in {"whole": {}, "later": {"test_start": 120}}.items():
+        import_m5(folder, tmp_path / name, ImportOptions(max_bad_share=0.5, **options))
+        tables[name] = Panel(tmp_path / name).read_inventories().to_pandas()
+    given = ["lead_time", "review_period", "review_offset", "holding_cost", "shortage_cost",
+             "price", "inventory_id", "split"]  # fmt: skip
+    pd.testing.assert_frame_equal(tables["whole"][given], tables["later"][given])
+
+    dropped = sales.iloc[[777]]
+    prices = pd.read_parquet(folder / "sell_prices.parquet")
+    own = (prices.item_id == dropped.item_id.iloc[0]) & (
+        prices.store_id == dropped.store_id.iloc[0]
+    )
+    prices[~own].to_parquet(folder / "sell_prices.parquet", index=False)
+    sales.drop(index=dropped.index).to_parquet(folder / "sales_d1736_d1885.parquet")
+    import_m5(folder, tmp_path / "less", ImportOptions(max_bad_share=0.5))
+    less = Panel(tmp_path / "less").read_inventories().to_pandas()[given].set_index("inventory_id")
+    whole = tables["whole"][given].set_index("inventory_id")
+    assert (whole.index.drop(whole.index.difference(less.index)) == less.index).all()
+    pd.testing.assert_frame_equal(
+        whole.loc[less.index].drop(columns="split"), less.drop(columns="split")
+    )
+    # The border between the splits is a number of inventories: one at most crosses it.
+    assert (whole.loc[less.index].split != less.split).sum() <= 1
 
 
 def test_promotion_is_a_price_below_the_past_maximum(tiny: Path, tmp_path: Path) -> None:
@@ -230,15 +337,21 @@ def test_the_real_folder(m5_folder: Path, tmp_path: Path) -> None:
     sales.index = pd.Index(sales.item_id + "@" + sales.store_id)
 
     panel = Panel(out)
+    assert panel.manifest.ahead_days == 42
+    assert panel.manifest.order_multiple == 1.0
     off_sale = 0
     for tile in panel.tiles()[::5]:
         raw = panel.read(tile)
         demand = sales.loc[raw.inventory_id, days].to_numpy()
         known = np.array([[(name, w) in priced for w in week] for name in raw.inventory_id[:200]])
-        on_sale = raw.dynamic["on_sale"]
+        ahead = raw.dynamic["on_sale"][:, 391:]
+        # The last week of prices ends five days after the sales.
+        assert set(ahead[:, :5].ravel().tolist()) <= {0, 1}
+        assert (ahead[:, 5:] == UNKNOWN).all()
+        on_sale = raw.dynamic["on_sale"][:, :391]
         np.testing.assert_array_equal(on_sale[:200], known.astype(np.uint8))
         np.testing.assert_array_equal(raw.dynamic["demand"], demand * on_sale)
         snap = np.stack([calendar[f"snap_{name[-4:-2]}"] for name in raw.inventory_id])
-        np.testing.assert_array_equal(raw.dynamic["snap"], snap)
+        np.testing.assert_array_equal(raw.dynamic["snap"][:, :391], snap)
         off_sale += int((~known).sum())
     assert off_sale > 0

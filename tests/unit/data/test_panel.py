@@ -62,7 +62,8 @@ def test_read_gives_the_contracted_shapes_and_types(generated: Path) -> None:
     assert set(raw.static) == set(STATIC_COLUMNS)
     assert set(raw.dynamic) == set(QUANTITIES)
     for name, values in raw.dynamic.items():
-        assert values.shape == (tile.rows, 150)
+        days = 150 + (42 if QUANTITIES[name].known_ahead else 0)
+        assert values.shape == (tile.rows, days)
         assert values.dtype == QUANTITIES[name].dtype
     assert raw.static["lead_time"].dtype == np.int16
     assert raw.inventory_id.shape == (tile.rows,)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from envs.errors import DataError
+from pipeline.data.draws import Draws
 from pipeline.data.panel import Panel
 from pipeline.data.parts import PanelSpec
 from pipeline.data.schema import (
@@ -32,13 +33,14 @@ def tile(number: int, rows: int = 3, demand: npt.NDArray[Any] | None = None) -> 
     rng = np.random.default_rng(number)
     shape = (rows, SPEC.num_days)
     price = np.full(rows, 2.0, np.float32)
+    ids = [f"{number}-{i}@W" for i in range(rows)]
     static = {
-        "inventory_id": [f"{number}-{i}@W" for i in range(rows)],
+        "inventory_id": ids,
         "sku": [f"{number}-{i}" for i in range(rows)],
         "warehouse": ["W"] * rows,
         "category": ["c"] * rows,
         "price": price,
-        **SupplyTerms(max_lead_time=1, max_review_period=1).draw(rng, price),
+        **SupplyTerms(max_lead_time=1, max_review_period=1).draw(Draws(number, ids), price),
     }
     dynamic = {
         "demand": rng.poisson(3, shape) if demand is None else demand,
@@ -121,6 +123,27 @@ def test_a_given_weight_is_kept(tmp_path: Path) -> None:
         writer.write(static, dynamic, "train")
         writer.finish()
     assert Panel(tmp_path / "set").read_inventories(["weight"]).column(0).to_pylist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("demand", "multiple"), [(3.0, 1.0), (2.5, 0.0)])
+def test_demand_in_whole_units_means_orders_in_whole_units(
+    tmp_path: Path, demand: float, multiple: float
+) -> None:
+    values = np.full((3, 10), 2.0)
+    values[1, 7] = demand
+    for name, asked in (("auto", None), ("zero", 0.0), ("pack", 6.0)):
+        spec = replace(SPEC, order_multiple=asked)
+        with PanelWriter(tmp_path / name, spec) as writer:
+            writer.write(*tile(0, demand=np.full((3, 10), 1.0)), "train")
+            writer.write(*tile(1, demand=values), "train")
+            manifest = writer.finish()
+        assert manifest.order_multiple == (multiple if asked is None else asked)
+
+
+@pytest.mark.parametrize("multiple", [-1.0, np.nan, np.inf])
+def test_an_order_multiple_that_is_no_size(multiple: float) -> None:
+    with pytest.raises(DataError, match="order_multiple"):
+        replace(SPEC, order_multiple=multiple)
 
 
 def test_sales_classes_follow_the_cumulative_share() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,11 @@ from envs.rollout import Decision
 from envs.study import study_setting1
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
+from pipeline.data.parts import PanelSpec
+from pipeline.data.retail import Market
+from pipeline.data.retail_parameters import RetailParameters
 from pipeline.data.terms import SupplyTerms
+from pipeline.data.writer import PanelWriter
 from pipeline.evaluate import summarize_source
 from pipeline.features import BASIS, FEATURES
 from pipeline.forecast import DayFactors
@@ -25,7 +30,7 @@ from pipeline.sources import DatasetSource, GivenScenarios, evaluation_start, tr
 def perturbed(raw: RawTile, day: int) -> RawTile:
     """The same tile with another demand from ``day`` on."""
     demand = raw.dynamic["demand"].copy()
-    demand[:, day:] = (3 * demand[:, day:] + 5) * raw.dynamic["on_sale"][:, day:]
+    demand[:, day:] = (3 * demand[:, day:] + 5) * raw.dynamic["on_sale"][:, day:180]
     return RawTile(raw.inventory_id, raw.static, {**raw.dynamic, "demand": demand})
 
 
@@ -46,11 +51,12 @@ def test_a_scenario_is_the_panels_window(source: DatasetSource) -> None:
     raw, scenario = source.open("test", 2)
     scenario.validate()
     np.testing.assert_array_equal(scenario.demand.T, raw.dynamic["demand"][:, 130:180])
-    np.testing.assert_array_equal(scenario.counted.T, raw.dynamic["on_sale"][:, 130:180] > 0)
+    observed = (raw.dynamic["on_sale"][:, 130:180] > 0) & (raw.dynamic["known"][:, 130:180] > 0)
+    np.testing.assert_array_equal(scenario.counted.T, observed)
     offset, period = raw.static["review_offset"], raw.static["review_period"]
     for day in range(50):
-        date = source.panel.manifest.day(130 + day)
-        expected = (date.toordinal() - offset.astype(int)) % period == 0
+        today = source.panel.manifest.day(130 + day)
+        expected = (today.toordinal() - offset.astype(int)) % period == 0
         np.testing.assert_array_equal(scenario.review[day], expected)
     assert source.layout == scenario.layout
     assert (source.layout.basis, source.layout.features) == (len(BASIS), len(FEATURES))
@@ -148,9 +154,23 @@ def test_random_lead_times_and_fills_are_the_same_for_everyone(
     )
 
 
-def test_a_data_set_without_validation_inventories_is_refused(tmp_path: Path) -> None:
-    make(50, 180, 3, tmp_path / "few", tile_rows=64, validation_share=0.0)
-    with pytest.raises(DataError, match="validation has no inventories"):
+def test_without_validation_inventories_those_of_training_are_validated_on(tmp_path: Path) -> None:
+    make(50, 180, 3, tmp_path / "few", tile_rows=32, validation_share=0.0)
+    source = DatasetSource(tmp_path / "few", DayFactors({"*": [0.0] * 11}, {"*": 1.0}))
+    assert source.num_tiles("validation") == source.num_tiles("train") == 2
+    assert torch.equal(source.load("validation", 1).demand, source.load("train", 1).demand)
+
+
+def test_a_data_set_without_training_inventories_is_refused(tmp_path: Path) -> None:
+    market = Market(
+        3, 50, 180, date(2024, 1, 1), 0, 60, RetailParameters(), SupplyTerms()
+    )  # fmt: skip
+    with PanelWriter(
+        tmp_path / "few", PanelSpec("few", "a test", 3, date(2024, 1, 1), 180, 56, 130)
+    ) as writer:
+        writer.write(*market.tile(0, 0, 50), "validation")
+        writer.finish()
+    with pytest.raises(DataError, match="train has no inventories"):
         DatasetSource(tmp_path / "few", DayFactors({"*": [0.0] * 11}, {"*": 1.0}))
 
 
