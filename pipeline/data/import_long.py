@@ -32,7 +32,8 @@ REMEDIES = {
     "unknown_id": "Complete the attributes, or the sku and warehouse of these rows",
     "bad_date": "If they are written differently, give --date-format",
     "missing_demand": "If a blank means that nothing was sold, write 0",
-    "negative_demand": "If these are returns, give --returns ignore or --returns subtract",
+    "negative_demand": "If these are returns, give --returns ignore or --returns subtract (and "
+    "--same-day sum, if a day has several rows)",
     "demand_off_sale": "If on_sale only says that the item was sold out, leave the column out "
     "(--ignore-columns on_sale) and give on_hand",
     "duplicate_day": "If several rows of a day are lines of a till, give --same-day sum",

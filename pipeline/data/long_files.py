@@ -134,7 +134,7 @@ class Files:
                     "source",
                     str(path),
                     "Save it as UTF-8, or give --encoding (Western spreadsheets: --encoding "
-                    "cp1252).",
+                    "cp1252; \"Unicode text\": --encoding utf-16-le).",
                     f"is not UTF-8 (line {line})",
                 )
         copy = self._work / f"{len(list(self._work.iterdir())):05d}.csv"
@@ -275,12 +275,12 @@ def _first_bad_line(path: Path) -> int | None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = 1
     for chunk in _chunks(path):
+        if (zero := chunk.find(b"\0")) >= 0:  # UTF-16 without its mark
+            return lines + chunk.count(b"\n", 0, zero)
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError as error:
             return lines + chunk.count(b"\n", 0, max(error.start, 0))
-        if (zero := chunk.find(b"\0")) >= 0:  # UTF-16 without its mark
-            return lines + chunk.count(b"\n", 0, zero)
         lines += chunk.count(b"\n")
     try:
         decoder.decode(b"", final=True)

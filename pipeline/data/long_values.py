@@ -86,8 +86,9 @@ class Marks:
     def _bits(self, name: str, bit: int, delimiter: str) -> str:
         marked = f"regexp_full_match({name}, {quote(_MARKED)})"
         result = f"WHEN {name}_ IS NULL AND {marked} THEN {1 << bit}"
-        if not self._given and delimiter != ",":
-            # All that a comma file holds with a dot is a decimal; elsewhere 1.250 may be 1,250.
+        # A file with commas between columns comes from where the dot is the decimal point; still
+        # no demand may be read as its thousandth.
+        if not self._given and (delimiter != "," or name != "price"):
             group = r"[+-]?[1-9]\d{0,2}\.\d{3}"
             result += (
                 f" WHEN NOT contains({name}, '.') THEN 0"

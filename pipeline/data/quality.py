@@ -181,8 +181,9 @@ class Quarantine:
             counts = ", ".join(f"{rule} {count:,}" for rule, count in ranked)
             first = ranked[0][0]
             remedy = f"Look at {self.path}, and correct the source"
-            if found := (remedies or {}).get(first):
-                remedy = f"{found}; else look at {self.path}, and correct the source"
+            frequent = [rule for rule, n in ranked if rule == first or n > max_share * rows]
+            if meant := [remedies[rule] for rule in frequent if remedies and rule in remedies]:
+                remedy = f"{'. '.join(meant)}. Else look at {self.path}, and correct the source"
             if first != "gap":  # a hole does not close by accepting more of them
                 remedy += ", or accept that these days are unknown with --max-bad-share"
             raise DataError(
