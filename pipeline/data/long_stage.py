@@ -80,7 +80,7 @@ class Stage:
                 SELECT row_number() OVER () AS row, * FROM ({self._files.union(self._select)})
             ), typed AS (
                 SELECT *, {", ".join(f"{flag(name)} AS {name}_" for name in FLAGS)},
-                    {blank("demand")} AS blank
+                    CASE WHEN isfinite(demand_) THEN false ELSE {blank("demand")} END AS blank
                 FROM source WHERE {self._window()}
             ), judged AS (
                 SELECT * REPLACE (
@@ -208,9 +208,9 @@ class Stage:
 
 
 _FLAW = f"""CASE
-    WHEN NOT {blank("price")} AND NOT coalesce(priced, false) THEN 'bad_price'
+    WHEN CASE WHEN priced THEN false ELSE NOT {blank("price")} END THEN 'bad_price'
     WHEN {" OR ".join(f"{name}_ IS NULL" for name in FLAGS)} THEN 'bad_flag'
-    WHEN NOT {blank("on_hand")} AND on_hand_ IS NULL THEN 'bad_on_hand'
+    WHEN CASE WHEN on_hand_ IS NULL THEN NOT {blank("on_hand")} END THEN 'bad_on_hand'
 END"""
 _KINDS = {
     "bad_price": "is not a positive number",

@@ -32,8 +32,10 @@ def blank(name: str) -> str:
 
 def flag(name: str) -> str:
     """SQL: 0, 1, the default of a blank, or NULL where it is unreadable."""
+    # Nearly all flags are written 0 or 1: only the others pay for the words.
     return (
-        f"CASE WHEN {blank(name)} THEN {FLAGS[name]} WHEN lower({name}) IN {_TRUE} THEN 1"
+        f"CASE WHEN {name} IS NULL THEN {FLAGS[name]} WHEN {name} = '0' THEN 0 WHEN {name} = '1'"
+        f" THEN 1 WHEN {blank(name)} THEN {FLAGS[name]} WHEN lower({name}) IN {_TRUE} THEN 1"
         f" WHEN lower({name}) IN {_FALSE} THEN 0 END"
     )
 
