@@ -94,7 +94,7 @@ class PartSummary:
     number: int
     tile_rows: tuple[int, ...]
     demand_total: npt.NDArray[np.float64]
-    """[rows of the part] demand over the training days."""
+    """[rows of the part] demand over the training days; see `PartWriter.write`."""
     whole: bool
     """All demand is in whole units."""
     info: FileInfo
@@ -151,13 +151,15 @@ class PartWriter:
         window = slice(spec.history_days, spec.test_start)
         total = demand[:, window].sum(axis=1, dtype=np.float64)
         columns = {**static, "split": [split] * n, "sales_class": [""] * n}
-        if "weight" not in columns:
-            observed = (dynamic["on_sale"][:, window] == 1) & (dynamic["known"][:, window] == 1)
-            columns["weight"] = (total / np.maximum(observed.sum(axis=1), 1)).astype(np.float32)
+        on_sale = dynamic["on_sale"][:, window] == 1
+        observed = on_sale & (dynamic["known"][:, window] == 1)
+        rate = total / np.maximum(observed.sum(axis=1), 1)
+        columns.setdefault("weight", rate.astype(np.float32))
         self._static.write_table(_static_table(columns), row_group_size=n)
         self._whole = self._whole and bool((demand == np.rint(demand)).all())
         self._tile_rows.append(n)
-        self._totals.append(total)
+        # A day that nobody observed sells what the others do.
+        self._totals.append(rate * on_sale.sum(axis=1))
 
     @property
     def tiles(self) -> int:

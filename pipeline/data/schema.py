@@ -97,7 +97,8 @@ STATIC_MEANINGS: dict[str, str] = {
     "shortage_cost": "b, money per unit short",
     "holding_cost": "h, money per unit left over at the end of a day",
     "weight": "weight in averages over inventories; the manifest says what it is",
-    "sales_class": "A+, A, B, C, D by cumulative share of demand on training days; Z: no demand",
+    "sales_class": "A+, A, B, C, D by cumulative share of demand on training days (a day not known "
+    "counts as the mean of the others); Z: no demand",
     "category": "product category",
     "price": "regular price per unit",
 }

@@ -191,15 +191,3 @@ def drawn_prices(draws: Draws) -> Array:
     median, sigma = DRAWN_PRICE
     prices: Array = median * np.exp(sigma * draws.normal("price"))
     return prices
-
-
-def count_drawn(columns: Mapping[str, Array | None], n: int) -> dict[str, int]:
-    """How many values of each column are not given, and so are drawn or carried.
-
-    Args:
-        columns: Column -> [n] values with NaN where none is given; None: no value is given.
-    """
-    return {
-        name: n if values is None else int(np.isnan(np.asarray(values, float)).sum())
-        for name, values in columns.items()
-    }

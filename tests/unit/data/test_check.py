@@ -14,7 +14,7 @@ import pytest
 from envs.errors import DataError
 from pipeline.data.check import check
 from pipeline.data.parts import file_info
-from pipeline.data.schema import INVENTORIES, MANIFEST, SALES_CLASSES
+from pipeline.data.schema import INVENTORIES, MANIFEST, SALES_CLASSES, UNKNOWN
 
 PART = "panel/part-00000.parquet"
 
@@ -99,6 +99,30 @@ def test_demand_off_sale(copied: Path) -> None:
     change_value(copied, "on_sale", 0, 5, 0)
     with pytest.raises(DataError, match="is not 0 while off sale"):
         check(copied)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "message"),
+    [
+        ("promotion", 7, "promotion .* neither 0, 1 nor 255"),
+        ("price", 0.0, "price .* is not positive"),
+        ("price", np.inf, "price .* is not positive"),
+    ],
+)
+def test_a_bad_value_of_a_day_ahead(
+    copied: Path, quantity: str, value: float, message: str
+) -> None:
+    change_value(copied, quantity, 70, 160, value)
+    with pytest.raises(DataError, match=message):
+        check(copied)
+
+
+def test_days_ahead_may_be_unknown(copied: Path) -> None:
+    assert "days ahead      price known in 100%, on_sale known in 100%" in check(copied)
+    change_value(copied, "price", 70, 160, np.nan)
+    for quantity in ("on_sale", "promotion", "event", "snap"):
+        change_value(copied, quantity, 70, 160, UNKNOWN)
+    assert check(copied)
 
 
 def test_demand_that_is_not_known(copied: Path) -> None:

@@ -63,3 +63,46 @@ def test_import_m5_names_what_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [("make", "--days", 3), ("import", "vn2", "x"), ("check",)])
 def test_usage_errors_exit_with_2(command: tuple[object, ...]) -> None:
     assert run(*command).exit_code == 2
+
+
+MAKE = ("make", "--inventories", 30, "--days", 120, "--history-days", 28, "--jobs", 1,
+        "--max-lead-time", 5, "--max-review-period", 2)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "multiple"), [((), 1.0), (("auto",), 1.0), ((0,), 0.0), ((12,), 12.0)]
+)
+def test_order_multiple(tmp_path: Path, given: tuple[object, ...], multiple: float) -> None:
+    option = ("--order-multiple", *given) if given else ()
+    result = run(*MAKE, "--out", tmp_path / "set", *option)
+    assert result.exit_code == 0, result.output
+    assert Panel(tmp_path / "set").manifest.order_multiple == multiple
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf"])
+def test_an_order_multiple_that_is_no_size(tmp_path: Path, value: str) -> None:
+    result = run(*MAKE, "--out", tmp_path / "set", "--order-multiple", value)
+    assert isinstance(result.exception, DataError)
+    assert result.exception.field == "order_multiple"
+    assert run(*MAKE, "--out", tmp_path / "set", "--order-multiple", "some").exit_code == 2
+
+
+def test_costs_and_days_ahead(tmp_path: Path) -> None:
+    ratios = {}
+    for costs in ("margin", "ratio"):
+        out = tmp_path / costs
+        result = run(*MAKE, "--out", out, "--costs", costs, "--ahead-days", 9)
+        assert result.exit_code == 0, result.output
+        panel = Panel(out)
+        assert panel.manifest.ahead_days == 9
+        table = panel.read_inventories()
+        shortage, holding = (table[f"{name}_cost"].to_numpy() for name in ("shortage", "holding"))
+        ratios[costs] = shortage / holding
+    assert ratios["margin"].min() > 136
+    assert ratios["ratio"].max() < 41
+    assert run(*MAKE, "--out", tmp_path / "default").exit_code == 0
+    default = Panel(tmp_path / "default")
+    # Twice lead time 5 and review period 2.
+    assert default.manifest.ahead_days == 14
+    table = default.read_inventories()
+    assert (table["shortage_cost"].to_numpy() / table["holding_cost"].to_numpy()).min() > 136

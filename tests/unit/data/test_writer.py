@@ -116,6 +116,20 @@ def test_days_ahead_of_the_demand(tmp_path: Path) -> None:
         np.testing.assert_array_equal(raw.dynamic[name], values.astype(QUANTITIES[name].dtype))
 
 
+def test_a_day_that_is_not_known_counts_as_the_mean_of_the_others(tmp_path: Path) -> None:
+    # Training days 2 to 5: the first sells 10 a day and was seen on one of them.
+    demand = np.zeros((3, 10))
+    demand[:, 2:6] = [[10, 0, 0, 0], [9, 9, 9, 9], [1, 1, 1, 1]]
+    static, dynamic = tile(0, demand=demand)
+    dynamic["known"][0, 3:6] = 0
+    with PanelWriter(tmp_path / "set", SPEC) as writer:
+        writer.write(static, dynamic, "train")
+        writer.finish()
+    classes = Panel(tmp_path / "set").read_inventories(["sales_class"]).column(0).to_pylist()
+    # 40, 36 and 4 of 80: the last comes after 95 %.
+    assert classes == ["A+", "B", "D"]
+
+
 def test_a_given_weight_is_kept(tmp_path: Path) -> None:
     static, dynamic = tile(0)
     static["weight"] = [1.0, 2.0, 3.0]

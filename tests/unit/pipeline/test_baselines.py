@@ -123,7 +123,9 @@ def test_hindsight_is_a_bound_on_a_data_set_too(source: DatasetSource) -> None:
     bound = cost_of(scenario, perfect_hindsight)
     for policy in (base_stock(0.5), base_stock(1.0), ForecastSafetyStock(1.0)):
         other = cost_of(scenario, policy)
-        assert (bound <= other + 1e-4).all()
+        # Nothing is counted, and nothing costs, where an item ended before the test.
+        np.testing.assert_array_equal(np.isnan(bound), np.isnan(other))
+        assert not (bound > other + 1e-4).any()
         assert np.nanmean(bound) < 0.7 * np.nanmean(other)
 
 
