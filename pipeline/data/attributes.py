@@ -13,7 +13,7 @@ from pipeline.data import duck
 from pipeline.data.long_columns import choose, plain, position, unused
 from pipeline.data.long_files import Files, Shape
 from pipeline.data.long_options import LongOptions
-from pipeline.data.long_values import blank, number, text
+from pipeline.data.long_values import blank, check_marks, number, text
 from pipeline.data.schema import STATIC_COLUMNS
 from pipeline.data.terms import TERMS
 
@@ -178,16 +178,18 @@ class Attributes:
             problem = "is not a whole number of days"
         elif name == "price":
             good, problem = f"{good} AND {value} > 0", "is not a positive number"
+        if name not in self._typed:
+            check_marks(self._db, "attributes", name, self._options)
         bad = self._db.sql(
             f"SELECT sku || '@' || warehouse, {name} FROM attributes "
             f"WHERE {name} IS NOT NULL AND NOT coalesce({good}, false) LIMIT 1"
         ).fetchall()
         if bad:
-            remedy = "Correct it."
-            if "," in str(bad[0][1]):
-                remedy = "Correct it, or give --decimal , if the comma is the decimal mark."
             raise DataError(
-                f"{name} of inventory {bad[0][0]} in {self._name}", bad[0][1], remedy, problem
+                f"{name} of inventory {bad[0][0]} in {self._name}",
+                bad[0][1],
+                "Correct it.",
+                problem,
             )
         self._run(f"ALTER TABLE attributes ALTER {name} TYPE DOUBLE USING {value}")
 

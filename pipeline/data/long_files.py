@@ -134,7 +134,7 @@ class Files:
                     "source",
                     str(path),
                     "Save it as UTF-8, or give --encoding (Western spreadsheets: --encoding "
-                    "cp1252; \"Unicode text\": --encoding utf-16-le).",
+                    'cp1252; "Unicode text": --encoding utf-16-le).',
                     f"is not UTF-8 (line {line})",
                 )
         copy = self._work / f"{len(list(self._work.iterdir())):05d}.csv"

@@ -17,6 +17,8 @@ _FALSE = ("0", "0.0", "false", "f", "no", "n")
 _BLANK = ("nan", "na", "n/a", "null", "none")
 # A number with marks that TRY_CAST does not know; a group is three digits.
 _MARKED = r"[+-]?(\d{1,3}([., '_\x{a0}\x{202f}]\d{3})+|\d+)([.,]\d+)?"
+_GROUP = r"[+-]?[1-9]\d{0,2}\.\d{3}"
+"""A number with a dot that could be a thousands mark."""
 _SPACES = "\u00a0", "\u202f"
 
 
@@ -91,10 +93,9 @@ class Marks:
         # A file with commas between columns comes from where the dot is the decimal point; still
         # no demand may be read as its thousandth.
         if not self._given and (delimiter != "," or name != "price"):
-            group = r"[+-]?[1-9]\d{0,2}\.\d{3}"
             result += (
                 f" WHEN NOT contains({name}, '.') THEN 0"
-                f" WHEN regexp_full_match({name}, {quote(group)}) THEN {1 << bit}"
+                f" WHEN regexp_full_match({name}, {quote(_GROUP)}) THEN {1 << bit}"
                 f" WHEN {name}_ IS NOT NULL THEN {2 << bit}"
             )
         return f"CASE WHEN {name} IS NULL THEN 0 {result} ELSE 0 END"
@@ -118,24 +119,49 @@ class Marks:
                 f"WHERE true{dotted} LIMIT 3"
             ).fetchall()
             if found:
-                self._refuse(name, [row[0] for row in found], found[0][1])
+                _refuse(name, [row[0] for row in found], found[0][1], self._options)
 
-    def _refuse(self, name: str, values: list[str], count: int) -> None:
-        decimal, thousands = self._options.marks
-        problem = f"do not fit the decimal mark {decimal} and the thousands mark {thousands}"
-        if not self._given:
-            problem = "have a mark that is not a decimal point"
-        if not self._given and all(re.fullmatch(r"[+-]?\d{1,3}\.\d{3}", v) for v in values):
+
+def check_marks(db: duckdb.DuckDBPyConnection, table: str, name: str, options: LongOptions) -> None:
+    """Refuse a column of text whose numbers have marks that can be read in two ways.
+
+    Raises:
+        DataError: With three of the values and the options that settle it.
+    """
+    value = number(name, options, typed=False)
+    marked = f"{value} IS NULL AND regexp_full_match({name}, {quote(_MARKED)})"
+    where = [marked]
+    if options.decimal is None and options.thousands is None:
+        group = f"regexp_full_match({name}, {quote(_GROUP)})"
+        every = (
+            f"SELECT coalesce(bool_and({group}), false) FROM {table} WHERE contains({name}, '.')"
+        )
+        where += [f"{group} AND ({every})"]
+    found: list[tuple[str, int]] = []
+    for condition in where:
+        found = (
+            found
+            or db.sql(
+                f"SELECT {name}, count(*) OVER () FROM {table} WHERE {condition} LIMIT 3"
+            ).fetchall()
+        )
+    if found:
+        _refuse(name, [row[0] for row in found], found[0][1], options)
+
+
+def _refuse(name: str, values: list[str], count: int, options: LongOptions) -> None:
+    decimal, thousands = options.marks
+    problem = f"do not fit the decimal mark {decimal} and the thousands mark {thousands}"
+    if options.decimal is None and options.thousands is None:
+        problem = "have a mark that is not a decimal point"
+        if all(re.fullmatch(_GROUP, value) for value in values):
             problem = (
                 "could be thousands or decimals: every number with a dot has exactly three digits "
                 "after it"
             )
-        raise DataError(
-            name,
-            ", ".join(values),
-            f"Give {_mark_options(values)}.",
-            f"({count:,} rows) {problem}",
-        )
+    raise DataError(
+        name, ", ".join(values), f"Give {_mark_options(values)}.", f"({count:,} rows) {problem}"
+    )
 
 
 def _mark_options(values: list[str]) -> str:

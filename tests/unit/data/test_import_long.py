@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -21,22 +19,10 @@ from pipeline.data.import_long import import_long
 from pipeline.data.imports import ImportOptions
 from pipeline.data.long_options import LongOptions
 from pipeline.data.panel import Panel
+from tests.unit.data.long_tables import series
 
 LongFrame = Callable[[], pd.DataFrame]
-Series = dict[str, dict[str, npt.NDArray[Any]]]
 LENIENT = ImportOptions(max_bad_share=0.5, tile_rows=64)
-
-
-def series(directory: Path) -> Series:
-    """inventory_id -> quantity -> [T]."""
-    panel = Panel(directory)
-    result: Series = {}
-    for tile in panel.tiles():
-        raw = panel.read(tile)
-        for row, name in enumerate(raw.inventory_id):
-            days = panel.manifest.num_days
-            result[name] = {key: values[row, :days] for key, values in raw.dynamic.items()}
-    return result
 
 
 def statics(directory: Path) -> pd.DataFrame:
