@@ -186,45 +186,31 @@ def test_as_many_days_ahead_as_asked_for(
 
 
 def test_neither_one_more_series_nor_the_first_test_day_changes_the_others(
-    m5_folder: Path, tmp_path: Path
+    tiny: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "m5"
-    folder.mkdir()
-    sales = pd.read_parquet(next(m5_folder.glob("sales_*.parquet"))).iloc[:2000]
-    names = [f"d_{day}" for day in range(1736, 1886)]
-    sales = sales[["item_id", "dept_id", "store_id", "state_id", *names]]
-    for name in ("calendar", "sell_prices"):
-        frame = pd.read_parquet(m5_folder / f"{name}.parquet")
-        if name == "sell_prices":
-            frame = frame[frame.store_id.isin(sales.store_id.unique())]
-            pairs = pd.MultiIndex.from_frame(sales[["item_id", "store_id"]])
-            frame = frame[pd.MultiIndex.from_frame(frame[["item_id", "store_id"]]).isin(pairs)]
-        frame.to_parquet(folder / f"{name}.parquet", index=False)
-    sales.to_parquet(folder / "sales_d1736_d1885.parquet")
-    tables = {}
-    for name, options in {"whole": {}, "later": {"test_start": 120}}.items():
-        import_m5(folder, tmp_path / name, ImportOptions(max_bad_share=0.5, **options))
-        tables[name] = Panel(tmp_path / name).read_inventories().to_pandas()
-    given = ["lead_time", "review_period", "review_offset", "holding_cost", "shortage_cost",
-             "price", "inventory_id", "split"]  # fmt: skip
-    pd.testing.assert_frame_equal(tables["whole"][given], tables["later"][given])
+    def rise(prices: pd.DataFrame) -> pd.DataFrame:
+        return prices.assign(sell_price=2.0 + 0.1 * (prices.wm_yr_wk - 11506))
 
-    dropped = sales.iloc[[777]]
-    prices = pd.read_parquet(folder / "sell_prices.parquet")
-    own = (prices.item_id == dropped.item_id.iloc[0]) & (
-        prices.store_id == dropped.store_id.iloc[0]
-    )
-    prices[~own].to_parquet(folder / "sell_prices.parquet", index=False)
-    sales.drop(index=dropped.index).to_parquet(folder / "sales_d1736_d1885.parquet")
-    import_m5(folder, tmp_path / "less", ImportOptions(max_bad_share=0.5))
-    less = Panel(tmp_path / "less").read_inventories().to_pandas()[given].set_index("inventory_id")
-    whole = tables["whole"][given].set_index("inventory_id")
-    assert (whole.index.drop(whole.index.difference(less.index)) == less.index).all()
-    pd.testing.assert_frame_equal(
-        whole.loc[less.index].drop(columns="split"), less.drop(columns="split")
-    )
+    def all_but_one(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[(frame.item_id != "B_1") | (frame.store_id != "TX_1")]
+
+    def imported(name: str, **options: Any) -> pd.DataFrame:
+        import_m5(tiny, tmp_path / name, replace(OPTIONS, **options))
+        table = Panel(tmp_path / name).read_inventories().to_pandas().set_index("inventory_id")
+        return table.drop(columns=["weight", "sales_class"])  # of the training days
+
+    edit(tiny, "sell_prices*", rise)
+    whole = imported("whole")
+    assert whole.price.unique().tolist() == [pytest.approx(2.05)]  # of the 14 days of history
+    for start in (42, 63):
+        pd.testing.assert_frame_equal(whole, imported(f"from {start}", test_start=start))
+    edit(tiny, "sales*", all_but_one)
+    edit(tiny, "sell_prices*", all_but_one)
+    less = imported("less")
+    kept = whole.drop("B_1@TX_1")
+    pd.testing.assert_frame_equal(kept.drop(columns="split"), less.drop(columns="split"))
     # The border between the splits is a number of inventories: one at most crosses it.
-    assert (whole.loc[less.index].split != less.split).sum() <= 1
+    assert (kept.split != less.split).sum() <= 1
 
 
 def test_promotion_is_a_price_below_the_past_maximum(tiny: Path, tmp_path: Path) -> None:
