@@ -32,6 +32,18 @@ def series(directory: Path) -> Series:
     return result
 
 
+def ahead_of(directory: Path) -> pd.DataFrame:
+    """The days ahead of a data set as rows without demand."""
+    m = Panel(directory).manifest
+    frames = []
+    for name, quantities in series(directory).items():
+        sku, warehouse = name.split("@")
+        planned = {k: v[m.num_days :] for k, v in quantities.items() if len(v) > m.num_days}
+        days = [m.day(m.num_days + t).isoformat() for t in range(m.ahead_days)]
+        frames.append(pd.DataFrame({"sku": sku, "warehouse": warehouse, "date": days, **planned}))
+    return pd.concat(frames, ignore_index=True)
+
+
 class Imported:
     """A data set that `data import long` made, checked, and what was said on the way."""
 
