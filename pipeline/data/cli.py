@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
+from pipeline.data.long_cli import ColumnsCommand, long_options, take_long_options
 from pipeline.data.schema import (
     DEFAULT_HISTORY_DAYS,
     DEFAULT_TILE_ROWS,
@@ -172,50 +173,25 @@ def import_m5_command(source: Path, max_bad_share: float, **common: Any) -> None
     _done(out, import_m5(source, out, options))
 
 
-@import_group.command("long")
+@import_group.command("long", cls=ColumnsCommand)
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--attributes", type=click.Path(path_type=Path), help="Table of inventories.")
-@click.option("--first-day", type=_DAY, help="Leave out rows before this day.")
-@click.option("--last-day", type=_DAY, help="Leave out rows after this day.")
-@click.option(
-    "--absent-day",
-    type=click.Choice(["gap", "zero"]),
-    default="gap",
-    show_default=True,
-    help="A day without a row is missing data (gap), or had no demand (zero).",
-)
-@click.option("--memory-limit", default="1GB", show_default=True, help="Beyond it, spill to disk.")
-@click.option("--spill", type=click.Path(path_type=Path), help="Folder for temporary files.")
-@click.option("--threads", default=2, show_default=True)
+@long_options
 @_BAD_SHARE
 @_common
-def import_long_command(
-    source: Path,
-    attributes: Path | None,
-    first_day: datetime | None,
-    last_day: datetime | None,
-    absent_day: Literal["gap", "zero"],
-    memory_limit: str,
-    spill: Path | None,
-    threads: int,
-    max_bad_share: float,
-    **common: Any,
-) -> None:
+def import_long_command(source: Path, max_bad_share: float, **common: Any) -> None:
     """Import SOURCE, a Parquet or CSV table with a row per sku, warehouse and date.
 
     SOURCE may be a file, a folder or a pattern. Columns: sku, warehouse, date, demand and,
-    optionally, price, promotion, event, snap, on_sale.
+    optionally, price, promotion, event, snap, on_sale, known, on_hand (stock at the end of the
+    day). Rows without demand after the last day with demand are a plan.
     """
     from pipeline.data.import_long import import_long
     from pipeline.data.imports import ImportOptions
-    from pipeline.data.long_table import LongOptions
 
+    long, common = take_long_options(common)
     terms, common = _terms(common)
     out = common.pop("out")
     options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
-    long = LongOptions(
-        attributes, _date(first_day), _date(last_day), absent_day, memory_limit, spill, threads
-    )
     _done(out, import_long(source, out, options, long))
 
 
@@ -233,10 +209,6 @@ def _terms(common: dict[str, Any]) -> tuple[SupplyTerms, dict[str, Any]]:
     names = ("max_lead_time", "max_review_period", "lead_time_jitter", "fill_min", "costs")
     terms = SupplyTerms(**{name: common[name] for name in names})
     return terms, {name: value for name, value in common.items() if name not in names}
-
-
-def _date(value: datetime | None) -> date | None:
-    return None if value is None else value.date()
 
 
 def _done(out: Path, manifest: Manifest) -> None:

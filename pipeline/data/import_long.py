@@ -3,9 +3,9 @@
 DuckDB parses, sorts and, beyond its memory limit, spills to disk; Python sees one tile at a
 time. So a table may be much larger than memory.
 
-Columns: sku, warehouse, date, demand; optional price, promotion, event, snap, on_sale. A second
-file may give attributes per sku and warehouse: any of category, price, weight, lead_time,
-lead_time_jitter, fill_min, review_period, review_offset, shortage_cost, holding_cost.
+Columns: sku, warehouse, date, demand; optional price, promotion, event, snap, on_sale, known,
+on_hand. A second file may give attributes per sku and warehouse: any of category, price, weight,
+lead_time, lead_time_jitter, fill_min, review_period, review_offset, shortage_cost, holding_cost.
 """
 
 from __future__ import annotations
@@ -17,14 +17,29 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.imports import ImportOptions, write_tile
-from pipeline.data.long_table import LongOptions, LongTable
-from pipeline.data.long_tile import LongTile
+from pipeline.data.long_options import LongOptions
+from pipeline.data.long_plan import constants
+from pipeline.data.long_table import LongTable
+from pipeline.data.long_tile import Ahead, LongTile
 from pipeline.data.parts import PanelSpec, default_test_start
 from pipeline.data.progress import Progress
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import Manifest
 from pipeline.data.tiles import TilePlan, plan_tiles
 from pipeline.data.writer import PanelWriter, check_out
+
+REMEDIES = {
+    "unknown_id": "Complete the attributes, or the sku and warehouse of these rows",
+    "bad_date": "If they are written differently, give --date-format",
+    "missing_demand": "If a blank means that nothing was sold, write 0",
+    "negative_demand": "If these are returns, give --returns ignore or --returns subtract (and "
+    "--same-day sum, if a day has several rows)",
+    "demand_off_sale": "If on_sale only says that the item was sold out, leave the column out "
+    "(--ignore-columns on_sale) and give on_hand",
+    "duplicate_day": "If several rows of a day are lines of a till, give --same-day sum",
+    "gap": "If the table lists only days with sales, give --absent-day zero",
+}
+"""Rule -> what a user of this import may have meant."""
 
 
 def import_long(
@@ -50,7 +65,7 @@ def import_long(
     with Quarantine(out) as quarantine, LongTable(Path(source), out, options, long) as table:
         table.stage()
         table.quarantine_staged(quarantine)
-        quarantine.stop_if_beyond(options.max_bad_share, table.rows)
+        quarantine.stop_if_beyond(options.max_bad_share, table.rows, REMEDIES)
         first_day, num_days, n = table.index()
         start = default_test_start(num_days) if options.test_start is None else options.test_start
         plans = plan_tiles(n, options.tile_rows, options.validation_share)
@@ -66,15 +81,21 @@ def import_long(
             order_multiple=options.order_multiple,
             backlog=options.backlog,
             weight_meaning=table.weight_meaning,
+            ahead_days=table.ahead_days,
         )
+        fixed = constants(table.found, table.plan.given)
         progress = Progress("data import long", n, "inventories")
         with PanelWriter(out, spec, options.overwrite) as writer:
             for plan, rows in _by_tile(table.sorted_rows(), plans):
-                tile = LongTile(plan, rows, table.inventories(plan), first_day, num_days)
-                tile.judge(quarantine, long.absent_day)
-                write_tile(writer, tile.static(options), tile.dynamic(), plan.split)
+                inventories = table.inventories(plan)
+                closed = table.closed.of(inventories.warehouse.to_numpy())
+                tile = LongTile(plan, rows, inventories, closed, first_day)
+                tile.judge(quarantine, long)
+                static = tile.static(options)
+                ahead = Ahead(table.ahead_days, table.planned(plan), fixed)
+                write_tile(writer, static, tile.dynamic(ahead), plan.split)
                 progress.add(plan.rows)
-            quarantine.stop_if_beyond(options.max_bad_share, table.rows)
+            quarantine.stop_if_beyond(options.max_bad_share, table.days, REMEDIES)
             return writer.finish(note=quarantine.describe(table.rows))
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -16,40 +15,18 @@ import pyarrow as pa
 
 from envs.errors import DataError
 from pipeline.data import duck
-from pipeline.data.imports import ImportOptions, read_columns
-from pipeline.data.quality import MAX_DEMAND, Quarantine
+from pipeline.data.attributes import Attributes
+from pipeline.data.imports import ImportOptions
+from pipeline.data.long_calendar import Closed, check_period, closed_days, spread
+from pipeline.data.long_options import FLAGS, LongOptions
+from pipeline.data.long_plan import MAX_AHEAD, LongPlan
+from pipeline.data.long_stage import Stage, open_files
+from pipeline.data.quality import Quarantine
 from pipeline.data.schema import DEFAULT_WEIGHT_MEANING
 from pipeline.data.terms import DRAWN_PRICE, TERMS
 from pipeline.data.tiles import TilePlan
 
-REQUIRED = ("sku", "warehouse", "date", "demand")
-FLAGS = {"promotion": 0, "event": 0, "snap": 0, "on_sale": 1}
-OPTIONAL = ("price", *FLAGS)
 MAX_DAYS = 5000
-
-
-@dataclass(frozen=True)
-class LongOptions:
-    """What only the import of a long table can be told.
-
-    Args:
-        attributes: File of inventory attributes.
-        first_day, last_day: Rows outside are left out; default: all days of the table.
-        absent_day: What a day without a row, between an inventory's first and last row, means:
-            "gap": it is missing (a quality rule); "zero": the table lists only days with
-            demand, so its demand was 0.
-        memory_limit: Of DuckDB, e.g. "1GB"; beyond it, it spills.
-        spill: Folder for temporary files; default: beside OUT.
-        threads: Of DuckDB.
-    """
-
-    attributes: str | Path | None = None
-    first_day: date | None = None
-    last_day: date | None = None
-    absent_day: Literal["gap", "zero"] = "gap"
-    memory_limit: str = "1GB"
-    spill: str | Path | None = None
-    threads: int = 2
 
 
 class LongTable:
@@ -58,9 +35,13 @@ class LongTable:
     def __init__(self, source: Path, out: Path, options: ImportOptions, long: LongOptions) -> None:
         self._source, self._options, self._long = source, options, long
         self._folder = Path(long.spill or out.parent) / f".{out.name}.duckdb.partial"
-        self._given: list[str] = []
-        self._found: list[str] = []
+        self._attributes: Attributes | None = None
+        self._blanks: dict[str, int] = {}
+        self._notes: list[str] = []
         self.rows = 0
+        """Rows of the source that are no plan."""
+        self.days = 0
+        """Days that these rows stand for."""
 
     def __enter__(self) -> LongTable:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -82,7 +63,8 @@ class LongTable:
                     "threads": self._long.threads,
                 },
             )
-            self._db.execute("SET enable_progress_bar = false").complete()
+            # The machine's zone must not decide what day it is.
+            self._db.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'").complete()
         except duckdb.Error as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise DataError(
@@ -93,89 +75,37 @@ class LongTable:
             ) from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._db.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise duck.too_small(error) from error
 
     def stage(self) -> None:
-        """Parse every row once: numbered, typed, and with the rule that it breaks, if any."""
-        self._found = duck.columns(self._db, self._source)
-        read_columns(self._source, self._found, list(REQUIRED))
-        names = (*REQUIRED, *OPTIONAL)
-        if unused := [name for name in self._found if name not in names]:
-            print(f"{self._source.name}: columns not used: {', '.join(unused)}", file=sys.stderr)
-        if self._long.attributes is not None:
-            self._given = duck.load_attributes(self._db, Path(self._long.attributes))
-        text = ", ".join(
-            f"nullif(trim(CAST({name if name in self._found else 'NULL'} AS VARCHAR)), '')"
-            f" AS {name}"
-            for name in names
-        )
-        flags = ", ".join(
-            f"CASE WHEN {name} IS NULL THEN {default}"
-            f" WHEN lower({name}) IN ('1', '1.0', 'true', 't') THEN 1"
-            f" WHEN lower({name}) IN ('0', '0.0', 'false', 'f') THEN 0 END AS {name}_"
-            for name, default in FLAGS.items()
-        )
-        typed_flags = ", ".join(f"CAST({name}_ AS UTINYINT) AS {name}" for name in FLAGS)
-        original = ", ".join(f"'{name}', {name}" for name in names)
-        query = f"""
-            CREATE TABLE staged AS
-            WITH source AS (
-                SELECT row_number() OVER () AS row, {text} FROM {duck.scan(self._source)}
-            ), typed AS (
-                SELECT *, {flags}, TRY_CAST(demand AS DOUBLE) AS demand_,
-                    TRY_CAST(price AS DOUBLE) AS price_,
-                    coalesce(
-                        TRY_CAST(date AS DATE), CAST(TRY_CAST(date AS TIMESTAMP) AS DATE)
-                    ) AS day
-                FROM source
-            ), judged AS (
-                SELECT *, {self._verdict()} AS rule FROM typed WHERE {self._window()}
-            )
-            SELECT row, sku, warehouse, day, demand_ AS demand, price_ AS price, {typed_flags},
-                rule, CASE WHEN rule IS NOT NULL
-                    THEN CAST(json_object({original}) AS VARCHAR) END AS text
-            FROM judged
+        """Parse every row once: numbered, typed, and with the rule that it breaks, if any.
+
+        Raises:
+            DataError: A file cannot be read, or its columns, dates or numbers cannot be told.
         """
-        duck.run(self._db, query, self._source)
-        self.rows = duck.value(self._db, "SELECT count(*) FROM staged")
-        if self.rows == 0:
-            raise DataError("source", str(self._source), "Name a table with rows.", "is empty")
-        print(f"data import long: {self.rows:,} rows parsed, sorting", file=sys.stderr, flush=True)
-
-    def _verdict(self) -> str:
-        """SQL: the first rule that a row breaks, or NULL."""
-        unknown = "sku IS NULL OR warehouse IS NULL"
         if self._long.attributes is not None:
-            unknown += " OR (sku, warehouse) NOT IN (SELECT (sku, warehouse) FROM attributes)"
-        bad_flag = " OR ".join(f"{name}_ IS NULL" for name in FLAGS)
-        return f"""CASE
-            WHEN {unknown} THEN 'unknown_id'
-            WHEN day IS NULL THEN 'bad_date'
-            WHEN demand_ IS NULL OR isnan(demand_) THEN 'missing_demand'
-            WHEN demand_ < 0 THEN 'negative_demand'
-            WHEN demand_ > {MAX_DEMAND} THEN 'absurd_demand'
-            WHEN price IS NOT NULL AND NOT coalesce(price_ > 0 AND isfinite(price_), false)
-                THEN 'bad_price'
-            WHEN {bad_flag} THEN 'bad_flag'
-            WHEN on_sale_ = 0 AND demand_ > 0 THEN 'demand_off_sale'
-        END"""
-
-    def _window(self) -> str:
-        """SQL: the row is inside the chosen days, or its date is unusable."""
-        bounds = [
-            f"day {sign} DATE '{day.isoformat()}'"
-            for sign, day in ((">=", self._long.first_day), ("<=", self._long.last_day))
-            if day is not None
-        ]
-        return f"(day IS NULL OR ({' AND '.join(bounds)}))" if bounds else "true"
+            files = open_files(self._long.attributes, self._folder, self._long)
+            self._attributes = Attributes(self._db, files, self._long)
+        files = open_files(self._source, self._folder, self._long)
+        self._stage = Stage(self._db, files, self._long, self._attributes is not None)
+        if unused := self._stage.unused:
+            print(f"{self._source.name}: columns not used: {', '.join(unused)}", file=sys.stderr)
+        rows = self._stage.load("staged")
+        self._stage.check("staged", rows, self._options.max_bad_share)
+        self.plan = LongPlan(self._db, self._stage.chosen, self._long, self._folder)
+        self.plan.take()
+        self.rows = self.days = rows - self.plan.rows
+        print(f"data import long: {rows:,} rows parsed, sorting", file=sys.stderr, flush=True)
 
     def quarantine_staged(self, quarantine: Quarantine) -> None:
         """Quarantine the rows that `stage` found bad."""
         bad = self._db.sql(
-            "SELECT rule, row, sku, warehouse, CAST(day AS VARCHAR) AS day, text FROM staged "
-            "WHERE rule IS NOT NULL ORDER BY row"
+            "SELECT coalesce(rule, flaw) AS rule, row, sku, warehouse, CAST(day AS VARCHAR) AS "
+            "day, text FROM staged WHERE rule IS NOT NULL OR flaw IS NOT NULL ORDER BY row"
         )
         for batch in bad.to_arrow_reader(100_000):
             frame = batch.to_pandas()
@@ -190,30 +120,42 @@ class LongTable:
                 )
 
     def index(self) -> tuple[date, int, int]:
-        """Number the inventories in seeded random order.
+        """Number the inventories in seeded random order, and find closed days.
 
         Returns:
             First day, number of days T, number of inventories N.
+
+        Raises:
+            DataError: No row is good, the rows are weeks or months and not said to be, or the
+                dates span too many days.
         """
+        check_period(self._db, self._long)
+        if self._long.period in ("week", "month"):
+            spread(self._db, self._long)
+            self.days = duck.value(self._db, "SELECT count(*) FROM staged")
+            self._notes.append(
+                f"each row stands for a {self._long.period}, and its demand was spread evenly "
+                "over its days"
+            )
         # md5, unlike DuckDB's hash(), is the same in every version.
         order = f"md5('{self._options.seed}:' || sku || '@' || warehouse), sku, warehouse"
         query = f"""
             CREATE TABLE inventory AS
-            SELECT row_number() OVER (ORDER BY {order}) - 1 AS number, sku, warehouse
-            FROM (SELECT DISTINCT sku, warehouse FROM staged WHERE rule IS NULL)
+            SELECT row_number() OVER (ORDER BY {order}) - 1 AS number, *
+            FROM (
+                SELECT sku, warehouse, min(day) AS first_day, max(day) AS last_day FROM staged
+                GROUP BY sku, warehouse HAVING bool_or(rule IS NULL)
+            )
         """
         duck.run(self._db, query, self._source)
-        n = duck.value(self._db, "SELECT count(*) FROM inventory")
+        n, first, last = self._db.sql(
+            "SELECT count(*), min(first_day), max(last_day) FROM inventory"
+        ).fetchall()[0]
         if not n:
             raise DataError(
                 "source", str(self._source), "Correct its rows.", "has no row that passes the rules"
             )
-        first = self._long.first_day or duck.value(
-            self._db, "SELECT min(day) FROM staged WHERE rule IS NULL"
-        )
-        last = self._long.last_day or duck.value(
-            self._db, "SELECT max(day) FROM staged WHERE rule IS NULL"
-        )
+        first, last = self._long.first_day or first, self._long.last_day or last
         self._first, self._last = first, last
         num_days = (last - first).days + 1
         if num_days > MAX_DAYS:
@@ -223,18 +165,22 @@ class LongTable:
                 "Correct the dates, or choose a window with --first-day and --last-day.",
                 f"spans {num_days:,} days, more than {MAX_DAYS:,}",
             )
+        self.closed: Closed = closed_days(self._db, first, num_days, self._long)
+        self._blanks = self._attributes.fill() if self._attributes else {}
+        limit = self._options.ahead_days
+        self.ahead_days = self.plan.index(last, MAX_AHEAD if limit is None else limit)
+        self._note()
         return first, num_days, n
 
     def sorted_rows(self) -> Iterator[pd.DataFrame]:
         """All rows with a known inventory, by inventory, day and row, in batches."""
-        flags = ", ".join(f"s.{name}" for name in FLAGS)
         # A cursor of its own: another query on the same one would end this stream.
         relation = self._db.cursor().sql(f"""
-            SELECT i.number, CAST(s.day - DATE '{self._first}' AS INTEGER) AS t, s.row,
-                s.demand, s.price, {flags}, s.rule IS NOT NULL AS bad
+            SELECT i.number, CAST(s.day - DATE '{self._first}' AS INTEGER) AS t, {self._values()}
             FROM staged s JOIN inventory i USING (sku, warehouse)
             WHERE s.day BETWEEN DATE '{self._first}' AND DATE '{self._last}'
-            ORDER BY i.number, t, s.row
+            {"GROUP BY ALL" if self._long.same_day == "sum" else ""}
+            ORDER BY i.number, t, row
         """)
         try:
             for batch in relation.to_arrow_reader(500_000):
@@ -242,37 +188,112 @@ class LongTable:
         except (duckdb.OutOfMemoryException, pa.ArrowException) as error:
             raise duck.too_small(error) from error
 
+    def _values(self) -> str:
+        """SQL: the values of a row, or of all rows of a day added up."""
+        # A sum is clipped at 0 below; a return among other rows only if it is ignored.
+        summed = self._long.same_day == "sum"
+        whole = self._long.negative == "subtract" and summed
+        demand = "s.demand" if whole else "greatest(s.demand, 0)"
+        if not summed:
+            flags = ", ".join(f"s.{name}" for name in FLAGS)
+            return f"s.row, {demand} AS demand, s.price, {flags}, s.rule IS NOT NULL AS bad"
+        flags = ", ".join(
+            f"{'min' if default else 'max'}(s.{name}) AS {name}" for name, default in FLAGS.items()
+        )
+        weight = "CASE WHEN s.price IS NOT NULL THEN greatest(s.demand, 0) END"
+        return (
+            f"min(s.row) AS row, greatest(sum({demand}), 0) AS demand, "
+            f"coalesce(sum(s.price * {weight}) / nullif(sum({weight}), 0), avg(s.price)) AS price, "
+            f"{flags}, bool_or(s.rule IS NOT NULL) AS bad"
+        )
+
     def inventories(self, plan: TilePlan) -> pd.DataFrame:
-        """sku, warehouse and the given attributes of a tile, in order."""
-        columns = ", ".join(f"a.{name}" for name in self._given)
-        join = "LEFT JOIN attributes a USING (sku, warehouse)" if self._given else ""
+        """sku, warehouse, last_t and the given attributes of a tile, in order."""
+        given = self._attributes.given if self._attributes else []
+        columns = "".join(f", a.{name}" for name in given)
+        join = "LEFT JOIN attributes a USING (sku, warehouse)" if given else ""
         frame: pd.DataFrame = self._db.sql(
-            f"SELECT i.sku, i.warehouse{', ' + columns if columns else ''} FROM inventory i {join} "
+            f"SELECT i.sku, i.warehouse{columns} FROM inventory i {join} "
             f"WHERE number >= {plan.first} AND number < {plan.first + plan.rows} ORDER BY number"
         ).df()
         return frame
 
+    def planned(self, plan: TilePlan) -> pd.DataFrame:
+        """Rows ahead of a tile; none without a plan."""
+        return self.plan.tile(plan) if self.ahead_days else pd.DataFrame()
+
+    @property
+    def found(self) -> set[str]:
+        """Our columns that the source has."""
+        return set(self._stage.chosen)
+
     @property
     def weight_meaning(self) -> str:
         """What the weights are, for the manifest."""
-        return "as given for each inventory" if "weight" in self._given else DEFAULT_WEIGHT_MEANING
+        given = self._attributes.given if self._attributes else []
+        return "as given for each inventory" if "weight" in given else DEFAULT_WEIGHT_MEANING
 
     def describe(self) -> str:
         """What was given and what was drawn, for the manifest."""
-        drawn = [name for name in TERMS if name not in self._given]
+        given = self._attributes.given if self._attributes else []
+        drawn = [name for name in TERMS if name not in given]
         price = (
             ""
-            if "price" in self._given or "price" in self._found
+            if "price" in given or "price" in self.found
             else f"prices: lognormal with median {DRAWN_PRICE[0]:g} and log-sigma "
             f"{DRAWN_PRICE[1]:g}; "
         )
         text = "nothing drawn but values missing in the attributes"
-        if drawn or price:
-            text = f"not in the source but drawn ({', '.join(drawn)}"
+        if drawn or price or self._blanks:
+            text = f"not in the source but drawn ({', '.join(drawn or self._blanks)}"
             text += f"; seed {self._options.seed}): {price}{self._options.terms.describe()}"
+        return "; ".join([text, *self._notes])
+
+    def _note(self) -> None:
+        """Say, here and in the manifest, what was decided about days and values."""
+        if self._blanks:
+            n = duck.value(self._db, "SELECT count(*) FROM inventory")
+            counts = ", ".join(f"{name}: {count} of {n}" for name, count in self._blanks.items())
+            how = "drawn" if self._long.fill_missing == "drawn" else "filled with the median"
+            self._notes.append(f"{counts} {how}")
+        self._note_returns()
+        ended = duck.value(
+            self._db, f"SELECT count(*) FROM inventory WHERE last_day < DATE '{self._last}'"
+        )
         if self._long.absent_day == "zero":
-            text += "; a day without a row, between the first and the last, had zero demand"
-        return text
+            self._notes.append("a day without a row, after the first, had zero demand")
+        if ended:
+            after = "on sale without demand" if self._long.zero_after_last else "off sale"
+            self._notes.append(
+                f"{ended:,} inventories end before the table does ({self._last}): {after} "
+                "afterwards (--after-last)"
+            )
+        if closed := self.closed.describe():
+            self._notes.append(closed)
+        sold_out = self._db.sql(
+            "SELECT count(*), count(DISTINCT (sku, warehouse)) FROM staged "
+            "WHERE known = 0 AND rule IS NULL"
+        ).fetchall()[0]
+        if sold_out[0]:
+            self._notes.append(
+                f"sold out: {sold_out[0]:,} days of {sold_out[1]:,} inventories, whose demand is "
+                "not known"
+            )
+        self._notes += self.plan.notes
+        for note in self._notes:
+            print(f"data import long: {note}", file=sys.stderr)
+
+    def _note_returns(self) -> None:
+        if self._long.negative != "refuse":
+            rows, total = self._db.sql(
+                "SELECT count(*), coalesce(-sum(demand), 0) FROM staged "
+                "WHERE demand < 0 AND rule IS NULL"
+            ).fetchall()[0]
+            how = {"ignore": "ignored", "subtract": "subtracted"}[self._long.negative]
+            if rows:
+                self._notes.append(f"returns: {rows:,} rows of {total:,g} units {how} (--returns)")
+        if self._long.same_day == "sum":
+            self._notes.append("several rows of a day were added up")
 
 
 def _optional(column: pd.Series[Any]) -> list[str | None]:

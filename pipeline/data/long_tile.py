@@ -1,7 +1,11 @@
-"""The rows of one tile of a long table, pivoted into a panel and judged series by series."""
+"""The rows of one tile of a long table, pivoted into a panel and judged series by series.
+
+Shape letters: n inventories, T days of demand, A days ahead of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -11,9 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.data.imports import ImportOptions, carry, regular_price
-from pipeline.data.long_table import FLAGS
+from pipeline.data.long_options import FLAGS, LongOptions
+from pipeline.data.long_plan import PLANNED
 from pipeline.data.quality import Quarantine, absurd
-from pipeline.data.schema import inventory_ids
+from pipeline.data.schema import UNKNOWN, inventory_ids
 from pipeline.data.terms import TERMS, drawn_prices
 from pipeline.data.tiles import TilePlan
 
@@ -23,22 +28,59 @@ NO_CATEGORY = "unknown"
 
 
 @dataclass
+class Ahead:
+    """The days after the last day of demand.
+
+    Args:
+        days: A.
+        rows: Rows ahead of a tile: number, t (from 0) and `PLANNED`, unknown values missing.
+        constants: Flags that no source has -> their value.
+    """
+
+    days: int
+    rows: pd.DataFrame
+    constants: Mapping[str, int]
+
+    def quantities(self, plan: TilePlan) -> dict[str, Array]:
+        """Quantity -> [n, A]; NaN (a price) or UNKNOWN (a flag) where nothing is known."""
+        i, t = self.rows.number.to_numpy() - plan.first, self.rows.t.to_numpy()
+        result = {}
+        for name in PLANNED:
+            grid = np.full((plan.rows, self.days), np.nan)
+            grid[i, t] = self.rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            if name in self.constants:
+                grid[:] = self.constants[name]
+            if name != "price":
+                grid = np.where(np.isnan(grid), UNKNOWN, grid).astype(np.uint8)
+            result[name] = grid
+        return result
+
+
+@dataclass
 class LongTile:
-    """The rows of one tile, pivoted: n inventories, T days."""
+    """The rows of one tile, pivoted.
+
+    Args:
+        plan: Which tile.
+        rows: Its rows: number, t, row, demand, price, `FLAGS`, bad.
+        inventories: Its sku, warehouse and attributes, [n].
+        closed: [n, T] the inventory's warehouse was closed.
+        first_day: Day 0.
+    """
 
     plan: TilePlan
     rows: pd.DataFrame
     inventories: pd.DataFrame
+    closed: Array
     first_day: date
-    num_days: int
     values: dict[str, Array] = field(init=False)
     bad: Array = field(init=False)
-    """[n, T] the day has a quarantined row."""
+    """[n, T] the demand of the day cannot be used."""
     listed: Array = field(init=False)
     """[n, T] the day has a row."""
 
     def __post_init__(self) -> None:
-        shape = (self.plan.rows, self.num_days)
+        shape = self.closed.shape
         i, t = self._cells()
         self.values = {}
         for name in ("demand", "price", *FLAGS):
@@ -50,8 +92,8 @@ class LongTile:
         rejected = self.rows.bad.to_numpy()
         self.bad[i[rejected], t[rejected]] = True
 
-    def judge(self, quarantine: Quarantine, absent_day: str) -> None:
-        """Apply the rules that need the whole series: duplicates, absurd values, gaps."""
+    def judge(self, quarantine: Quarantine, long: LongOptions) -> None:
+        """Apply the rules that need the whole series: duplicates, absurd values, absent days."""
         i, t = self._cells()
         twice = self.rows.duplicated(["number", "t"], keep=False).to_numpy()
         accepted = ~self.rows.bad.to_numpy()
@@ -60,14 +102,34 @@ class LongTile:
         flags = absurd(np.where(self.bad, np.nan, self.values["demand"]))
         self._quarantine(quarantine, "absurd_demand", flags[i, t] & ~self.bad[i, t])
         self.bad |= flags
-        between = np.maximum.accumulate(self.listed, axis=1)
-        between &= np.maximum.accumulate(self.listed[:, ::-1], axis=1)[:, ::-1]
-        absent = between & ~self.listed
-        if absent_day == "zero":
-            self.values["demand"][absent] = 0.0
-            self.values["on_sale"][absent] = 1.0
+        self._judge_absent(quarantine, long)
+
+    def _judge_absent(self, quarantine: Quarantine, long: LongOptions) -> None:
+        """What days without a row are: not yet or no longer on sale, closed, zero, or a gap."""
+        begun = np.maximum.accumulate(self.listed, axis=1)
+        goes_on = np.maximum.accumulate(self.listed[:, ::-1], axis=1)[:, ::-1]
+        absent = begun & ~self.listed & ~self.closed
+        if long.zero_after_last:
+            self._zero(absent & ~goes_on)
+        absent &= goes_on
+        if long.absent_day == "zero":
+            self._zero(absent)
         else:
             self._quarantine_gaps(quarantine, absent)
+            self.bad |= absent
+        self._mend_on_sale()
+
+    def _mend_on_sale(self) -> None:
+        """A day whose figure is lost is on sale as the days around it are."""
+        on_sale = self.values["on_sale"]
+        doubtful = self.bad & (on_sale != 1)
+        some = doubtful.any(axis=1)
+        around = carry(np.where(doubtful[some], np.nan, on_sale[some]))
+        on_sale[some] = np.where(doubtful[some], np.nan_to_num(around, nan=1.0), on_sale[some])
+
+    def _zero(self, days: Array) -> None:
+        self.values["demand"][days] = 0.0
+        self.values["on_sale"][days] = self.values["known"][days] = 1.0
 
     def static(self, options: ImportOptions) -> dict[str, Any]:
         """Columns of inventories.parquet; what is not given is drawn."""
@@ -99,20 +161,24 @@ class LongTile:
             static["weight"] = given.weight.to_numpy(dtype=np.float32, na_value=np.nan)
         return static
 
-    def dynamic(self) -> dict[str, Array]:
-        """Quantities [n, T]; to be called after `static`, which fixes missing prices."""
-        price = carry(np.where(self.bad, np.nan, self.values["price"]))
+    def dynamic(self, ahead: Ahead | None = None) -> dict[str, Array]:
+        """Quantities, [n, T], or [n, T + A] if known ahead; to be called after `static`."""
+        price = carry(self.values["price"])
         price = np.where(np.isnan(price), self._base[:, None], price)
-        result = {"demand": self.values["demand"], "on_sale": self.on_sale(), "price": price}
-        result["known"] = np.ones_like(result["on_sale"])
+        result = {"on_sale": self.on_sale(), "price": price}
         for name in ("promotion", "event", "snap"):
-            result[name] = np.nan_to_num(np.where(self.bad, 0, self.values[name]))
-        return result
+            result[name] = np.nan_to_num(self.values[name]).astype(np.uint8)
+        if ahead is not None and ahead.days:
+            planned = ahead.quantities(self.plan)
+            result = {k: np.concatenate([v, planned[k]], axis=1) for k, v in result.items()}
+        known = ~self.bad & (self.values["known"] != 0)
+        demand = np.nan_to_num(self.values["demand"])
+        return {"demand": demand, "known": known.astype(np.uint8), **result}
 
     def on_sale(self) -> Array:
-        """[n, T] 1 on days with an accepted row that does not say otherwise."""
-        on_sale: Array = (self.values["on_sale"] == 1) & ~self.bad
-        return on_sale.astype(np.uint8)
+        """[n, T] 1 on days on which the item could be bought, whether or not demand is known."""
+        on_sale: Array = (self.values["on_sale"] == 1).astype(np.uint8)
+        return on_sale
 
     def _cells(self) -> tuple[Array, Array]:
         return self.rows.number.to_numpy() - self.plan.first, self.rows.t.to_numpy()

@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -19,24 +17,12 @@ from envs.errors import DataError
 from pipeline.data.check import check
 from pipeline.data.import_long import import_long
 from pipeline.data.imports import ImportOptions
-from pipeline.data.long_table import LongOptions
+from pipeline.data.long_options import LongOptions
 from pipeline.data.panel import Panel
+from tests.unit.data.long_tables import ahead_of, series
 
 LongFrame = Callable[[], pd.DataFrame]
-Series = dict[str, dict[str, npt.NDArray[Any]]]
 LENIENT = ImportOptions(max_bad_share=0.5, tile_rows=64)
-
-
-def series(directory: Path) -> Series:
-    """inventory_id -> quantity -> [T]."""
-    panel = Panel(directory)
-    result: Series = {}
-    for tile in panel.tiles():
-        raw = panel.read(tile)
-        for row, name in enumerate(raw.inventory_id):
-            days = panel.manifest.num_days
-            result[name] = {key: values[row, :days] for key, values in raw.dynamic.items()}
-    return result
 
 
 def statics(directory: Path) -> pd.DataFrame:
@@ -61,7 +47,8 @@ def rules(out: Path) -> Counter[str]:
 def test_round_trip_in_any_row_order(
     generated: Path, long_frame: LongFrame, tmp_path: Path, kind: str
 ) -> None:
-    shuffled = long_frame().sample(frac=1, random_state=0)
+    table = pd.concat([long_frame(), ahead_of(generated)])
+    shuffled = table.sample(frac=1, random_state=0, ignore_index=True)
     out = tmp_path / "set"
     manifest = import_long(write(shuffled, tmp_path, kind), out, ImportOptions(tile_rows=64))
     assert (manifest.num_inventories, manifest.num_days) == (300, 150)
@@ -123,13 +110,15 @@ def test_every_rule(long_frame: LongFrame, tmp_path: Path) -> None:
         "bad_flag": 1, "demand_off_sale": 1, "bad_date": 1, "unknown_id": 1,
         "duplicate_day": 2, "gap": 3,
     }  # fmt: skip
-    assert "15 were quarantined" in manifest.source
+    assert "13 were quarantined" in manifest.source
+    assert "Values of bad_price 1, bad_flag 1 rows" in manifest.source
+    for i, name in enumerate(ids):
+        lost = i not in (5, 6)  # a bad price or flag does not erase the day's demand
+        assert series(out)[name]["known"][100] == (not lost)
     for name, quantities in series(out).items():
-        expected = np.ones(150)
-        if name in ids:
-            expected[100] = 0
-        np.testing.assert_array_equal(quantities["on_sale"], expected, err_msg=name)
-        assert (quantities["demand"][quantities["on_sale"] == 0] == 0).all()
+        assert (quantities["on_sale"] == 1).all(), "the assortment is known all the same"
+        assert quantities["known"].sum() == (149 if name in ids else 150) + (name in ids[5:7])
+        assert (quantities["demand"][quantities["known"] == 0] == 0).all()
         assert (quantities["price"] > 0).all()
     assert check(out)
     quarantined = pq.read_table(tmp_path / "set.quarantine.parquet").to_pandas()
@@ -151,7 +140,7 @@ def test_a_return_beside_a_sale_on_one_day_makes_both_suspect(
     out = tmp_path / "set"
     import_long(write(pd.concat([frame, returned]), tmp_path), out, LENIENT)
     assert rules(out) == {"negative_demand": 1, "duplicate_day": 1}
-    assert series(out)[name]["on_sale"][5] == 0
+    assert (series(out)[name]["on_sale"][5], series(out)[name]["known"][5]) == (1, 0)
 
 
 def test_too_many_bad_rows_stop_the_import(long_frame: LongFrame, tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""The calendar of a long table: weeks or months in place of days, and days that were closed.
+
+Shape letters: W warehouses, T days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from envs.errors import DataError
+from pipeline.data.long_options import FLAGS, LongOptions
+
+Array = npt.NDArray[Any]
+
+_SHARE = 0.9
+"""Share of the steps between dates that make a table one of weeks or months."""
+_LEAST_ROWS = 4
+"""Rows from which on an inventory's weekdays are looked at."""
+_BUSY = 20
+"""Rows a day from which on a day without any row, in a table of days with demand, is closed."""
+_WEEKS = 4
+"""Weeks after which a weekday that never has a row is closed."""
+
+
+def check_period(db: duckdb.DuckDBPyConnection, options: LongOptions) -> None:
+    """Refuse a table whose rows stand for weeks or months, and are not said to.
+
+    Args:
+        db: With the table `staged`.
+        options: `period`.
+
+    Raises:
+        DataError: The dates of a warehouse, or those of each inventory, are weeks or months
+            apart.
+    """
+    if options.period is not None:
+        return
+    for period, apart in (("week", "a week"), ("month", "a month")):
+        if _apart(db, period):
+            days = db.sql(
+                "SELECT DISTINCT day FROM staged WHERE rule IS NULL ORDER BY day LIMIT 3"
+            ).fetchall()
+            raise DataError(
+                "date",
+                ", ".join(str(row[0]) for row in days),
+                f"Give --period {period} to spread each row's demand evenly over the days of its "
+                f"{period} (--period-date last if it is dated by its last day), or --period day "
+                "if the other days are closed.",
+                f"are {apart} apart: the rows are {period}ly, not daily",
+            )
+
+
+def _apart(db: duckdb.DuckDBPyConnection, period: str) -> bool:
+    """Nearly all steps from one date to the next are of that length."""
+    good = "step = 7" if period == "week" else "step BETWEEN 28 AND 31"
+    total, fitting = db.sql(f"""
+        SELECT count(step), count(step) FILTER ({good}) FROM (
+            SELECT day - lag(day) OVER (PARTITION BY warehouse ORDER BY day) AS step
+            FROM (SELECT DISTINCT warehouse, day FROM staged WHERE rule IS NULL)
+        )
+    """).fetchall()[0]
+    if total >= 3 and fitting >= _SHARE * total:
+        return True
+    # Weeks that end on different weekdays: each inventory has one of its own.
+    same = "isodow(day)" if period == "week" else "day(day)"
+    rows, single = db.sql(f"""
+        SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (kinds = 1), 0) FROM (
+            SELECT count(*) AS n, bit_count(bit_or(1::BIGINT << {same})) AS kinds FROM staged
+            WHERE rule IS NULL GROUP BY sku, warehouse HAVING count(*) >= {_LEAST_ROWS}
+        )
+    """).fetchall()[0]
+    return bool(rows > 0 and single >= 0.95 * rows)
+
+
+def spread(db: duckdb.DuckDBPyConnection, options: LongOptions) -> None:
+    """Replace each row of `staged` by one row per day of its week or month.
+
+    The demand is spread evenly and keeps its sum; whole demand stays whole: a day gets the
+    quotient, or one more on days that differ from row to row, so that no weekday is favoured.
+    """
+    if options.period == "week":
+        start = "day" if options.period_date == "first" else "day - 6"
+        length = "7"
+    else:
+        start, length = "date_trunc('month', day)::DATE", "day(last_day(day))"
+    names = ", ".join(("price", *FLAGS, "rule", "flaw", "blank", "text"))
+    db.execute(f"""
+        CREATE TABLE daily AS
+        WITH period AS (
+            SELECT *, coalesce({start}, day) AS start,
+                CASE WHEN day IS NULL THEN 1 ELSE {length} END AS length,
+                (md5_number(concat_ws('@', sku, warehouse, day)) % 28)::INTEGER AS turn
+            FROM staged
+        )
+        SELECT row, sku, warehouse, (start + k::INTEGER)::DATE AS day,
+            CASE WHEN demand <> trunc(demand) THEN demand / length
+                ELSE floor((demand * (k + 1) + turn % length) / length)
+                    - floor((demand * k + turn % length) / length) END AS demand,
+            {names}
+        FROM period, range(31) AS r(k) WHERE k < length
+    """).complete()
+    db.execute("DROP TABLE staged; ALTER TABLE daily RENAME TO staged").complete()
+
+
+@dataclass
+class Closed:
+    """Days on which a whole warehouse was closed."""
+
+    warehouses: list[str]
+    days: Array
+    """[W, T] bool."""
+
+    def of(self, warehouses: Array) -> Array:
+        """[n, T] the closed days of each of n inventories, by the name of its warehouse."""
+        row = {name: i for i, name in enumerate(self.warehouses)}
+        chosen: Array = self.days[[row[name] for name in warehouses]]
+        return chosen
+
+    def describe(self) -> str:
+        """One clause, or nothing: how many days of which warehouse."""
+        counts = self.days.sum(axis=1)
+        some = [f"{self.warehouses[i]} {counts[i]} days" for i in np.flatnonzero(counts)]
+        more = f" and {len(some) - 10} more warehouses" if len(some) > 10 else ""
+        return f"closed: {', '.join(some[:10])}{more}" if some else ""
+
+
+def closed_days(
+    db: duckdb.DuckDBPyConnection, first: date, num_days: int, options: LongOptions
+) -> Closed:
+    """Find the days on which a warehouse was closed: none of its inventories has a row.
+
+    A day is closed if two inventories or more, or else the same weekday at all times, say so.
+    That only holds where a row is expected on each open day: in a warehouse with rows for less
+    than half of its inventories, or open on less than half of the days, nothing is closed, and
+    days without a row are gaps. Where days without demand have no row (`absent_day` zero), only
+    a warehouse with many rows a day can be seen to be closed.
+
+    Args:
+        db: With the tables `staged` and `inventory` (number, sku, warehouse, first_day, last_day).
+        first, num_days: Day 0 and T.
+        options: `absent_day`.
+    """
+    names = [
+        row[0] for row in db.sql("SELECT DISTINCT warehouse FROM inventory ORDER BY 1").fetchall()
+    ]
+    rows = _grid(db, names, first, num_days, "staged JOIN inventory USING (sku, warehouse)", "day")
+    started = _grid(db, names, first, num_days, "inventory", "first_day")
+    ended = _grid(db, names, first, num_days, "inventory", "last_day")
+    active = np.cumsum(started, axis=1)
+    active[:, 1:] -= np.cumsum(ended, axis=1)[:, :-1]
+    empty = (active > 0) & (rows == 0)
+    opened = rows > 0
+    # [W] whether a row is expected on each open day.
+    usual = np.asarray(
+        [np.median(r[o]) if o.any() else 0.0 for r, o in zip(rows, opened, strict=True)]
+    )
+    if options.absent_day == "zero":
+        return Closed(names, empty & (usual >= _BUSY)[:, None])
+    complete = (rows * opened).sum(axis=1) >= 0.5 * (active * opened).sum(axis=1)
+    complete &= opened.sum(axis=1) >= empty.sum(axis=1)
+    weekday = np.arange(num_days) % 7
+    never = np.zeros_like(empty)
+    for day in range(7):
+        same = weekday == day
+        rest = (empty[:, same].sum(axis=1) >= _WEEKS) & ~opened[:, same].any(axis=1)
+        never[:, same] = rest[:, None]
+    return Closed(names, empty & complete[:, None] & ((active >= 2) | never))
+
+
+def _grid(
+    db: duckdb.DuckDBPyConnection,
+    names: list[str],
+    first: date,
+    num_days: int,
+    table: str,
+    day: str,
+) -> Array:
+    """[W, T] rows of a table by warehouse and day."""
+    found = db.sql(
+        f"SELECT warehouse, ({day} - DATE '{first}')::INTEGER AS t, count(*) AS n FROM {table} "
+        f"WHERE {day} >= DATE '{first}' AND {day} < DATE '{first}' + {num_days} GROUP BY 1, 2"
+    ).fetchnumpy()
+    grid = np.zeros((len(names), num_days), np.int64)
+    index = {name: i for i, name in enumerate(names)}
+    grid[[index[name] for name in found["warehouse"]], found["t"]] = found["n"]
+    return grid
