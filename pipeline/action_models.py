@@ -56,6 +56,21 @@ SENSIBLE_START: dict[ActionModelKind, float] = {
 a level of about one scale, an order of about one review period's demand."""
 
 
+EDGE = 5e-3
+"""A sigmoid is stretched by this share of the range at both ends, so that they are reached."""
+
+
+def squash(logits: Tensor) -> Tensor:
+    """The action in [0, 1] that a network's outputs mean; 0 and 1 are reached, at about -+5.3.
+
+    Beyond that the gradient is the sigmoid's: small, but it leads back.
+    """
+    stretched = (1.0 + 2.0 * EDGE) * torch.sigmoid(logits) - EDGE
+    if not (torch.is_grad_enabled() and stretched.requires_grad):
+        return stretched.clamp_(0.0, 1.0)
+    return stretched + (stretched.detach().clamp(0.0, 1.0) - stretched.detach())
+
+
 class ActionModel(nn.Module):
     """Maps (action, observation) to an order quantity.
 
@@ -97,6 +112,12 @@ class ActionModel(nn.Module):
         self.outputs = basis if self.kind.uses_features else 1
         self.register_buffer("low", torch.full((self.outputs,), low))
         self.register_buffer("high", torch.full((self.outputs,), end))
+
+    @property
+    def typical(self) -> float:
+        """Share of the range that a sensible action has: the unit of exploration noise. An
+        order (NONE) is a small part of the range in which a level (BASE) lies in the middle."""
+        return SENSIBLE_START[self.kind]
 
     def coefficients(self, action: Tensor) -> Tensor:
         """[N, A] coefficients (or the one level, in scales) that an action in [0, 1] means."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from envs.rollout import Decision
 from envs.state import Observation, ObservationLayout
-from pipeline.action_models import ActionModel
+from pipeline.action_models import ActionModel, squash
 
 STOCK_CLIP = 20.0
 """Stock inputs are cut at this many scales: an overstocked new product must not
@@ -116,12 +116,12 @@ class PolicyNetwork(nn.Module):
         return torch.addmm(head.bias.unsqueeze(1), head.weight, out.relu_().t())
 
     def action(self, observation: Observation) -> Tensor:
-        """[N, A] in (0, 1): the level or the coefficients, as a share of their range."""
-        return torch.sigmoid(self._logits_AN(observation)).t().contiguous()
+        """[N, A] in [0, 1]: the level or the coefficients, as a share of their range."""
+        return squash(self._logits_AN(observation)).t().contiguous()
 
     def decide(self, observation: Observation) -> Decision:
         """Deterministic order and the action behind it (a :data:`~envs.rollout.Policy`)."""
-        action = torch.sigmoid(self._logits_AN(observation)).t()
+        action = squash(self._logits_AN(observation)).t()
         return Decision(self.action_model(action, observation), {"action": action})
 
     def forward(self, flat: Tensor) -> Tensor:
@@ -130,7 +130,11 @@ class PolicyNetwork(nn.Module):
 
 
 class Critic(nn.Module):
-    """Q(observation, action): value of a decision in units of the decision's cost scale.
+    """What a decision costs, -Q(observation, action), in units of its cost scale, >= 0.
+
+    In two parts, holding and shortage: where a shortage costs hundreds of times what holding
+    does, one is large and nearly certain, the other rare; a softplus keeps small expectations
+    apart by their logarithm.
 
     Beside the action (the network's output) it sees what the action means on that
     observation: the level or order that it stands for, and the order that follows, in
@@ -142,7 +146,7 @@ class Critic(nn.Module):
         self, layout: ObservationLayout, action_model: ActionModel, hidden: Sequence[int]
     ) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, 1)
+        self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, 2)
 
     def forward(
         self,
@@ -152,7 +156,7 @@ class Critic(nn.Module):
         *,
         frozen: bool = False,
     ) -> Tensor:
-        """[N]. ``frozen``: gradients reach the action, not the critic's weights."""
+        """[N, 2]. ``frozen``: gradients reach the action, not the critic's weights."""
         meaning = torch.stack(
             (
                 action_model.target(action, observation) / observation.scale,
@@ -166,11 +170,11 @@ class Critic(nn.Module):
                 hidden = functional.linear(hidden, layer.weight.detach(), layer.bias.detach())
             else:
                 hidden = layer(hidden)
-        return hidden.squeeze(-1)
+        return functional.softplus(hidden)
 
 
 class ValueNetwork(nn.Module):
-    """V(observation), in the same units as :class:`Critic`."""
+    """V(observation), minus the cost to come, in the same units as :class:`Critic`."""
 
     def __init__(self, layout: ObservationLayout, hidden: Sequence[int]) -> None:
         super().__init__()

@@ -31,6 +31,9 @@ from pipeline.sources import ScenarioSource
 
 Status = Literal["finished", "diverged", "failed", "stopped"]
 """``stopped``: a sweep gave up on the configuration before its end."""
+SMOOTHED = 3
+"""Validations whose mean decides which iteration's model is kept: the least of many single ones
+would be a lottery."""
 LOSSES = (
     "critic_loss", "actor_loss", "q_mean", "action_mean",  # DDPG
     "policy_loss", "vf_loss", "vf_explained_var", "entropy",  # PPO
@@ -44,7 +47,8 @@ class RunResult:
 
     status: Status
     validation: dict[str, float] = field(default_factory=dict)
-    """Metrics on validation inventories at the best iteration."""
+    """Metrics on validation inventories, mean of the last :data:`SMOOTHED` validations at the
+    best iteration."""
     best_iteration: int = 0
     iterations: int = 0
     seconds: float = 0.0
@@ -199,17 +203,19 @@ class TrainingRun:
         return {name: float(learner[name]) for name in LOSSES if name in learner}
 
     def _judge(self, evaluation: dict[str, Any]) -> dict[str, float]:
-        """Keeps the policy if its validation cost is the least so far."""
+        """Keeps the policy if its validations of late cost the least so far."""
         figures = {name: float(evaluation[ENV_RUNNER_RESULTS][name]) for name in METRICS}
-        cost = figures["cost"]
+        recent = [*read_history(self.directory)[1 - SMOOTHED :], figures]
+        smooth = {name: sum(line[name] for line in recent) / len(recent) for name in METRICS}
+        cost = smooth["cost"]
         if not math.isfinite(cost):
             self.result.status = "diverged"
             self.result.cause = f"validation cost is {cost} in iteration {self.result.iterations}"
         elif cost < self._best:
             self._best = cost
             self.result.best_iteration = self.result.iterations
-            self.result.validation = figures
-            policy = self.algorithm.get_module().unwrapped().policy
+            self.result.validation = smooth
+            policy = self.algorithm.get_module().unwrapped().averaged
             save_model(self.directory / "model", policy, getattr(self.source, "factors", None))
         spent = {"seconds": self.result.seconds, "cpu_seconds": self.result.cpu_seconds}
         line = {"iteration": self.result.iterations, **spent, **figures}

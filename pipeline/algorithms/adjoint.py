@@ -40,6 +40,7 @@ from envs.dynamics import DayOutcome
 from envs.orders import OrderRules, admissible, rules_of
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
+from pipeline.action_models import squash
 from pipeline.networks import STOCK_CLIP, PolicyNetwork, stock_columns
 
 aten = torch.ops.aten
@@ -161,7 +162,7 @@ class _Decisions:
         block.logits[:, rows] = logits = self.network.pass_forward(seen.features, columns, hidden)
         # An action model looks at the stock's total only (design 3).
         shown = seen._replace(stock=block.position[rows])
-        return Decision(self.network.action_model(torch.sigmoid(logits).t(), shown))
+        return Decision(self.network.action_model(squash(logits).t(), shown))
 
     def exogenous(self, days: range) -> tuple[Tensor, Tensor, Tensor]:
         """Scale [R], basis [R, M] and features [R, F] that were seen in a block of days."""
@@ -279,7 +280,7 @@ def _through_order(
     with torch.enable_grad():
         # Features reached the order through the network only.
         seen = Observation(position, scale, basis, basis[:, :0])
-        asked = kept.network.action_model(torch.sigmoid(logits).t(), seen)
+        asked = kept.network.action_model(squash(logits).t(), seen)
         order = admissible(asked, kept.rules(days), position.squeeze(1))
     by_logits, by_position = torch.autograd.grad(
         order, (logits, position), torch.ones_like(order), allow_unused=True

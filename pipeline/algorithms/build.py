@@ -24,13 +24,14 @@ to. At a constant rate the policies go on moving by more than what separates the
 
 LEAST = {
     "fragment_days": 1, "fragment_copies": 1, "updates_per_iteration": 1,
-    "fragments_per_iteration": 1, "replay_fragments": 1, "replay_capacity": 1, "critic_warm_up": 0,
+    "fragments_per_iteration": 1, "alternatives": 1, "decisions_per_fragment": 1,
+    "replay_fragments": 1, "replay_capacity": 1, "critic_warm_up": 0,
     "train_batch_size_per_learner": 1, "minibatch_size": 1, "num_epochs": 1,
 }  # fmt: skip
 """Whole numbers, and their least values."""
 RANGES = {
     "gamma": (0.0, 1.0), "tau": (0.0, 1.0), "lambda_": (0.0, 1.0),
-    "initial_action": (0.001, 0.999), "exploration_noise": (0.0, 1.0),
+    "initial_action": (0.001, 0.999), "exploration_noise": (0.0, 10.0), "initial_std": (1e-6, 10.0),
     "actor_smoothing": (0.0, 1.0),
 }  # fmt: skip
 """Ends of other numbers' ranges."""

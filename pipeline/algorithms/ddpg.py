@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
-from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.apis import TargetNetworkAPI
@@ -19,16 +18,20 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 from torch import Tensor
-from torch.nn import functional
 
 from pipeline.algorithms.gradients import JointGradients, adam
 from pipeline.algorithms.modules import DDPGModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
-HUBER_DELTA = 3.0
-"""Error, in cost scales, beyond which the critic's loss grows linearly. At 1 the rare costly
-stockouts that a mean cost is made of were discounted and the policy held too little; a
-squared loss followed single stockouts."""
+WALL = 6.0
+"""Logits beyond which an actor is drawn back: the range's ends are reached before, and a policy
+that an early critic led far beyond them would take long to return."""
+COMMON = 0.02
+"""Weight of the error that all alternatives of a decision share, beside their differences: it is
+mostly the demand that came, which no action changes. Generalized least squares would weigh it
+by the inverse of its variance."""
+MEMORY = 0.02
+"""Share of a minibatch in the running size of the targets."""
 
 
 class DDPGConfig(ShardSettings, AlgorithmConfig):
@@ -45,7 +48,9 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         self.replay_fragments = 8
         self.replay_capacity: int | None = None
         self.updates_per_iteration = 64
-        self.exploration_noise = 0.1
+        self.exploration_noise = 0.3
+        self.alternatives = 2
+        self.decisions_per_fragment = 16_384
         self.actor_smoothing = 0.02
         self.critic_warm_up = 256
         self.critic_hidden = (64, 64)
@@ -63,6 +68,8 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
         updates_per_iteration: int = NotProvided,
         fragments_per_iteration: int = NotProvided,
         exploration_noise: float = NotProvided,
+        alternatives: int = NotProvided,
+        decisions_per_fragment: int = NotProvided,
         actor_smoothing: float = NotProvided,
         critic_warm_up: int = NotProvided,
         critic_hidden: Any = NotProvided,
@@ -82,7 +89,12 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
             updates_per_iteration: Minibatches per iteration: with
                 ``fragments_per_iteration`` the update-to-data ratio.
             fragments_per_iteration: Fragments played per iteration and runner.
-            exploration_noise: Standard deviation on the action, share of its range.
+            exploration_noise: Standard deviation on the action, in typical actions (see
+                :attr:`~pipeline.action_models.ActionModel.typical`).
+            alternatives: Further actions per decision whose outcome on the same demand is
+                learned from; see :mod:`pipeline.algorithms.alternatives`.
+            decisions_per_fragment: Decisions of a fragment that are kept at most, drawn at
+                random.
             actor_smoothing: Standard deviation of the noise over which the actor's objective
                 is averaged, share of the range. Like PPO's Gaussian it keeps the actor from
                 fitting kinks of the critic that a few trajectories made.
@@ -108,6 +120,47 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:
         return DDPGLearner
+
+
+def target_size(target: Tensor, weight: Tensor) -> Tensor:
+    """[2] mean square of the differences between a decision's alternatives, per part of the cost.
+
+    Args:
+        target: [B, C, 2] costs, in cost scales.
+        weight: [B] of the decisions, mean 1.
+    """
+    own = target - target.mean(1, keepdim=True)
+    return (weight.unsqueeze(1) * own.square().mean(1)).mean(0).clamp(min=1e-12)
+
+
+def critic_loss_of(cost: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
+    """Squared error of the differences between alternatives, and a little of what they share.
+
+    Each part is counted in the size of its own targets, so that the loss neither knows the ratio
+    of shortage to holding cost nor cuts the rare shortages that a mean cost is made of.
+
+    Args:
+        cost, target: [B, C, 2] what the critic says, and what came of it, in cost scales.
+        weight: [B] of the decisions, mean 1.
+        size: [2] of :func:`target_size`.
+    """
+    error = cost - target
+    shared = error.mean(1)
+    own = (error - shared.unsqueeze(1)).square().mean(1)
+    losses = (own + COMMON * shared.square()) / size
+    return (weight * losses.sum(-1)).mean()
+
+
+def actor_loss_of(cost: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
+    """What the policy's actions cost, and how far their logits are behind the wall.
+
+    Args:
+        cost: [B, 2] what the critic says of them.
+        logits: [B, A].
+        weight: [B] of the decisions, mean 1.
+    """
+    excess = (logits.abs() - WALL).clamp(min=0.0).square().mean()
+    return (weight * cost.sum(-1)).mean() + excess
 
 
 class DDPGLearner(JointGradients):
@@ -136,6 +189,7 @@ class DDPGLearner(JointGradients):
     def build(self) -> None:
         super().build()
         self._critic_updates = 0
+        self._target_size: Any = None
         self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
         self._target_pairs = [
             (list(target.parameters()), list(main.parameters()))
@@ -154,20 +208,19 @@ class DDPGLearner(JointGradients):
     ) -> Tensor:
         weight = batch["weight"] / batch["weight"].mean()
         # Costs are never negative, so no value is positive: a target above 0 is an error.
-        target = (batch[Columns.REWARDS] + batch["discount"] * fwd_out["q_next"]).clamp(max=0.0)
-        errors = functional.huber_loss(fwd_out["q"], target, reduction="none", delta=HUBER_DELTA)
-        critic_loss = (weight * errors).mean()
-        # Beyond +-4 the action's range is used up and a sigmoid gives no gradient to come
-        # back on: a policy led astray by an early critic would stay there.
-        excess = (fwd_out["logits"].abs() - 4.0).clamp(min=0.0).square().mean()
-        actor_loss = -(weight * fwd_out["q_of_policy"]).mean() + excess
+        target = batch["cost"] + batch["discount"].view(-1, 1, 1) * fwd_out["next_cost"]
+        size = target_size(target, weight)
+        known = self._target_size is not None
+        self._target_size = self._target_size.lerp(size, MEMORY) if known else size
+        critic_loss = critic_loss_of(fwd_out["cost"], target, weight, self._target_size)
+        actor_loss = actor_loss_of(fwd_out["cost_of_policy"], fwd_out["logits"], weight)
         if self._critic_updates < config.critic_warm_up:
             actor_loss = 0.0 * actor_loss
         self.metrics.log_dict(
             {
                 "critic_loss": critic_loss.detach(),
                 "actor_loss": actor_loss.detach(),
-                "q_mean": fwd_out["q"].detach().mean(),
+                "q_mean": -fwd_out["cost"].detach().sum(-1).mean(),
                 "action_mean": fwd_out["policy_action"].detach().mean(),
             },
             key=module_id,
@@ -189,12 +242,15 @@ class DDPGLearner(JointGradients):
     @override(Learner)
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(*args, **kwargs)
-        return state | {"critic_updates": self._critic_updates}
+        return state | {
+            "critic_updates": self._critic_updates, "target_size": self._target_size
+        }  # fmt: skip
 
     @override(Learner)
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._critic_updates = state.get("critic_updates", self._critic_updates)
+        self._target_size = state.get("target_size", self._target_size)
 
     @classmethod
     @override(Learner)

@@ -7,7 +7,7 @@ so that values of cheap and expensive, slow and fast inventories are of one size
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -36,6 +36,10 @@ class Decisions:
     """[R] gamma, times the change of the cost scale until the next decision; 0 if there is none."""
     weight: Tensor
     """[R] cost scale ** power: what an error of this decision costs, relative to others."""
+
+    def rows(self, keep: Tensor) -> Decisions:
+        """Some of them, in the order of ``keep``."""
+        return Decisions(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
 
 
 def cost_scale(scenario: Scenario) -> Tensor:

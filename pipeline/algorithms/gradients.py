@@ -38,7 +38,8 @@ class JointGradients(TorchLearner):
         self, module_id: str, config: AlgorithmConfig | None = None
     ) -> None:
         assert config is not None
-        parameters = list(self.get_parameters(self._module[module_id]))
+        module = self._module[module_id]
+        parameters = [p for p in self.get_parameters(module) if p.requires_grad]
         self.register_optimizer(
             module_id=module_id,
             optimizer=adam(parameters),
@@ -74,3 +75,4 @@ class JointGradients(TorchLearner):
         # backward() left the gradients on the parameters already.
         for optimizer in self._named_optimizers.values():
             optimizer.step()
+        self.module.foreach_module(lambda _, module: module.unwrapped().average())

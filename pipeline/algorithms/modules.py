@@ -8,6 +8,7 @@ is the order quantity that the environment plays. RLlib's stock runner honours b
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -28,9 +29,15 @@ from envs.state import (
     ObservationLayout,
     Scenario,
 )
-from pipeline.action_models import ActionModel
+from pipeline.action_models import ActionModel, squash
 from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.networks import Critic, PolicyNetwork, ValueNetwork
+
+AVERAGING = 16
+"""The averaged policy takes over 1 / (1 + n / 16) of the n-th update's weights: an average over
+some last sixteenth of the training (polynomial decay, Shamir and Zhang 2013)."""
+WIDE = 2.0
+"""Alternatives beyond the policy's own action spread so many times as far as exploration."""
 
 
 class PolicyModule(TorchRLModule):
@@ -53,6 +60,19 @@ class PolicyModule(TorchRLModule):
             ActionModel(basis=self.layout.basis, **self.model_config["action_model"]),
             hidden=self.model_config["hidden"],
             initial_action=self.model_config["initial_action"],
+        )
+        self.averaged = copy.deepcopy(self.policy).requires_grad_(False)
+        """What is validated, kept and served: single updates move a policy by more than what
+        separates two methods, and fit a few trajectories to the point."""
+        self.register_buffer("updates", torch.zeros((), dtype=torch.float64))
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Takes an update of the policy over into the averaged one."""
+        share = 1.0 / (1.0 + float(self.updates) / AVERAGING)
+        self.updates += 1
+        torch._foreach_lerp_(
+            list(self.averaged.parameters()), list(self.policy.parameters()), share
         )
 
     def _observe(self, batch: dict[str, Any], column: str = Columns.OBS) -> Observation:
@@ -84,9 +104,9 @@ def _as_rllib(decision: Decision) -> dict[str, Tensor]:
 class DDPGModule(PolicyModule, TargetNetworkAPI):
     """Deterministic actor, one critic, a target copy of each (Lillicrap et al. 2016).
 
-    Further ``model_config`` keys: ``critic_hidden``, ``exploration_noise`` and
-    ``actor_smoothing`` (standard deviations of Gaussian noise on the action, shares of the
-    action's range).
+    Further ``model_config`` keys: ``critic_hidden``; ``exploration_noise`` (standard deviation
+    of Gaussian noise on the action, in typical actions) and ``actor_smoothing`` (likewise, as a
+    share of the action's range).
     """
 
     @override(PolicyModule)
@@ -100,22 +120,37 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     @override(PolicyModule)
     def explore(self, observation: Observation) -> Decision:
         action = self.policy.action(observation)
-        spread = self.model_config["exploration_noise"]
-        action = torch.add(action, torch.randn_like(action), alpha=spread).clamp_(0.0, 1.0)
+        noise = torch.randn_like(action)
+        action = torch.add(action, noise, alpha=self._spread()).clamp_(0.0, 1.0)
         order = self.policy.action_model(action, observation)
         return Decision(order, {Columns.ACTIONS: action})
+
+    def alternatives(self, observation: Observation, tried: Tensor, count: int) -> Tensor:
+        """[1 + count, N, A] actions: the one that was tried, the policy's own, and others
+        around it."""
+        own = self.policy.action(observation)
+        noise = torch.randn(max(count - 1, 0), *own.shape, dtype=own.dtype)
+        around = (own + WIDE * self._spread() * noise).clamp_(0.0, 1.0)
+        return torch.cat((tried.unsqueeze(0), own.unsqueeze(0)[:count], around))
+
+    def _spread(self) -> float:
+        """Standard deviation of exploration, share of the action's range."""
+        return float(self.model_config["exploration_noise"]) * self.policy.action_model.typical
 
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         observation = self._observe(batch)
         model = self.policy.action_model
         logits = self.policy.logits(observation)
-        action = torch.sigmoid(logits)
+        action = squash(logits)
         tried = action + self.model_config["actor_smoothing"] * torch.randn_like(action)
+        actions = batch[Columns.ACTIONS]
+        rows, count = actions.shape[:2]
+        repeated = Observation(*(part.repeat_interleave(count, 0) for part in observation))
         return {
-            "q": self.critic(observation, batch[Columns.ACTIONS], model),
+            "cost": self.critic(repeated, actions.flatten(0, 1), model).view(rows, count, -1),
             # The actor's loss must not move the critic: its weights enter as constants.
-            "q_of_policy": self.critic(observation, tried.clamp(0.0, 1.0), model, frozen=True),
+            "cost_of_policy": self.critic(observation, tried.clamp(0.0, 1.0), model, frozen=True),
             "logits": logits,
             "policy_action": action,
             **self.forward_target(batch),
@@ -133,22 +168,25 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     @override(TargetNetworkAPI)
     @torch.no_grad()
     def forward_target(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        observation = self._observe(batch, Columns.NEXT_OBS)
+        seen = batch[Columns.NEXT_OBS]  # [N, C, D]
+        observation = self.layout.unflatten(seen.flatten(0, 1))
         action = self.target_policy.action(observation)
-        return {"q_next": self.target_critic(observation, action, self.policy.action_model)}
+        cost = self.target_critic(observation, action, self.policy.action_model)
+        return {"next_cost": cost.view(*seen.shape[:2], -1)}
 
 
 class PPOModule(PolicyModule, ValueFunctionAPI):
     """Gaussian over the same action, with a state-independent standard deviation.
 
-    Further ``model_config`` keys: ``value_hidden``, ``initial_std`` (share of the range).
+    Further ``model_config`` keys: ``value_hidden``, ``initial_std`` (in typical actions).
     """
 
     @override(PolicyModule)
     def setup(self) -> None:
         super().setup()
-        outputs = self.policy.action_model.outputs
-        start = torch.full((outputs,), float(self.model_config["initial_std"])).log()
+        model = self.policy.action_model
+        spread = float(self.model_config["initial_std"]) * model.typical
+        start = torch.full((model.outputs,), spread).log()
         self.log_std = nn.Parameter(start)
         if not self.inference_only:
             self.value = ValueNetwork(self.layout, self.model_config["value_hidden"])

@@ -1,7 +1,9 @@
 """PPO (Schulman et al. 2017): RLlib's own loss and learner on our rows.
 
 Values and advantages are computed where the fragment was played, with the weights that
-played it; the learner sees independent rows and shards them as it likes.
+played it; the learner sees independent rows and shards them as it likes. An action's advantage
+is its gain over the policy's mean action on the very same demand: a baseline may depend on
+whatever the action does not change (Mao et al. 2019).
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
         self.num_epochs = 4
         self.minibatch_size = 1024
         self.train_batch_size_per_learner = 32_768
-        self.initial_std = 0.1
+        self.initial_std = 0.3
         self.value_hidden = (64, 64)
         self.grad_clip = 5.0
         self.grad_clip_by = "global_norm"
@@ -58,8 +60,8 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
 
         Args:
             value_hidden: Widths of the value network's hidden layers.
-            initial_std: Standard deviation of the Gaussian before training, share of the
-                action's range.
+            initial_std: Standard deviation of the Gaussian before training, in typical actions
+                (see :attr:`~pipeline.action_models.ActionModel.typical`).
         """
         super().training(**kwargs)
         set_given(self, locals())

@@ -1,6 +1,7 @@
 """Uniform replay, held where the shard is.
 
-A row keeps what the policy caused: inventory, day, stock, action, reward, next stock.
+A row keeps what the policy caused: inventory, day, stock, and the action, cost and next stock of
+each alternative.
 Exogenous features never depend on orders, so they are looked up again in the shard's
 tiles when a minibatch is drawn.
 """
@@ -16,8 +17,8 @@ import torch
 from ray.rllib.core.columns import Columns
 from torch import Tensor
 
-from envs.rollout import Trajectory
 from envs.state import Scenario
+from pipeline.algorithms.alternatives import Alternatives
 from pipeline.algorithms.decisions import Decisions
 
 
@@ -34,43 +35,49 @@ class ReplayShard:
         self._next = 0
         self._columns: dict[str, Tensor] = {}
 
-    def add(self, tile: int, first_day: int, played: Trajectory, decisions: Decisions) -> None:
+    def add(
+        self,
+        tile: int,
+        first_day: int,
+        decisions: Decisions,
+        stock: Tensor,
+        actions: Tensor,
+        found: Alternatives,
+    ) -> None:
         """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``.
 
-        No more than ``capacity`` of them, see ``limit`` of
-        :func:`~pipeline.algorithms.decisions.extract_decisions`.
+        Args:
+            tile, first_day: Where the fragment lies.
+            decisions: R of it, no more than ``capacity``.
+            stock: [R, K+1] units before each decision.
+            actions: [C, R, A] alternatives, the one that was tried first.
+            found: What they led to.
         """
-        assert played.stock is not None
-        day, inventory, next_day = decisions.day, decisions.inventory, decisions.next_day
-        assert len(day) <= self.capacity
-        n = played.stock.shape[1]
-        here, there = day * n + inventory, next_day * n + inventory
-        stock, action = played.stock.flatten(0, 1), played.columns[Columns.ACTIONS].flatten(0, 1)
+        count = len(decisions.day)
+        assert count <= self.capacity
         rows = {
-            "tile": torch.full_like(day, tile),
-            "day": day + first_day,
-            "next_day": next_day + first_day,
-            "inventory": inventory,
-            "reward": decisions.reward,
+            "tile": torch.full_like(decisions.day, tile),
+            "day": decisions.day + first_day,
+            "next_day": decisions.next_day + first_day,
+            "inventory": decisions.inventory,
             "discount": decisions.discount,
             "weight": decisions.weight,
+            "stock": stock,
+            "action": actions.transpose(0, 1),
+            "cost": found.cost.transpose(0, 1),
+            "next_stock": found.next_stock.transpose(0, 1),
         }
-        looked_up = {"stock": (stock, here), "next_stock": (stock, there), "action": (action, here)}
         if not self._columns:
-            examples = rows | {name: source for name, (source, _) in looked_up.items()}
             self._columns = {
                 name: column.new_zeros((self.capacity, *column.shape[1:]))
-                for name, column in examples.items()
+                for name, column in rows.items()
             }
-        count = len(day)
         # The ring's end, then its beginning: contiguous copies.
         fits = min(count, self.capacity - self._next)
         for part, start in ((slice(0, fits), self._next), (slice(fits, count), 0)):
             ring = slice(start, start + part.stop - part.start)
             for name, column in rows.items():
                 self._columns[name][ring] = column[part]
-            for name, (source, where) in looked_up.items():
-                torch.index_select(source, 0, where[part], out=self._columns[name][ring])
         self._next = (self._next + count) % self.capacity
         self.size = min(self.capacity, self.size + count)
 
@@ -93,7 +100,7 @@ class ReplayShard:
             saved = torch.load(io.BytesIO(file.read()), weights_only=True)
         rows = saved["rows"]
         self.capacity = saved["capacity"]
-        self._next, self.size = saved["next"], len(rows["reward"])
+        self._next, self.size = saved["next"], len(rows["tile"])
         self._columns = {
             name: column.new_zeros((self.capacity, *column.shape[1:]))
             for name, column in rows.items()
@@ -107,41 +114,39 @@ class ReplayShard:
         Args:
             rows: Number of rows (with replacement).
             load: Gives the scenario of a tile; called once per tile drawn.
+
+        Returns:
+            Observations [rows, D]; of each alternative action [rows, C, A], cost [rows, C, 2] and
+            the next observation [rows, C, D]; discount and weight [rows].
         """
         index = torch.randint(0, self.size, (rows,))
         picked = {name: column.index_select(0, index) for name, column in self._columns.items()}
-        found: tuple[Tensor, Tensor] | None = None
+        kept: dict[str, Tensor] = {}
         tiles = picked["tile"].unique().tolist()
         for tile in tiles:
-            scenario = load(tile)
-            # With one tile every row is of it.
-            where = None if len(tiles) == 1 else (picked["tile"] == tile).nonzero().squeeze(1)
-            mine = (
-                picked
-                if where is None
-                else {
-                    name: picked[name].index_select(0, where)
-                    for name in ("inventory", "day", "stock", "next_day", "next_stock")
-                }
-            )
-            here, there = (
-                scenario.look_up(mine[day], mine["inventory"], mine[stock]).flatten()
-                for day, stock in (("day", "stock"), ("next_day", "next_stock"))
-            )
-            if where is None:
-                found = here, there
-                break
-            if found is None:
-                found = here.new_empty((rows, here.shape[1])), here.new_empty((rows, here.shape[1]))
-            for all_rows, some in zip(found, (here, there), strict=True):
-                all_rows.index_copy_(0, where, some)
-        assert found is not None
-        observations, next_observations = found
-        return {
-            Columns.OBS: observations,
-            Columns.NEXT_OBS: next_observations,
+            where = (picked["tile"] == tile).nonzero().squeeze(1)
+            mine = {name: column.index_select(0, where) for name, column in picked.items()}
+            seen = _observations(load(tile), mine)
+            for name, values in seen.items():
+                if name not in kept:
+                    kept[name] = values.new_empty((rows, *values.shape[1:]))
+                kept[name].index_copy_(0, where, values)
+        return kept | {
             Columns.ACTIONS: picked["action"],
-            Columns.REWARDS: picked["reward"],
-            "discount": picked["discount"],
-            "weight": picked["weight"],
+            **{name: picked[name] for name in ("cost", "discount", "weight")},
         }
+
+
+def _observations(scenario: Scenario, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What was seen at each decision of a tile, and what at the next after each alternative."""
+    day, inventory, stock, next_stock = (
+        rows[name] for name in ("day", "inventory", "stock", "next_stock")
+    )
+    ahead = scenario.look_up(rows["next_day"], inventory, next_stock[:, 0]).flatten()
+    # Alternatives differ in the stock that they leave only.
+    ahead = ahead.unsqueeze(1).repeat(1, next_stock.shape[1], 1)
+    ahead[..., : next_stock.shape[-1]] = next_stock
+    return {
+        Columns.OBS: scenario.look_up(day, inventory, stock).flatten(),
+        Columns.NEXT_OBS: ahead,
+    }

@@ -37,6 +37,11 @@ from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
+from pipeline.algorithms.alternatives import (
+    Alternatives,
+    alternative_orders,
+    play_alternatives,
+)
 from pipeline.algorithms.decisions import (
     Decisions,
     extract_decisions,
@@ -126,8 +131,11 @@ class ShardRunner(EnvRunner, Checkpointable):
             played = self._play(scenario, self._explore, state)
             if not self.replay.capacity:
                 self.replay.capacity = self._replay_capacity(scenario)
-            decisions = self._decisions(scenario, played, self.replay.capacity)
-            self.replay.add(tile, first_day, played, decisions)
+            most = min(self.replay.capacity, self.config.decisions_per_fragment)
+            decisions = self._decisions(scenario, played, most)
+            self.replay.add(
+                tile, first_day, decisions, *self._alternatives(scenario, played, decisions)
+            )
         if self.replay.size == 0:
             raise ConfigError(
                 "training: fragment_days", self.config.fragment_days,
@@ -138,10 +146,25 @@ class ShardRunner(EnvRunner, Checkpointable):
         rows = self.config.updates_per_iteration * self.config.total_train_batch_size // runners
         return self.replay.draw(rows, self._tile)
 
+    def _alternatives(
+        self, scenario: Scenario, played: Trajectory, decisions: Decisions
+    ) -> tuple[Tensor, Tensor, Alternatives]:
+        """Stock [R, K+1] before each decision, actions [C, R, A], and what they led to."""
+        assert played.stock is not None
+        where = decisions.day, decisions.inventory
+        observation = scenario.look_up(*where, played.stock[where])
+        tried = played.columns[Columns.ACTIONS][where]
+        actions = self.module.alternatives(observation, tried, self.config.alternatives)
+        model = self.module.policy.action_model
+        orders = alternative_orders(scenario, decisions, observation, actions, model)
+        stock = observation.stock
+        return stock, actions, play_alternatives(scenario, stock, decisions, orders, played)
+
     def _replay_capacity(self, fragment: Scenario) -> int:
         """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
         largest = self._tile(self._my_tiles()[0]).num_inventories  # the last may be a part of one
         rows = int(fragment.review.sum()) * largest // fragment.num_inventories
+        rows = min(rows, self.config.decisions_per_fragment)
         limit = self.config.replay_capacity
         return min(max(1, rows) * int(self.config.replay_fragments), limit or sys.maxsize)
 
@@ -151,31 +174,62 @@ class ShardRunner(EnvRunner, Checkpointable):
         played = self._play(scenario, self._explore, state)
         decisions = self._decisions(scenario, played)
         values = self._values(scenario, played)
-        advantage = generalized_advantages(decisions, values, self.config.lambda_)
+        target = generalized_advantages(decisions, values, self.config.lambda_)
+        target += values[decisions.day, decisions.inventory]
         # PPO learns from a stated subsample, not from every row it simulated.
         limit = self.config.total_train_batch_size // max(1, self.num_workers or 1)
-        keep = torch.randperm(len(advantage))[:limit]
-        day, inventory = decisions.day[keep], decisions.inventory[keep]
+        keep = torch.randperm(len(target))[:limit]
+        decisions = decisions.rows(keep)
+        where = decisions.day, decisions.inventory
         assert played.stock is not None
-        observation = scenario.look_up(day, inventory, played.stock[day, inventory])
+        observation = scenario.look_up(*where, played.stock[where])
+        columns = {name: column[where] for name, column in played.columns.items()}
         return {
             Columns.OBS: observation.flatten(),
-            **{name: column[day, inventory] for name, column in played.columns.items()},
-            Postprocessing.ADVANTAGES: advantage[keep],
-            Postprocessing.VALUE_TARGETS: advantage[keep] + values[day, inventory],
-            "weight": decisions.weight[keep],
+            **columns,
+            Postprocessing.ADVANTAGES: self._gain(
+                scenario, played, decisions, observation, columns[Columns.ACTIONS]
+            ),
+            Postprocessing.VALUE_TARGETS: target[keep],
+            "weight": decisions.weight,
         }
+
+    def _gain(
+        self,
+        scenario: Scenario,
+        played: Trajectory,
+        decisions: Decisions,
+        observation: Observation,
+        tried: Tensor,
+    ) -> Tensor:
+        """[R] by how much the actions tried [R, A] were better than the policy's mean action
+        on the same demand, the value of the stock that each leaves included; in cost scales."""
+        actions = torch.stack((tried, self.module.policy.action(observation)))
+        model = self.module.policy.action_model
+        orders = alternative_orders(scenario, decisions, observation, actions, model)
+        found = play_alternatives(scenario, observation.stock, decisions, orders, played)
+        day, inventory = decisions.next_day, decisions.inventory
+        ahead = torch.stack(
+            [self._value(scenario, day, inventory, stock) for stock in found.next_stock]
+        )
+        value = decisions.discount * ahead - found.cost.sum(-1)
+        return value[0] - value[1]
 
     def _values(self, scenario: Scenario, played: Trajectory) -> Tensor:
         """[T, N] V of every observation that a decision was made on; zeros elsewhere."""
         assert played.stock is not None
         values = torch.zeros_like(scenario.demand)
         day, inventory = scenario.review.nonzero(as_tuple=True)
-        for rows in torch.arange(len(day)).split(VALUE_ROWS):
-            where = (day[rows], inventory[rows])
-            flat = scenario.look_up(*where, played.stock[where]).flatten()
-            values[where] = self.module.compute_values({Columns.OBS: flat})
+        values[day, inventory] = self._value(scenario, day, inventory, played.stock[day, inventory])
         return values
+
+    def _value(self, scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor) -> Tensor:
+        """[R] V of chosen days and inventories with the stock [R, K+1]."""
+        parts = []
+        for rows in torch.arange(len(day)).split(VALUE_ROWS):
+            flat = scenario.look_up(day[rows], inventory[rows], stock[rows]).flatten()
+            parts.append(self.module.compute_values({Columns.OBS: flat}))
+        return torch.cat(parts) if parts else stock.new_zeros(0)
 
     def _sample_windows(self, iteration: int) -> dict[str, Tensor]:
         """DS: windows of inventories with random initial stock, one per row."""
@@ -267,7 +321,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         summary, steps, inventories = summarize_source(
             self.source,
             self.config.split,
-            self.module.policy.decide,
+            self.module.averaged.decide,
             first_tile=max(0, self.worker_index - 1),
             every=workers,
         )

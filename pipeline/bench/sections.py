@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from torch.nn import functional
 
 from envs.objective import day_cost
 from envs.rollout import rollout, rollout_metrics
@@ -16,7 +15,7 @@ from envs.state import InventoryState, Scenario
 from pipeline.action_models import ActionModelKind
 from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.build import build_config
-from pipeline.algorithms.ddpg import HUBER_DELTA
+from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of, target_size
 from pipeline.algorithms.gradients import adam
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.bench import problems
@@ -201,11 +200,11 @@ def _bare_ddpg(source: ScenarioSource, rows: int) -> Callable[[], int]:
         for optimizer in optimizers:
             optimizer.zero_grad()
         out = module._forward_train(columns)
-        target = (columns["rewards"] + columns["discount"] * out["q_next"]).clamp(max=0.0)
-        errors = functional.huber_loss(out["q"], target, reduction="none", delta=HUBER_DELTA)
+        target = columns["cost"] + columns["discount"].view(-1, 1, 1) * out["next_cost"]
         weight = columns["weight"] / columns["weight"].mean()
-        excess = (out["logits"].abs() - 4.0).clamp(min=0.0).square().mean()
-        loss = (weight * errors).mean() - (weight * out["q_of_policy"]).mean() + excess
+        size = target_size(target, weight)
+        loss = critic_loss_of(out["cost"], target, weight, size)
+        loss = loss + actor_loss_of(out["cost_of_policy"], out["logits"], weight)
         loss.backward()
         for group, optimizer in zip(parameters, optimizers, strict=True):
             torch.nn.utils.clip_grad_norm_(group, 5.0, foreach=True)

@@ -48,7 +48,7 @@ def q_error(module: Any, scenario: Scenario, gamma: float) -> dict[str, float]:
     assert played.stock is not None
     observation = scenario.look_up(day, inventory, played.stock[day, inventory])
     action = played.columns["action"][day, inventory]
-    q = module.critic(observation, action, policy.action_model)
+    q = -module.critic(observation, action, policy.action_model).sum(-1)
     returns = discounted_returns(decisions, scenario.num_days)
     error = q - returns
     return {

@@ -1,0 +1,133 @@
+"""What other actions would have led to on the same demand: rows that nobody had to live through.
+
+Demand does not depend on orders. What a decision would have cost with another order, and the
+stock that it would have left, is therefore known as soon as the demand is: the simulator is
+asked again. Alternatives of one decision share their demand, so that the differences between
+them are free of most of its noise (input-dependent baselines, Mao et al. 2019); with shortages
+that cost hundreds of times what holding does, little else can be told apart.
+
+Shapes: C alternatives, R decisions, K as in :mod:`envs.state`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from envs.dynamics import advance, arrival_shares, place_order, unmet_demand
+from envs.orders import admissible, rules_of
+from envs.rollout import Trajectory
+from envs.state import InventoryState, Observation, Scenario
+from pipeline.action_models import ActionModel
+from pipeline.algorithms.decisions import Decisions, cost_scale
+
+HOLDING, SHORTAGE = 0, 1
+"""The two parts of a cost, where they are kept apart."""
+
+
+class Alternatives(NamedTuple):
+    """What each alternative of each decision led to."""
+
+    cost: Tensor
+    """[C, R, 2] holding and shortage cost of the governed days, in cost scales, >= 0."""
+    next_stock: Tensor
+    """[C, R, K+1] units on the morning of the inventory's next decision."""
+
+
+def alternative_orders(
+    scenario: Scenario,
+    decisions: Decisions,
+    observation: Observation,
+    actions: Tensor,
+    model: ActionModel,
+) -> Tensor:
+    """[C, R] admissible orders of the actions [C, R, A], each in its decision's place."""
+    cells = decisions.day * scenario.num_inventories + decisions.inventory
+    rules = rules_of(scenario)
+    here = rules.map(lambda facts: facts.flatten().index_select(0, cells))
+    if isinstance(rules.multiple, Tensor):
+        here = here._replace(multiple=rules.multiple.index_select(0, decisions.inventory))
+    position = observation.stock.sum(-1)
+    return torch.stack(
+        [admissible(model(action, observation), here, position) for action in actions]
+    )
+
+
+def play_alternatives(
+    scenario: Scenario, stock: Tensor, decisions: Decisions, orders: Tensor, played: Trajectory
+) -> Alternatives:
+    """Plays every decision's governed days with other orders in its place.
+
+    Orders that were placed later and arrive within those days (they may cross where lead times
+    are random) are taken as they were.
+
+    Args:
+        scenario: The fragment.
+        stock: [R, K+1] units before each decision.
+        decisions: Of the fragment.
+        orders: [C, R] admissible orders, units.
+        played: How the fragment went.
+    """
+    n = scenario.num_inventories
+    here = decisions.day * n + decisions.inventory
+    lead, period = (
+        values[decisions.inventory] for values in (scenario.lead_time, scenario.review_period)
+    )
+    arrivals = _Arrivals(scenario, lead)
+    # A copy per alternative; the days below write nothing in place.
+    state = InventoryState.unstack(stock.expand(*orders.shape, -1))
+    state = place_order(state, orders, arrivals.of(here))
+    held, short = torch.zeros_like(orders), torch.zeros_like(orders)
+    next_stock = stock.new_empty((*orders.shape, stock.shape[-1]))
+    horizon = int((lead + period).max())
+    for passed in range(horizon + 1):
+        due = (period == passed).nonzero().squeeze(1)
+        if len(due):
+            morning = [column.index_select(1, due) for column in (state.on_hand, *state.pipeline)]
+            next_stock[:, due] = torch.stack(morning, -1)
+        if passed == horizon:
+            break
+        day = (decisions.day + passed).clamp(max=scenario.num_days - 1)
+        cells = day * n + decisions.inventory
+        demand = scenario.demand.flatten().index_select(0, cells)
+        later, share = arrivals.placed_later(played, cells) if passed else (None, 0)
+        state, served = advance(state, later, demand, share, backlog=scenario.backlog)
+        weight = ((lead <= passed) & (passed < lead + period)).to(demand.dtype)
+        if scenario.counted is not None:
+            weight = weight * scenario.counted.flatten().index_select(0, cells)
+        held.addcmul_(served.end.clamp(min=0.0), weight)
+        short.addcmul_(unmet_demand(served, demand, backlog=scenario.backlog), weight)
+    unit = cost_scale(scenario).flatten().index_select(0, here)
+    h, b = scenario.holding_cost[decisions.inventory], scenario.shortage_cost[decisions.inventory]
+    return Alternatives(torch.stack((held * (h / unit), short * (b / unit)), -1), next_stock)
+
+
+class _Arrivals:
+    """When orders of a fragment arrive, and how much of them.
+
+    Args:
+        scenario: The fragment.
+        lead: [R] nominal lead times of the decisions' inventories.
+    """
+
+    def __init__(self, scenario: Scenario, lead: Tensor) -> None:
+        self._scenario, self._lead = scenario, lead
+        self._may_cross = scenario.order_lead_time is not None or scenario.fill is not None
+
+    def of(self, cells: Tensor) -> Tensor:
+        """[K+1, 1, R] shares of the orders placed in these cells (day * N + inventory)."""
+        given, when, fill = self._scenario, self._lead, None
+        if given.order_lead_time is not None:
+            when = given.order_lead_time.flatten().index_select(0, cells)
+        if given.fill is not None:
+            fill = given.fill.flatten().index_select(0, cells)
+        shares = arrival_shares(when, given.max_lead_time, fill)
+        return shares.to(given.demand.dtype).unsqueeze(1)
+
+    def placed_later(self, played: Trajectory, cells: Tensor) -> tuple[Tensor | None, int | Tensor]:
+        """Order [R] and :meth:`of` it; None where no later order can arrive in time."""
+        if not self._may_cross:
+            return None, 0
+        return played.order.flatten().index_select(0, cells), self.of(cells)
