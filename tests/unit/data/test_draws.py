@@ -38,6 +38,21 @@ def test_what_is_drawn_and_the_seed_change_the_numbers() -> None:
     assert draws.bits("lead_time")[:2].tolist() == [16117853940673951266, 15750526604951629738]
 
 
+def test_daily_numbers_are_those_of_an_inventory_and_a_date() -> None:
+    days = np.arange(738_000, 738_100)
+    daily = Draws(1, IDS[:500]).daily("fill", days)
+    assert daily.shape == (100, 500)
+    part = Draws(1, IDS[100:200]).daily("fill", days[30:])
+    np.testing.assert_array_equal(part, daily[30:, 100:200])
+    assert daily.min() >= 0
+    assert daily.max() < 1
+    assert daily.mean() == pytest.approx(0.5, abs=0.01)
+    for near in (daily[1:], np.roll(daily, 1, axis=1)[1:]):  # the next day, the next inventory
+        assert np.corrcoef(daily[:-1].ravel(), near.ravel())[0, 1] == pytest.approx(0, abs=0.02)
+    other = Draws(1, IDS[:500]).daily("lead time", days)
+    assert np.corrcoef(daily.ravel(), other.ravel())[0, 1] == pytest.approx(0, abs=0.02)
+
+
 def test_distributions() -> None:
     draws = Draws(3, IDS)
     uniform = np.sort(draws.uniform("x", 2.0, 5.0))
