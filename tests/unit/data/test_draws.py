@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.data.draws import Draws
 from pipeline.data.terms import SupplyTerms
+from tests.unit.data.long_tables import importing, table
 
 IDS = [f"{i}@W{i % 7}" for i in range(50_000)]
 
@@ -51,6 +54,18 @@ def test_daily_numbers_are_those_of_an_inventory_and_a_date() -> None:
         assert np.corrcoef(daily[:-1].ravel(), near.ravel())[0, 1] == pytest.approx(0, abs=0.02)
     other = Draws(1, IDS[:500]).daily("lead time", days)
     assert np.corrcoef(daily.ravel(), other.ravel())[0, 1] == pytest.approx(0, abs=0.02)
+
+
+def test_an_import_orders_inventories_by_their_ids(tmp_path: Path) -> None:
+    """Among them names with "@": their order is that of the escaped id."""
+    frame = table(skus=30, warehouses=3)
+    frame["sku"] = frame.sku.str.replace("K1", "K@1")
+    path = tmp_path / "sales.csv"
+    frame.to_csv(path, index=False)
+    ids = np.array(list(importing(tmp_path)(path, "--seed", 4).statics.index))
+    assert "K\\@1@W0" in ids
+    drawn = Draws(4, ids).bits("order")
+    np.testing.assert_array_equal(ids, ids[np.argsort(drawn)])
 
 
 def test_distributions() -> None:
