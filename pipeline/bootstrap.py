@@ -104,7 +104,7 @@ class Sample:
         """What the row's intervals hold."""
         held = ["inventories"] + [f"{self.blocks} blocks of days"] * self.days_vary
         held += [f"{len(self.seeds)} seeds"] * (learned and len(self.seeds) > 1)
-        lacks = ["one seed: other seeds are not in it"] * (learned and len(self.seeds) == 1)
+        lacks = ["one seed, so other seeds are not in it"] * (learned and len(self.seeds) == 1)
         if not self.days_vary:
             lacks.append(f"conditional on these days ({self.blocks} blocks)")
         return "; ".join([", ".join(held), *lacks])

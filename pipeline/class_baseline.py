@@ -34,7 +34,7 @@ from pipeline.sources import ScenarioSource
 BANDS = {"log_cost_ratio": 8, "zero_share": 3, "review_period": 4, "lead_time": 3}
 """Feature -> most bands, from the one that matters most to the one that does least: a coarser
 class leaves out the last ones. (The logarithm of b / h keeps critical ratios near 1 apart.)"""
-FORECAST_GRID = (0.3, 0.6, 0.9, 1.25, 1.7, 2.3)
+FORECAST_GRID = (0.3, 0.6, 0.9, 1.3, 1.8, 2.5, 3.5)
 ERROR_GRID = (-0.5, 0.0, 0.5, 1.1, 1.8, 2.8, 4.2, 6.0)
 """Grid of a and k; between its points costs are interpolated."""
 FINE = 12

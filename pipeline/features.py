@@ -22,6 +22,7 @@ from torch import Tensor
 
 from envs.orders import OrderFacts
 from envs.state import Scenario
+from pipeline.data.draws import Draws
 from pipeline.data.schema import reviewed
 from pipeline.forecast import DayFactors
 from pipeline.order_facts import order_facts
@@ -191,25 +192,25 @@ def scenario_of(
     max_lead_time: int,
     backlog: bool,
     order_multiple: float,
-    seed: int,
+    draws: Draws,
 ) -> Scenario:
     """Cuts days [start, stop) of the panel out of a tile as a scenario.
 
     ``first_day`` is the date of day 0. Random lead times and fill fractions (where the data ask
-    for them) are drawn from ``seed``, so that every method meets the same ones.
+    for them) are those of ``draws`` on a date, so that every method meets the same ones.
     """
     lead = _column(static, "lead_time").long()
     review = _column(static, "review_period").long()
     due = reviewed(first_day, range(start, stop), static["review_period"], static["review_offset"])
-    generator = torch.Generator().manual_seed(seed)
+    dates = first_day.toordinal() + np.arange(start, stop)
     jitter, fill_min = _column(static, "lead_time_jitter").long(), _column(static, "fill_min")
     order_lead = fill = None
-    shape = (stop - start, len(lead))
     if bool((jitter > 0).any()):
-        spread = torch.rand(shape, generator=generator) * (2 * jitter + 1)
+        spread = torch.from_numpy(draws.daily("lead time", dates)) * (2 * jitter + 1)
         order_lead = (lead + spread.floor().long() - jitter).clamp(min=0)
     if bool((fill_min < 1).any()):
-        fill = fill_min + (1 - fill_min) * torch.rand(shape, generator=generator)
+        share = torch.from_numpy(draws.daily("fill", dates)).to(fill_min.dtype)
+        fill = fill_min + (1 - fill_min) * share
     cut = slice(start - tile.first, stop - tile.first)
     return Scenario(
         demand=tile.demand[cut],

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from envs.errors import DataError
 from envs.orders import whole_units
 from envs.state import InventoryState, ObservationLayout, Scenario
+from pipeline.data.draws import Draws
 from pipeline.data.panel import Panel, RawTile, TileRef
 from pipeline.data.schema import QUANTITIES
 from pipeline.features import BASIS, FEATURES, build_features, scenario_of
 from pipeline.forecast import FLAGS, DayFactors, TrainingHistory
 from pipeline.outlook import log_price_ratio
-from pipeline.seeding import derive_seed
 
 Split = Literal["train", "validation", "test"]
 
@@ -162,10 +162,12 @@ class DatasetSource:
     def open(self, split: Split, tile: int) -> tuple[RawTile, Scenario]:
         """A tile as it lies on disk (ids, static columns) and as a scenario; not kept."""
         raw = self.panel.read(self._tiles[split][tile])
-        return raw, self._build(split, raw, tile)
+        return raw, self._build(split, raw)
 
-    def _build(self, split: Split, raw: RawTile, tile: int) -> Scenario:
+    def _build(self, split: Split, raw: RawTile) -> Scenario:
         start, stop = self.days(split)
+        manifest = self.panel.manifest
+        draws = Draws(manifest.seed, raw.inventory_id)
         # What only later days tell is cut before features are made: nothing can leak back.
         known = {
             name: values if QUANTITIES[name].known_ahead else values[:, :stop]
@@ -173,9 +175,8 @@ class DatasetSource:
         }
         features = build_features(
             raw.static, known, self.factors, self._weekday, first=start,
-            no_plan=self._no_plan(split, tile, len(raw.inventory_id)),
+            no_plan=self._no_plan(split, draws),
         )  # fmt: skip
-        manifest = self.panel.manifest
         return scenario_of(
             features,
             raw.static,
@@ -185,19 +186,19 @@ class DatasetSource:
             max_lead_time=self.max_lead_time,
             backlog=manifest.backlog,
             order_multiple=manifest.order_multiple,
-            seed=manifest.seed * 1_000_003 + self._tiles[split][tile].index,
+            draws=draws,
         )
 
-    def _no_plan(self, split: Split, tile: int, rows: int) -> NDArray[np.bool_] | None:
-        """[n, D] mornings of a split's tile that see no plan; None: none."""
+    def _no_plan(self, split: Split, draws: Draws) -> NDArray[np.bool_] | None:
+        """[n, D] mornings of a split that see no plan; None: none."""
         plan = "mixed" if split == "train" and self.plan == "known" else self.plan
         if plan == "known":
             return None
         start, stop = self.days(split)
         if plan == "missing":
-            return np.ones((rows, stop - start), dtype=bool)
-        seed = derive_seed("plan", self.panel.manifest.seed, self._tiles[split][tile].index)
-        return draw_no_plan(seed, rows, stop)[:, start:]
+            return np.ones((len(draws), stop - start), dtype=bool)
+        first = self.panel.manifest.first_day.toordinal()
+        return draw_no_plan(draws, first + np.arange(start, stop))
 
     def _fit_factors(self) -> DayFactors:
         stop = self.panel.manifest.test_start
@@ -224,17 +225,21 @@ class DatasetSource:
         )
 
 
-def draw_no_plan(seed: int, inventories: int, days: int) -> NDArray[np.bool_]:
-    """[n, T] mornings without a plan: blocks of days, each with probability ``NO_PLAN_SHARE``.
+def draw_no_plan(draws: Draws, dates: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[n, D] mornings without a plan: blocks of days, each with probability ``NO_PLAN_SHARE``.
 
-    Drawn day by day and inventory by inventory from the tile's seed, not from the fragment that
-    is played: whoever looks a decision's features up again finds the same ones.
+    Drawn by inventory and date, not by the fragment that is played: whoever looks a decision's
+    features up again finds the same ones.
+
+    Args:
+        draws: Of the n inventories.
+        dates: [D] ordinals of consecutive days.
     """
-    rng = np.random.default_rng(seed)
-    phase = rng.integers(NO_PLAN_DAYS, size=inventories)
-    drawn = rng.random((-(-days // NO_PLAN_DAYS) + 1, inventories)) < NO_PLAN_SHARE
-    block = (np.arange(days)[:, None] + phase) // NO_PLAN_DAYS
-    masked: NDArray[np.bool_] = np.take_along_axis(drawn, block, axis=0).T
+    phase = (draws.uniform("plan, phase") * NO_PLAN_DAYS).astype(np.int64)
+    block = (dates[:, None] + phase) // NO_PLAN_DAYS
+    first = int(block[0].min())
+    drawn = draws.daily("plan", np.arange(first, int(block[-1].max()) + 1)) < NO_PLAN_SHARE
+    masked: NDArray[np.bool_] = np.take_along_axis(drawn, block - first, axis=0).T
     return masked
 
 

@@ -29,19 +29,28 @@ class Draws:
         self._seed = seed
         self._ids = _digests(inventory_ids)
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
     def bits(self, name: str) -> npt.NDArray[np.uint64]:
         """[n] uniform 64-bit integers; `name` says what is drawn, another name draws anew."""
-        x = self._ids ^ _digests([f"{self._seed}:{name}"])
-        # The finaliser of splitmix64 (Steele, Lea and Flood 2014).
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+        return _mixed(self._ids ^ _digests([f"{self._seed}:{name}"]))
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> Array:
         """[n] uniform in [low, high)."""
-        unit = (self.bits(name) >> np.uint64(11)) * 2.0**-53
-        values: Array = low + (high - low) * unit
+        values: Array = low + (high - low) * _unit(self.bits(name))
         return values
+
+    def daily(self, name: str, days: npt.ArrayLike) -> Array:
+        """[D, n] uniform in [0, 1), one of each day.
+
+        Args:
+            name: What is drawn.
+            days: [D] numbers of days or other periods, of the calendar: then an extract that
+                starts later meets the same numbers on the same dates.
+        """
+        steps = np.asarray(days, dtype=np.int64).astype(np.uint64) * _STEP
+        return _unit(_mixed(np.add.outer(steps, self.bits(name))))
 
     def normal(self, name: str) -> Array:
         """[n] standard normal (Box and Muller 1958)."""
@@ -55,6 +64,23 @@ class Draws:
         picked = np.searchsorted(bounds / bounds[-1], self.uniform(name), side="right")
         found: Array = np.fromiter(values, int)[picked]
         return found
+
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+"""Of the generator splitmix64 (Steele, Lea and Flood 2014) from one number to the next."""
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Its finaliser."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _unit(bits: npt.NDArray[np.uint64]) -> Array:
+    """In [0, 1)."""
+    values: Array = (bits >> np.uint64(11)) * 2.0**-53
+    return values
 
 
 def _digests(texts: Iterable[str]) -> npt.NDArray[np.uint64]:

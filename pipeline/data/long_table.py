@@ -22,7 +22,7 @@ from pipeline.data.long_options import FLAGS, LongOptions
 from pipeline.data.long_plan import MAX_AHEAD, LongPlan
 from pipeline.data.long_stage import Stage, open_files
 from pipeline.data.quality import Quarantine
-from pipeline.data.schema import DEFAULT_WEIGHT_MEANING
+from pipeline.data.schema import DEFAULT_WEIGHT_MEANING, inventory_ids
 from pipeline.data.terms import DRAWN_PRICE, TERMS
 from pipeline.data.tiles import TilePlan
 
@@ -137,17 +137,7 @@ class LongTable:
                 f"each row stands for a {self._long.period}, and its demand was spread evenly "
                 "over its days"
             )
-        # md5, unlike DuckDB's hash(), is the same in every version.
-        order = f"md5('{self._options.seed}:' || sku || '@' || warehouse), sku, warehouse"
-        query = f"""
-            CREATE TABLE inventory AS
-            SELECT row_number() OVER (ORDER BY {order}) - 1 AS number, *
-            FROM (
-                SELECT sku, warehouse, min(day) AS first_day, max(day) AS last_day FROM staged
-                GROUP BY sku, warehouse HAVING bool_or(rule IS NULL)
-            )
-        """
-        duck.run(self._db, query, self._source)
+        self._number()
         n, first, last = self._db.sql(
             "SELECT count(*), min(first_day), max(last_day) FROM inventory"
         ).fetchall()[0]
@@ -171,6 +161,32 @@ class LongTable:
         self.ahead_days = self.plan.index(last, MAX_AHEAD if limit is None else limit)
         self._note()
         return first, num_days, n
+
+    def _number(self) -> None:
+        """Make `inventory`, in an order drawn by each one's id, as `import_m5` does."""
+        query = """
+            CREATE TABLE found AS
+            SELECT sku, warehouse, min(day) AS first_day, max(day) AS last_day FROM staged
+            GROUP BY sku, warehouse HAVING bool_or(rule IS NULL);
+            CREATE TABLE drawn (sku VARCHAR, warehouse VARCHAR, draw UBIGINT)
+        """
+        duck.run(self._db, query, self._source)
+        names = self._db.cursor().sql("SELECT sku, warehouse FROM found")
+        for batch in names.to_arrow_reader(100_000):
+            ids = inventory_ids(*(column.to_pylist() for column in batch.columns))
+            draws = pa.array(self._options.draws(ids).bits("order"))
+            table = pa.table([*batch.columns, draws], names=["sku", "warehouse", "draw"])
+            self._db.register("batch", table)
+            self._db.execute("INSERT INTO drawn FROM batch").complete()
+            self._db.unregister("batch")
+        query = """
+            CREATE TABLE inventory AS
+            SELECT row_number() OVER (ORDER BY draw, sku, warehouse) - 1 AS number,
+                sku, warehouse, first_day, last_day
+            FROM found JOIN drawn USING (sku, warehouse);
+            DROP TABLE found; DROP TABLE drawn
+        """
+        duck.run(self._db, query, self._source)
 
     def sorted_rows(self) -> Iterator[pd.DataFrame]:
         """All rows with a known inventory, by inventory, day and row, in batches."""

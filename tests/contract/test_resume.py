@@ -31,7 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """One small Ray cluster for the whole file."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
@@ -62,13 +62,20 @@ def assert_same(one: Any, other: Any) -> None:
     assert all(torch.equal(value, other[0][name]) for name, value in one[0].items())
 
 
-@pytest.mark.parametrize("algorithm", list(SMALL))
+@pytest.mark.parametrize(
+    ("algorithm", "remote"),
+    [
+        *((algorithm, {}) for algorithm in SMALL),
+        pytest.param("ddpg", {"num_env_runners": 2, "num_learners": 1}, marks=pytest.mark.slow),
+        pytest.param("ppo", {"num_env_runners": 2, "num_learners": 1}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_was_cut_ends_as_one_that_was_not(
-    source: DatasetSource, tmp_path: Path, algorithm: str
+    source: DatasetSource, tmp_path: Path, algorithm: str, remote: dict[str, int]
 ) -> None:
     run = RunConfig(
         algorithm=algorithm, action_model="both", iterations=6, validate_every=2,
-        checkpoint_every=3, training=SMALL[algorithm],
+        checkpoint_every=3, training=SMALL[algorithm], **remote,
     )  # fmt: skip
     through = ends_with(TrainingRun(run, source, tmp_path / "through"))
     cut = TrainingRun(run, source, tmp_path / "cut")

@@ -136,7 +136,7 @@ def test_few_blocks_leave_the_days_as_they_are() -> None:
 def test_a_row_of_one_seed_says_so() -> None:
     table = rows(200, 1)
     one, three = (resample({"a": [table] * n}, seed=0)["a"] for n in (1, 3))
-    assert one.note(learned=True).endswith("; one seed: other seeds are not in it")
+    assert one.note(learned=True).endswith("; one seed, so other seeds are not in it")
     assert three.note(learned=True) == "inventories, 8 blocks of days, 3 seeds"
 
 

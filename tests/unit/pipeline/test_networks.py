@@ -13,6 +13,7 @@ from torch import Tensor
 from envs.rollout import Trajectory, rollout
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
 from pipeline.action_models import ActionModel, ActionModelKind
+from pipeline.data.draws import Draws
 from pipeline.features import BASIS, FEATURES, scenario_of
 from pipeline.networks import STOCK_CLIP, Critic, PolicyNetwork, ValueNetwork, network_inputs
 from pipeline.sources import evaluation_start
@@ -25,7 +26,7 @@ LAYOUT = ObservationLayout(K, len(BASIS), len(FEATURES))
 def scenario_from(history: Any, start: int = 60) -> Scenario:
     return scenario_of(
         history.build(), history.static, start, history.days, first_day=date(2024, 1, 3),
-        max_lead_time=K, backlog=False, order_multiple=0.0, seed=1,
+        max_lead_time=K, backlog=False, order_multiple=0.0, draws=Draws(1, []),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import torch
 from envs.errors import DataError
 from envs.rollout import Decision
 from envs.study import study_setting1
+from pipeline.data.draws import Draws
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
 from pipeline.data.parts import PanelSpec
@@ -77,7 +78,7 @@ def test_what_happens_from_a_day_on_is_unknown_until_then(
     source: DatasetSource, split: str, day: int
 ) -> None:
     raw, scenario = source.open(split, 0)  # type: ignore[arg-type]
-    other = source._build(split, perturbed(raw, day), 0)  # type: ignore[arg-type]
+    other = source._build(split, perturbed(raw, day))  # type: ignore[arg-type]
     known = day - source.days(split)[0] + 1  # type: ignore[arg-type]
     for name in ("scale", "basis", "features"):
         one, two = getattr(scenario, name), getattr(other, name)
@@ -93,7 +94,7 @@ def test_training_knows_of_the_test_days_what_is_known_ahead(source: DatasetSour
         else np.concatenate((values[:, :130], 1 - values[:, 130:]), axis=1)
         for name, values in raw.dynamic.items()
     }
-    other = source._build("train", RawTile(raw.inventory_id, raw.static, dynamic), 0)
+    other = source._build("train", RawTile(raw.inventory_id, raw.static, dynamic))
     for name in ("demand", "scale", "basis", "features", "counted"):
         assert torch.equal(getattr(scenario, name), getattr(other, name)), name
 
@@ -122,10 +123,11 @@ def test_training_sees_mornings_without_a_plan(dataset: Path, source: DatasetSou
 
 
 def test_mornings_without_a_plan_come_in_blocks() -> None:
-    drawn = draw_no_plan(1, 500, 160)
-    assert np.array_equal(drawn, draw_no_plan(1, 500, 160))
-    assert np.array_equal(drawn[:, :100], draw_no_plan(1, 500, 100))
-    assert not np.array_equal(drawn, draw_no_plan(2, 500, 160))
+    ids, dates = [f"{i}@W" for i in range(500)], 738_000 + np.arange(160)
+    drawn = draw_no_plan(Draws(1, ids), dates)
+    # Neither the extract's days nor who else is in it changes an inventory's mornings.
+    assert np.array_equal(drawn[3:, 40:], draw_no_plan(Draws(1, ids[3:]), dates[40:]))
+    assert not np.array_equal(drawn, draw_no_plan(Draws(2, ids), dates))
     assert drawn.mean() == pytest.approx(NO_PLAN_SHARE, abs=0.02)
     for row in drawn[:50]:
         lengths = np.diff(np.flatnonzero(np.diff(row.astype(int)) != 0))
@@ -191,6 +193,18 @@ def test_random_lead_times_and_fills_are_the_same_for_everyone(
     assert torch.equal(scenario.fill, same.fill)
     assert next_tile.fill is not None
     assert not torch.equal(scenario.fill, next_tile.fill)
+    # Whoever else is in the tile.
+    raw, rows = one.open("test", 0)[0], slice(5, 40)
+    fewer = one._build(
+        "test",
+        RawTile(
+            raw.inventory_id[rows],
+            {name: values[rows] for name, values in raw.static.items()},
+            {name: values[rows] for name, values in raw.dynamic.items()},
+        ),
+    )
+    for name in ("order_lead_time", "fill"):
+        assert torch.equal(getattr(fewer, name), getattr(scenario, name)[:, rows]), name
     difference = scenario.order_lead_time - scenario.lead_time
     assert set(difference.unique().tolist()) == {-2, -1, 0, 1, 2}
     assert scenario.fill.min() >= 0.6

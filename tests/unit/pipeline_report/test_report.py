@@ -198,7 +198,7 @@ def test_best_is_said_only_of_a_method_that_is_told_apart(build_sweep) -> None:
 
 def test_headline_says_what_its_interval_does_not_hold(build_sweep) -> None:
     sweep = build_sweep(algorithms=("ds",), seeds=1)
-    assert "The intervals of DS BOTH: one seed: other seeds are not in it." in further_of(sweep)
+    assert "The intervals of DS BOTH: one seed, so other seeds are not in it." in further_of(sweep)
 
 
 def test_headline_names_the_share_of_the_gap_that_is_closed(sweep_dir: Path) -> None:

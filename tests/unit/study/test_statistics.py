@@ -78,7 +78,7 @@ def test_paired_difference_agrees_with_a_bootstrap() -> None:
     found = paired_difference(cost, other)
     drawn = generator.integers(0, 4000, (1000, 4000))
     ratios = 100 * (cost[drawn].mean(1) / other[drawn].mean(1) - 1)
-    low, high = np.valueile(ratios, [2.5, 97.5])
+    low, high = np.percentile(ratios, [2.5, 97.5])
     width = high - low
     assert found.low == pytest.approx(low, abs=0.15 * width)
     assert found.high == pytest.approx(high, abs=0.15 * width)

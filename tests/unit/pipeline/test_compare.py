@@ -1,0 +1,130 @@
+"""The comparison of a sweep: every seed is tested, with the plan and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from pipeline.action_models import ActionModel
+from pipeline.compare import NO_PLAN, compare, without_plan
+from pipeline.evaluate import METRICS, evaluate_dataset, play_policy, summarize
+from pipeline.model_store import load_model, save_model
+from pipeline.networks import PolicyNetwork
+from pipeline.sources import DatasetSource
+from pipeline.sweep_folder import Selected, write_selection
+from pipeline.tuned_baselines import PER_CLASS, read_baselines
+
+TRIALS = ["ddpg-both-c01-s0", "ddpg-both-c01-s1", "ddpg-both-c01-s2"]
+FINITE = [*METRICS, "ci_low", "fill_rate_pct_ci_high", "cost_pct_vs_baseline"]
+
+
+@pytest.fixture(scope="module")
+def sweep(source: DatasetSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seeds of DDPG BOTH, one of DS BASE, a method that failed; compared."""
+    directory = tmp_path_factory.mktemp("compared")
+    for number, key in enumerate([*TRIALS, "ds-base-c00-s0"]):
+        torch.manual_seed(number)
+        kind = key.split("-")[1]
+        model = PolicyNetwork(
+            source.layout, ActionModel(kind, source.layout.basis), [8], 0.25 + 0.02 * number
+        )
+        save_model(directory / "trials" / key / "model", model, source.factors)
+    source.factors.save(directory / "forecast.json")
+    plan = {"data_directory": str(source.directory), "name": "tiny"}
+    (directory / "preset.yaml").write_text(yaml.safe_dump(plan))
+    selected = {
+        "ddpg-both": Selected(TRIALS[1], 3.0, 2, 0, 9.0, {}, TRIALS, cpu_seconds=8.0),
+        "ds-base": Selected("ds-base-c00-s0", 3.1, 1, 0, 1.0, {}),
+        "ppo-both": Selected(None, None, 1, 1, 1.0, {"ppo-both-c00-s0": "nan"}),
+    }
+    write_selection(directory, selected)
+    compare(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def table(sweep: Path) -> pd.DataFrame:
+    table = pd.read_csv(sweep / "comparison.csv")
+    name = table["algorithm"] + "-" + table["action_model"]
+    return table.set_index(name.str.removesuffix("--"))
+
+
+def test_a_methods_row_is_the_mean_over_all_its_seeds(
+    source: DatasetSource, sweep: Path, table: pd.DataFrame
+) -> None:
+    own = []
+    for key in TRIALS:
+        policy = load_model(sweep / "trials" / key / "model").policy
+        rows = pd.concat(evaluate_dataset(source, "test", play_policy(policy.decide)))
+        own.append(summarize(rows))
+    for metric in METRICS:
+        expected = np.mean([figures[metric] for figures in own])
+        assert table.loc["ddpg-both", metric] == pytest.approx(expected, rel=1e-5)
+    assert table.loc["ddpg-both", "n_seeds"] == 3
+    assert table.loc["ddpg-both", "cpu_seconds"] == 8.0
+    # The median seed, which makes the orders, has the method's name.
+    files = {path.stem for path in (sweep / "evaluation").glob("d*.parquet")}
+    assert files == {"ddpg-both", TRIALS[0], TRIALS[2], "ds-base"}
+    median = pd.read_parquet(sweep / "evaluation" / "ddpg-both.parquet")
+    assert summarize(median)["cost"] == pytest.approx(own[1]["cost"], rel=1e-5)
+
+
+def test_rows_say_what_their_intervals_hold(table: pd.DataFrame) -> None:
+    assert table.loc["ddpg-both", "interval_note"].endswith(", 3 seeds")
+    assert table.loc["ds-base", "interval_note"].endswith("one seed, so other seeds are not in it")
+    assert "seed" not in table.loc[PER_CLASS, "interval_note"]
+    assert table.loc[["ddpg-both", "ds-base", PER_CLASS], FINITE].notna().all(axis=None)
+    for metric in METRICS:
+        prefix = "ci" if metric == "cost" else f"{metric}_ci"
+        done = table.dropna(subset=["cost"])
+        assert (done[f"{prefix}_low"] <= done[metric]).all()
+        assert (done[metric] <= done[f"{prefix}_high"]).all()
+
+
+def test_baselines_are_in_the_table_and_differences_to_them(
+    sweep: Path, table: pd.DataFrame
+) -> None:
+    assert (table.loc[PER_CLASS, ["cost_pct_vs_baseline", "fill_rate_pp_vs_baseline"]] == 0).all()
+    ratio = table.loc["ds-base", "cost"] / table.loc[PER_CLASS, "cost"]
+    assert table.loc["ds-base", "cost_pct_vs_baseline"] == pytest.approx(100 * (ratio - 1))
+    gap = table.loc["ds-base", "fill_rate_pct"] - table.loc[PER_CLASS, "fill_rate_pct"]
+    assert table.loc["ds-base", "fill_rate_pp_vs_baseline"] == pytest.approx(gap)
+    kept = read_baselines(sweep).validation
+    assert table.loc[PER_CLASS, "validation_cost"] == pytest.approx(kept[PER_CLASS]["cost"])
+    # Of two methods, one is compared with the other: no allowance for many.
+    best = table.loc[["ddpg-both", "ds-base"], "cost"].idxmin()
+    assert table.loc[best, "cost_pct_vs_best"] == 0
+    assert table.loc["ppo-both", "cost_pct_vs_best":].drop(
+        ["n_configs", "n_seeds", "n_failed", "seconds", "cpu_seconds"]
+    ).isna().all()  # fmt: skip
+
+
+def test_every_policy_is_also_evaluated_without_the_plan(
+    source: DatasetSource, sweep: Path, table: pd.DataFrame
+) -> None:
+    blind = without_plan(source)
+    assert blind.plan == "missing"
+    assert blind.max_lead_time == source.max_lead_time
+    rule = read_baselines(sweep).per_class
+    expected = summarize(pd.concat(evaluate_dataset(blind, "test", play_policy(rule))))
+    for metric in METRICS:
+        assert table.loc[PER_CLASS, f"{metric}_without_plan"] == pytest.approx(
+            expected[metric], rel=1e-5
+        )
+    change = 100 * (expected["cost"] / table.loc[PER_CLASS, "cost"] - 1)
+    assert table.loc[PER_CLASS, "cost_pct_without_plan"] == pytest.approx(change, abs=1e-3)
+    # The data have promotions: a forecast that does not know them orders differently.
+    assert abs(change) > 0.01
+    assert not (sweep / "evaluation" / NO_PLAN / "perfect_hindsight.parquet").exists()
+    assert np.isnan(table.loc["perfect_hindsight", "cost_without_plan"])
+
+
+def test_comparing_again_gives_the_same_table(sweep: Path) -> None:
+    before = (sweep / "comparison.csv").read_bytes()
+    compare(sweep)
+    assert (sweep / "comparison.csv").read_bytes() == before
