@@ -175,7 +175,7 @@ class DatasetSource:
         }
         features = build_features(
             raw.static, known, self.factors, self._weekday, first=start,
-            no_plan=self._no_plan(split, draws),
+            no_plan=self._no_plan(split, draws), order_multiple=manifest.order_multiple,
         )  # fmt: skip
         return scenario_of(
             features,
