@@ -53,9 +53,8 @@ FEATURES: tuple[str, ...] = (
     "price_ratio",  # log(price of t / mean price of the last 56 days)
     "on_sale_share",  # share of [t, t+H) that the item is on sale
     "plan_known",  # share of [t, t+H) whose plan is known
-    "pack_size",  # log(1 + order multiple / scale): how coarse orders are; 0 if continuous
 )
-"""Names of the network's exogenous inputs, in order: F = 22."""
+"""Names of the network's exogenous inputs, in order: F = 21."""
 
 BASIS: tuple[str, ...] = (
     "recent_demand", "longer_demand", "near_forecast", "far_forecast", "constant",
@@ -95,7 +94,6 @@ def build_features(
     first: int = 0,
     stop: int | None = None,
     no_plan: NDArray[np.bool_] | None = None,
-    order_multiple: float = 0.0,
 ) -> FeatureTile:
     """Computes the features of a tile on the days [first, stop), all days at once.
 
@@ -112,7 +110,6 @@ def build_features(
         first, stop: Days wanted; None for T. ``stop`` = T + 1 asks for the morning after
             the panel's last day as well (its demand, unknown, is 0 in the result).
         no_plan: [n, stop - first] mornings that see nothing of what is known ahead; None: none.
-        order_multiple: Units that orders are multiples of; 0: continuous.
     """
     known = dynamic["demand"].shape[1]
     days = known if stop is None else stop
@@ -147,7 +144,6 @@ def build_features(
         "yesterday_demand": torch.asinh(yesterday / scale),
         "zero_share": past.zero_share(),
         "price_ratio": outlook.price_ratio,
-        "pack_size": torch.log1p(order_multiple / scale),
         **outlook.shares,
         **_fixed(static, torch.arange(first, days) + first_weekday),
     }

@@ -182,7 +182,7 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
     raw = source.panel.read(tile)
     made = build_features(
         raw.static, raw.dynamic, source.factors, manifest.first_day.weekday(),
-        first=day, stop=day + 1, order_multiple=manifest.order_multiple,
+        first=day, stop=day + 1,
     )  # fmt: skip
     static, n = raw.static, tile.rows
     if stock is None:

@@ -175,7 +175,7 @@ class DatasetSource:
         }
         features = build_features(
             raw.static, known, self.factors, self._weekday, first=start,
-            no_plan=self._no_plan(split, draws), order_multiple=manifest.order_multiple,
+            no_plan=self._no_plan(split, draws),
         )  # fmt: skip
         return scenario_of(
             features,
