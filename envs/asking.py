@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs.dynamics import arrival_shares
-from envs.orders import admissible, rules_of
+from envs.dynamics import arrival_slots
+from envs.orders import admissible, delivered, rules_of
 from envs.state import InventoryState, Observation, Scenario
 
 
@@ -27,32 +27,44 @@ Policy = Callable[[Observation], Decision]
 
 
 class Arrivals:
-    """Lead times of a scenario's orders, as :func:`~envs.dynamics.place_order` takes them."""
+    """Lead times of a scenario's orders, as :func:`~envs.dynamics.place_order` takes them, and
+    what arrives of them."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self.shared: int | None = None
         """The one lead time of all orders: the fast path, an order touches one column."""
-        self._shares: Tensor | None = None
-        if scenario.order_lead_time is None and scenario.fill is None:
+        self._slots: Tensor | None = None
+        if scenario.order_lead_time is None:
             lead = scenario.lead_time
             first = int(lead[0])
-            if bool((lead == first).all()):
+            if scenario.fill is None and bool((lead == first).all()):
                 self.shared = first
             else:
-                shares = arrival_shares(lead, scenario.max_lead_time)
-                self._shares = shares.to(scenario.demand.dtype)
+                self._slots = self._slots_of(lead)
 
     def __call__(self, day: int) -> int | Tensor:
         """Of the orders placed on ``day``."""
         if self.shared is not None:
             return self.shared
-        if self._shares is not None:
-            return self._shares
-        given = self._scenario
-        lead = given.lead_time if given.order_lead_time is None else given.order_lead_time[day]
-        fill = None if given.fill is None else given.fill[day]
-        return arrival_shares(lead, given.max_lead_time, fill).to(given.demand.dtype)
+        if self._slots is not None:
+            return self._slots
+        assert self._scenario.order_lead_time is not None
+        return self._slots_of(self._scenario.order_lead_time[day])
+
+    def fill(self, day: int) -> Tensor | None:
+        """[N] share that arrives of the orders placed on ``day``; None: all."""
+        return None if self._scenario.fill is None else self._scenario.fill[day]
+
+    def delivered(self, day: int, order: Tensor | None) -> Tensor | None:
+        """[N] units that arrive of the orders placed on ``day``."""
+        fill = self.fill(day)
+        if order is None or fill is None:
+            return order
+        return delivered(order, fill, self._scenario.order_multiple)
+
+    def _slots_of(self, lead: Tensor) -> Tensor:
+        return arrival_slots(lead, self._scenario.max_lead_time, self._scenario.demand.dtype)
 
 
 class Questions:

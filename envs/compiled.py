@@ -19,7 +19,7 @@ from envs.asking import Arrivals, Policy
 from envs.dynamics import DayOutcome, step
 from envs.errors import ConfigError
 from envs.objective import HorizonMetrics, HorizonSums
-from envs.orders import OrderRules, admissible, rules_of
+from envs.orders import OrderRules, admissible, delivered, rules_of
 from envs.state import InventoryState, Observation, Scenario
 
 BLOCK_DAYS = 8
@@ -43,6 +43,8 @@ class _Days(NamedTuple):
     """Of each day."""
     lead_time: list[int | Tensor]
     """See :func:`~envs.dynamics.place_order`; of each day."""
+    fill: list[Tensor | None]
+    """Share of the orders of each day that arrives; None: all."""
 
 
 def compiled_metrics(
@@ -77,6 +79,7 @@ def compiled_metrics(
             None if counted is None else counted[first:last],
             [rules.on(day) for day in range(first, last)],
             [arrival(day) for day in range(first, last)],
+            [arrival.fill(day) for day in range(first, last)],
         )
         try:
             state = play(ask, state, block, scenario.backlog, sums)
@@ -107,6 +110,8 @@ def _play_block(
             order = admissible(wanted, days.rules[day], state.position())
         if days.review is not None:
             order = order * days.review[day]
+        if (fill := days.fill[day]) is not None:
+            order = delivered(order, fill, days.rules[day].multiple)
         state, outcome = step(state, order, demand, days.lead_time[day], backlog=backlog)
         sums.add(
             DayOutcome(*(part.unsqueeze(0) for part in outcome)),

@@ -49,21 +49,16 @@ class Into(NamedTuple):
     """Next morning's stock: shares memory with today's pipeline, shifted by a day."""
 
 
-def arrival_shares(lead_time: Tensor, max_lead_time: int, fill: Tensor | None = None) -> Tensor:
-    """Share of an order that becomes usable after 0..K days.
+def arrival_slots(lead_time: Tensor, max_lead_time: int, dtype: torch.dtype) -> Tensor:
+    """[K+1, N] of ``dtype``: 1 where an order becomes usable, after 0..K days; else 0.
 
     Args:
         lead_time: [N] int64 days.
         max_lead_time: K.
-        fill: [N] share of the order that arrives at all; None for all of it.
-
-    Returns:
-        [K+1, N] in the default float dtype or that of ``fill``.
+        dtype: Of the stock.
     """
     slots = torch.arange(max_lead_time + 1, device=lead_time.device).unsqueeze(1) == lead_time
-    if fill is None:
-        return slots.to(torch.get_default_dtype())
-    return slots.to(fill.dtype) * fill
+    return slots.to(dtype)
 
 
 def place_order(
@@ -73,8 +68,8 @@ def place_order(
 
     Args:
         state: Stock before the order.
-        order: [N] units >= 0.
-        lead_time: Days, when all inventories share one; else ``arrival_shares`` [K+1, N].
+        order: [N] units >= 0, as they arrive (see :func:`envs.orders.delivered`).
+        lead_time: Days, when all inventories share one; else ``arrival_slots`` [K+1, N].
         in_place: Overwrite ``state``.
     """
     if isinstance(lead_time, int):
@@ -135,7 +130,8 @@ def step(
 
     Args:
         state: Stock in the morning, today's arrivals included.
-        order: [N] admissible order (see :func:`envs.orders.admissible`); None when nobody orders.
+        order: [N] what arrives of an admissible order (see :mod:`envs.orders`); None when nobody
+            orders.
         demand: [N] units.
         lead_time: See :func:`place_order`.
         backlog: Unmet demand is owed instead of lost.

@@ -221,6 +221,16 @@ def explained(wanted: Tensor, rules: OrderRules, position: Tensor) -> tuple[Tens
     return order, reasons
 
 
+def delivered(order: Tensor, fill: Tensor, multiple: float | Tensor) -> Tensor:
+    """[N] units that arrive of orders [N] that arrive short, by shares ``fill`` [N].
+
+    In whole units where orders are, with the gradient of the share. Parts of a unit would stay on
+    the shelf for ever, and the item never be out of stock.
+    """
+    short = order * fill
+    return _straight_through(short, whole_units(short.detach(), multiple))
+
+
 def whole_units(quantity: Tensor, multiple: float | Tensor) -> Tensor:
     """Stock as it can come about under ``multiple``: whole units if packs are (a demand in
     whole units breaks them up), else parts of a pack's size; as it is if orders are continuous."""

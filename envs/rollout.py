@@ -298,8 +298,8 @@ def _play_block(
         placed, columns = ask.answer(day, state, order)
         if kept is not None:
             kept.keep(day, columns)
-        lead = ask.arrival(day)
-        state, _ = advance(state, placed, needed, lead, backlog=scenario.backlog, into=into)
+        lead, arriving = ask.arrival(day), ask.arrival.delivered(day, placed)
+        state, _ = advance(state, arriving, needed, lead, backlog=scenario.backlog, into=into)
     sales, unmet, end = (part[:days] for part in memory.outcome)
     unmet_demand(Served(sales, end), demand, backlog=scenario.backlog, out=unmet)
     return state
@@ -317,7 +317,8 @@ def _rollout_with_gradients(
         order, kept = ask.answer(day, state)
         if record:
             columns.append(kept)
-        state, happened = advance(state, order, demand, ask.arrival(day), backlog=scenario.backlog)
+        lead, arriving = ask.arrival(day), ask.arrival.delivered(day, order)
+        state, happened = advance(state, arriving, demand, lead, backlog=scenario.backlog)
         orders.append(nothing if order is None else order)
         served.append(happened)
     whole = Served(*(torch.stack(part) for part in zip(*served, strict=True)))

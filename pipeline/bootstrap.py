@@ -96,18 +96,26 @@ class Sample:
         return float(self.seeds[:, METRICS.index(metric)].mean())
 
     @property
+    def inventories_vary(self) -> bool:
+        """Whether intervals hold other inventories: a single one says nothing about others."""
+        return self.groups > 1
+
+    @property
     def days_vary(self) -> bool:
         """Whether there are blocks enough for intervals to hold other days."""
         return self.blocks >= FEWEST_BLOCKS
 
     def note(self, *, learned: bool) -> str:
         """What the row's intervals hold."""
-        held = ["inventories"] + [f"{self.blocks} blocks of days"] * self.days_vary
+        held = ["inventories"] * self.inventories_vary
+        held += [f"{self.blocks} blocks of days"] * self.days_vary
         held += [f"{len(self.seeds)} seeds"] * (learned and len(self.seeds) > 1)
         lacks = ["one seed, so other seeds are not in it"] * (learned and len(self.seeds) == 1)
+        if not self.inventories_vary:
+            lacks.append("conditional on the one inventory")
         if not self.days_vary:
             lacks.append(f"conditional on these days ({self.blocks} blocks)")
-        return "; ".join([", ".join(held), *lacks])
+        return "; ".join([", ".join(held) or "no interval", *lacks])
 
 
 def interval(own: Sample, metric: str, *, low: float = 0.0, high: float = np.inf) -> Interval:
@@ -152,7 +160,9 @@ def difference(
 
 def _parts(sample: Sample, by_inventory: Array, by_block: Array) -> list[tuple[float, int]]:
     """Variances and degrees of freedom of what is drawn."""
-    parts = [(_variance(by_inventory), sample.groups - 1)]
+    parts = []
+    if sample.inventories_vary:
+        parts.append((_variance(by_inventory), sample.groups - 1))
     if sample.days_vary:
         # Of B blocks drawn with replacement the mean varies (B - 1) / B as much as it should.
         unbiased = sample.blocks / (sample.blocks - 1)
@@ -174,6 +184,9 @@ def _seed_part(sample: Sample, metric: int, slope: float) -> list[tuple[float, i
 
 
 def _student(value: float, parts: Sequence[tuple[float, int]], among: int) -> Interval:
+    """NaN where nothing varies: no figure would be as sure as that."""
+    if not parts:
+        return Interval(value, float("nan"), float("nan"))
     tail = (1.0 - CONFIDENCE) / (2 * among)
     squared = sum(
         variance * float(stats.t.ppf(1.0 - tail, max(freedom, 1))) ** 2

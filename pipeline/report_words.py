@@ -114,10 +114,13 @@ def _service(row: pd.Series, baseline: pd.Series | None = None) -> str:
 
 
 def _cost(row: pd.Series) -> str:
-    return (
-        f"{rounded(row['cost'])} (95 % interval {rounded(row['ci_low'])} to "
-        f"{rounded(row['ci_high'])})"
-    )
+    return f"{rounded(row['cost'])} ({_interval(row)})"
+
+
+def _interval(row: pd.Series) -> str:
+    if not math.isfinite(row["ci_low"]):
+        return "no interval"
+    return f"95 % interval {rounded(row['ci_low'])} to {rounded(row['ci_high'])}"
 
 
 def tiles(results: SweepResults) -> list[Tile]:
@@ -125,8 +128,7 @@ def tiles(results: SweepResults) -> list[Tile]:
     best, baseline = results.best, results.baseline()
     if best is None:
         return []
-    interval = f"95 % interval {rounded(best['ci_low'])} to {rounded(best['ci_high'])}"
-    note = _unbroken(f"money per inventory and day, {interval}")
+    note = _unbroken(f"money per inventory and day, {_interval(best)}")
     shown = [Tile(f"cost of {_name(best)}", rounded(best["cost"]), note)]
     if baseline is not None:
         found = results.figure(best, "cost_pct_vs_baseline")

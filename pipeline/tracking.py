@@ -6,13 +6,10 @@ no global active run, so a sweep that was cut and started again continues the sa
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -27,7 +24,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 from envs.errors import ConfigError
-from pipeline.tracking_store import artifact_location, ask_server, page, tracking_uri
+from pipeline.tracking_content import digest_of, flattened
+from pipeline.tracking_store import artifact_location, ask_server, page, quiet, tracking_uri
 
 EXPERIMENT = "deepstock"
 RUN_FILE = "mlflow_run.json"
@@ -113,7 +111,7 @@ class SweepRun:
         """
         known = self._client.get_run(self.run_id).data.params
         new = {}
-        for key, value in _flat(params):
+        for key, value in flattened(params):
             text = str(value)[:_MAX_VALUE]
             if known.get(key, text) != text:
                 raise ConfigError(
@@ -173,7 +171,7 @@ class SweepRun:
         policy = policy.eval()
         with torch.no_grad():
             orders = policy(torch.from_numpy(example)).numpy()
-        digest = _digest([repr(policy), {k: v.tolist() for k, v in policy.state_dict().items()}])
+        digest = digest_of([repr(policy), {k: v.tolist() for k, v in policy.state_dict().items()}])
         replaced = self._client.search_logged_models(
             experiment_ids=[self.experiment_id],
             filter_string=f"source_run_id = '{self.run_id}' AND name = '{name}'",
@@ -184,7 +182,7 @@ class SweepRun:
         model = self._client.create_logged_model(
             self.experiment_id, name, self.run_id, tags={_DIGEST_TAG: digest}
         )
-        with tempfile.TemporaryDirectory() as folder, _quiet():
+        with tempfile.TemporaryDirectory() as folder, quiet():
             mlflow.pytorch.save_model(
                 policy,
                 f"{folder}/model",
@@ -235,7 +233,7 @@ class SweepRun:
         Returns:
             The child run's id.
         """
-        digest = _digest([dict(_flat(params)), history, final, status, cause])
+        digest = digest_of([dict(flattened(params)), history, final, status, cause])
         run_id, logged = self._trials.get(key, (None, None))
         if run_id is not None:
             if logged == digest:
@@ -254,7 +252,7 @@ class SweepRun:
         for name, value in final.items():
             if not points.get(name) or points[name][-1] != (last, value):
                 points.setdefault(name, []).append((last, value))
-        self._batch(run_id, metrics=points, params={k: str(v) for k, v in _flat(params)})
+        self._batch(run_id, metrics=points, params={k: str(v) for k, v in flattened(params)})
         # The digest comes last: a run without it was cut while being logged, and is replaced.
         self._client.set_tag(run_id, _DIGEST_TAG, digest)
         self._client.set_terminated(
@@ -328,7 +326,7 @@ def _open_store(uri: str) -> tuple[MlflowClient, str]:
     """A client, and the id of the experiment, made if missing."""
     ask_server(uri)
     try:
-        with _quiet():
+        with quiet():
             client = MlflowClient(uri)
             experiment = client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
@@ -345,26 +343,3 @@ def _open_store(uri: str) -> tuple[MlflowClient, str]:
             "(sqlite:////absolute/path/mlflow.db).",
             problem=f"cannot be used ({str(error).strip().splitlines()[0][:300]})",
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MLflow's and its migrations' progress messages off the terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,10 +1,13 @@
-"""Where MLflow's store is: addresses and folders, without importing MLflow."""
+"""MLflow's store: addresses, folders and its messages, without importing MLflow."""
 
 from __future__ import annotations
 
+import logging
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -59,3 +62,14 @@ def artifact_location(uri: str) -> str | None:
     database = Path(unquote(uri.removeprefix(_SQLITE))).resolve()
     database.parent.mkdir(parents=True, exist_ok=True)
     return (database.parent / "mlartifacts").as_uri()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's and its migrations' progress messages off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)

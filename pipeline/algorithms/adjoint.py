@@ -13,7 +13,7 @@ layers and its output. Then, from the last day to the first, with
 each day t does four things::
 
     v[t]        = g[t] + k[t] v[t+1]                        demand and the night (events 3-5)
-    w           = v[t + lead time]                          what the order q was worth (event 2)
+    w           = v[t + lead time] x share that arrives     what the order q was worth (event 2)
     dz          = w dq/dz,   du = dz dnet/du                through the network's own layers
     v[t..t+K]  += du du/dI + w dq/dtot(I)                   the order looked at the stock
 
@@ -230,6 +230,8 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
             stop, today = stop - count, slice(stop - count, stop)
             window, lead = worth[day : day + slots], arrival(day)
             value = window[lead] if isinstance(lead, int) else (window * lead).sum(0)
+            if (fill := arrival.fill(day)) is not None:
+                value = value * fill
             who = None if count == len(value) else scenario.review[day].nonzero().squeeze(1)
             if who is not None:
                 value = value.index_select(0, who)

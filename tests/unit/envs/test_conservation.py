@@ -23,7 +23,11 @@ def asked(observation: Observation) -> Decision:
 
 def arriving(scenario: Scenario, played: Trajectory) -> Tensor:
     """[T, N] units that the orders of each day bring, sooner or later."""
-    return played.order if scenario.fill is None else played.order * scenario.fill
+    if scenario.fill is None:
+        return played.order
+    short = played.order * scenario.fill
+    whole = torch.as_tensor(scenario.order_multiple) > 0  # all multiples here are whole numbers
+    return torch.where(whole, short.round(), short)
 
 
 @settings(max_examples=200, deadline=None)
@@ -90,7 +94,12 @@ def test_equals_a_slow_reference_with_one_dictionary_entry_per_delivery(
             lead = int(scenario.lead_time[i])
             if scenario.order_lead_time is not None:
                 lead = int(scenario.order_lead_time[t, i])
-            units = order * (1.0 if scenario.fill is None else float(scenario.fill[t, i]))
+            units = order
+            if scenario.fill is not None:
+                units *= float(scenario.fill[t, i])
+                given = scenario.order_multiple
+                if given if isinstance(given, float) else given[i]:
+                    units = round(units)
             if lead == 0:
                 on_hand += units
             else:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from envs.dynamics import arrival_shares, place_order, step
+from envs.dynamics import arrival_slots, place_order, step
 from envs.state import InventoryState
 
 
@@ -55,15 +55,15 @@ def test_no_order_is_an_order_of_nothing() -> None:
     assert torch.equal(nothing[0].stack(), zero[0].stack())
 
 
-def test_arrival_shares_put_each_order_into_its_slot() -> None:
-    shares = arrival_shares(torch.tensor([0, 2]), 3, units(0.5, 1.0))
-    assert shares.tolist() == [[0.5, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+def test_each_order_arrives_in_its_slot() -> None:
+    slots = arrival_slots(torch.tensor([0, 2]), 3, torch.float64)
+    assert slots.tolist() == [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
     placed = place_order(
         InventoryState(units(1.0, 1.0), (units(0, 0), units(0, 0), units(0, 0))),
         units(4.0, 6.0),
-        shares,
+        slots,
     )
-    assert placed.stack().tolist() == [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 6.0, 0.0]]
+    assert placed.stack().tolist() == [[5.0, 0.0, 0.0, 0.0], [1.0, 0.0, 6.0, 0.0]]
 
 
 @pytest.mark.parametrize("backlog", [False, True])
@@ -77,7 +77,7 @@ def test_the_gradient_of_a_day(lead: int | str, backlog: bool) -> None:
     order = 2 + torch.rand(days, 3, generator=generator, dtype=torch.float64)
     # The first inventory always has enough, the second never has (L > 0), the third both.
     demand = torch.tensor([[1.3, 9.1, 2.1], [1.1, 9.3, 17.7], [1.7, 9.7, 0.9]]).double()
-    arrival = arrival_shares(torch.tensor([0, 1, 2]), 2, torch.tensor([0.5, 1.0, 0.7]).double())
+    arrival = arrival_slots(torch.tensor([0, 1, 2]), 2, torch.float64)
 
     def total(on_hand: Tensor, ahead: Tensor, order: Tensor) -> Tensor:
         state = InventoryState(on_hand, tuple(ahead.unbind(0)))

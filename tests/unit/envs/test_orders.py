@@ -19,6 +19,7 @@ from envs.orders import (
     OrderRules,
     Reason,
     admissible,
+    delivered,
     explained,
     order_rules,
     whole_units,
@@ -199,6 +200,16 @@ def test_stock_is_in_whole_units_where_packs_are() -> None:
     assert whole_units(amounts, 0.5).tolist() == [0.5, 7.5, 30.0]
     assert whole_units(amounts, 0.0) is amounts
     assert whole_units(amounts, units(0.0, 6.0, 0.5)).tolist() == [0.4, 8.0, 30.0]
+
+
+def test_short_deliveries_are_in_whole_units_where_orders_are() -> None:
+    order, fill = units(3.0, 12.0, 5.0, 7.5).requires_grad_(), units(0.5, 0.7, 1.0, 0.5)
+    packs = units(1.0, 6.0, 1.0, 0.0)
+    arriving = delivered(order, fill, packs)
+    assert arriving.tolist() == [2.0, 8.0, 5.0, 3.75]
+    arriving.sum().backward()
+    assert order.grad is not None
+    assert torch.equal(order.grad, fill)
 
 
 def test_every_way_to_play_places_the_same_orders(random_problem: Problem) -> None:

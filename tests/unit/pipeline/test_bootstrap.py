@@ -140,6 +140,21 @@ def test_a_row_of_one_seed_says_so() -> None:
     assert three.note(learned=True) == "inventories, 8 blocks of days, 3 seeds"
 
 
+def test_a_single_inventory_says_nothing_about_others() -> None:
+    """Nor, over few weeks, about anything: no interval, rather than one of width 0."""
+    long, short = (resample({"a": [rows(20, 1, b).slice(5, 1)]}, seed=0)["a"] for b in (8, 3))
+    assert long.note(learned=False) == "8 blocks of days; conditional on the one inventory"
+    found = interval(long, "cost")
+    assert found.low < found.value < found.high
+    assert short.note(learned=False) == (
+        "no interval; conditional on the one inventory; conditional on these days (3 blocks)"
+    )
+    found = interval(short, "cost")
+    assert found.value == short.value("cost")
+    assert np.isnan(found[1:]).all()
+    assert not found.excludes_zero
+
+
 def test_rates_stay_within_their_range() -> None:
     table = rows(4, 1)
     found = interval(resample({"a": [table]}, seed=0)["a"], "fill_rate_pct", high=100.0)

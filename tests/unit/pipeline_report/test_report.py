@@ -201,6 +201,19 @@ def test_headline_says_what_its_interval_does_not_hold(build_sweep) -> None:
     assert "The intervals of DS BOTH: one seed, so other seeds are not in it." in further_of(sweep)
 
 
+def test_figures_without_an_interval_say_so(build_sweep) -> None:
+    """As those of a single inventory over a few weeks."""
+    sweep = build_sweep(algorithms=("ds",), seeds=1)
+    table = pd.read_csv(sweep / "comparison.csv")
+    table[[c for c in table if c.endswith(("ci_low", "ci_high"))]] = float("nan")
+    table.to_csv(sweep / "comparison.csv", index=False)
+    words = Page(write_report(sweep).read_text(encoding="utf-8")).words
+    assert "interval nan" not in words
+    assert "money per inventory and day, no interval" in words
+    assert "% less than class-tuned order-up-to (no interval)" in words
+    assert "DS BOTH has the least cost of 4 methods" in words
+
+
 def test_headline_names_the_share_of_the_gap_that_is_closed(sweep_dir: Path) -> None:
     results = SweepResults.read(sweep_dir)
     assert results.best is not None
