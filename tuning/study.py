@@ -24,7 +24,7 @@ from pipeline.study.trajectories import StudyData
 from pipeline.sweep_folder import Selected, write_selection
 from tuning.preset import Preset
 from tuning.stages import SweepStages
-from tuning.study_plan import StudyPlan, copies_for
+from tuning.study_plan import StudyPlan
 from tuning.sweep import claim, select
 from tuning.trials import Pending, TrialPlan, forget_failures, not_ended, remaining, train_trials
 
@@ -197,16 +197,13 @@ def _growth(study: Study, chosen: Mapping[SettingName, Mapping[str, RunConfig]])
         for n in plan.trajectories:
             for setting in plan.settings:
                 tuned = study.sources[study.source(_data(study.presets[setting]))]
-                source = study.source(StudyData(study=setting, trajectories=n, seed=seed))
+                # As many trajectories in all as the tuned configuration was trained on.
+                copies = max(1, round(tuned.load("train", 0).num_inventories / n))
+                data = StudyData(study=setting, trajectories=n, copies=copies, seed=seed)
+                source = study.source(data)
                 for method, run in chosen.get(setting, {}).items():
-                    copies = copies_for(run, tuned.load("train", 0).num_inventories, n)
                     key = f"{setting}-{method}-n{n:04d}-s{seed}"
-                    run = run.model_copy(
-                        update={
-                            "seed": seed,
-                            "training": {**run.training, "fragment_copies": copies},
-                        }
-                    )
+                    run = run.model_copy(update={"seed": seed})
                     folder = study.folder.trial("growth", key)
                     _forget_other(folder, run)
                     trials.append(TrialPlan(f"growth-{key}", folder, run, source))

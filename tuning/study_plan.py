@@ -13,7 +13,6 @@ from pipeline.config import AlgorithmName, RunConfig, parse
 from pipeline.study.trajectories import StudyData
 from tuning.preset import (
     PRESETS,
-    AlgorithmPlan,
     Preset,
     find_preset,
     load_preset,
@@ -153,9 +152,3 @@ def load_study(name: str) -> StudyPlan:
     """
     path = find_preset(name, PLANS)
     return parse(StudyPlan, {"name": path.stem, **resolved(path, PLANS)}, path.name)
-
-
-def copies_for(plan: AlgorithmPlan | RunConfig, published: int, trajectories: int) -> int:
-    """``fragment_copies`` that play about as many trajectories as the tuned configuration did."""
-    copies = int(plan.training.get("fragment_copies", 1))
-    return max(1, round(copies * published / trajectories))

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs.dynamics import advance, arrival_shares, place_order, unmet_demand
-from envs.orders import admissible, rules_of
+from envs.dynamics import advance, arrival_slots, place_order, unmet_demand
+from envs.orders import admissible, delivered, rules_of
 from envs.rollout import Trajectory
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.action_models import ActionModel
@@ -75,10 +75,10 @@ def play_alternatives(
     lead, period = (
         values[decisions.inventory] for values in (scenario.lead_time, scenario.review_period)
     )
-    arrivals = _Arrivals(scenario, lead)
+    arrivals = _Arrivals(scenario, decisions)
     # A copy per alternative; the days below write nothing in place.
     state = InventoryState.unstack(stock.expand(*orders.shape, -1))
-    state = place_order(state, orders, arrivals.of(here))
+    state = place_order(state, *arrivals.of(orders, here))
     held, short = torch.zeros_like(orders), torch.zeros_like(orders)
     next_stock = stock.new_empty((*orders.shape, stock.shape[-1]))
     horizon = int((lead + period).max())
@@ -105,29 +105,33 @@ def play_alternatives(
 
 
 class _Arrivals:
-    """When orders of a fragment arrive, and how much of them.
+    """What arrives of a fragment's orders, and when.
 
     Args:
         scenario: The fragment.
-        lead: [R] nominal lead times of the decisions' inventories.
+        decisions: Of it.
     """
 
-    def __init__(self, scenario: Scenario, lead: Tensor) -> None:
-        self._scenario, self._lead = scenario, lead
+    def __init__(self, scenario: Scenario, decisions: Decisions) -> None:
+        self._scenario, self._inventory = scenario, decisions.inventory
         self._may_cross = scenario.order_lead_time is not None or scenario.fill is not None
 
-    def of(self, cells: Tensor) -> Tensor:
-        """[K+1, 1, R] shares of the orders placed in these cells (day * N + inventory)."""
-        given, when, fill = self._scenario, self._lead, None
+    def of(self, orders: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Units that arrive of orders [..., R] placed in these cells (day * N + inventory), and
+        their slots [K+1, 1, R]."""
+        given, when = self._scenario, self._scenario.lead_time[self._inventory]
         if given.order_lead_time is not None:
             when = given.order_lead_time.flatten().index_select(0, cells)
+        slots = arrival_slots(when, given.max_lead_time, orders.dtype).unsqueeze(1)
         if given.fill is not None:
-            fill = given.fill.flatten().index_select(0, cells)
-        shares = arrival_shares(when, given.max_lead_time, fill)
-        return shares.to(given.demand.dtype).unsqueeze(1)
+            multiple = given.order_multiple
+            if isinstance(multiple, Tensor):
+                multiple = multiple[self._inventory]
+            orders = delivered(orders, given.fill.flatten().index_select(0, cells), multiple)
+        return orders, slots
 
     def placed_later(self, played: Trajectory, cells: Tensor) -> tuple[Tensor | None, int | Tensor]:
-        """Order [R] and :meth:`of` it; None where no later order can arrive in time."""
+        """:meth:`of` the orders that were played; None where none can arrive in time."""
         if not self._may_cross:
             return None, 0
-        return played.order.flatten().index_select(0, cells), self.of(cells)
+        return self.of(played.order.flatten().index_select(0, cells), cells)

@@ -164,7 +164,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
         largest = self._tile(self._my_tiles()[0]).num_inventories  # the last may be a part of one
         rows = int(fragment.review.sum()) * largest // fragment.num_inventories
-        rows = min(rows, self.config.decisions_per_fragment)
+        rows = min(rows, int(self.config.decisions_per_fragment))
         limit = self.config.replay_capacity
         return min(max(1, rows) * int(self.config.replay_fragments), limit or sys.maxsize)
 
