@@ -113,12 +113,6 @@ class ActionModel(nn.Module):
         self.register_buffer("low", torch.full((self.outputs,), low))
         self.register_buffer("high", torch.full((self.outputs,), end))
 
-    @property
-    def typical(self) -> float:
-        """Share of the range that a sensible action has: the unit of exploration noise. An
-        order (NONE) is a small part of the range in which a level (BASE) lies in the middle."""
-        return SENSIBLE_START[self.kind]
-
     def coefficients(self, action: Tensor) -> Tensor:
         """[N, A] coefficients (or the one level, in scales) that an action in [0, 1] means."""
         return self.low + (self.high - self.low) * action.clamp(0.0, 1.0)

@@ -89,8 +89,8 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
             updates_per_iteration: Minibatches per iteration: with
                 ``fragments_per_iteration`` the update-to-data ratio.
             fragments_per_iteration: Fragments played per iteration and runner.
-            exploration_noise: Standard deviation on the action, in typical actions (see
-                :attr:`~pipeline.action_models.ActionModel.typical`).
+            exploration_noise: Standard deviation on the action, in units of the first action
+                (``initial_action``).
             alternatives: Further actions per decision whose outcome on the same demand is
                 learned from; see :mod:`pipeline.algorithms.alternatives`.
             decisions_per_fragment: Decisions of a fragment that are kept at most, drawn at

@@ -75,6 +75,12 @@ class PolicyModule(TorchRLModule):
             list(self.averaged.parameters()), list(self.policy.parameters()), share
         )
 
+    @property
+    def _typical(self) -> float:
+        """The unit of exploration, share of the action's range: the first action. An order
+        (NONE) is a small part of the range in which a level (BASE) lies in the middle."""
+        return float(self.model_config["initial_action"])
+
     def _observe(self, batch: dict[str, Any], column: str = Columns.OBS) -> Observation:
         return self.layout.unflatten(batch[column])
 
@@ -105,7 +111,7 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     """Deterministic actor, one critic, a target copy of each (Lillicrap et al. 2016).
 
     Further ``model_config`` keys: ``critic_hidden``; ``exploration_noise`` (standard deviation
-    of Gaussian noise on the action, in typical actions) and ``actor_smoothing`` (likewise, as a
+    of Gaussian noise on the action, in first actions) and ``actor_smoothing`` (likewise, as a
     share of the action's range).
     """
 
@@ -135,7 +141,7 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
 
     def _spread(self) -> float:
         """Standard deviation of exploration, share of the action's range."""
-        return float(self.model_config["exploration_noise"]) * self.policy.action_model.typical
+        return float(self.model_config["exploration_noise"]) * self._typical
 
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
@@ -178,14 +184,14 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
 class PPOModule(PolicyModule, ValueFunctionAPI):
     """Gaussian over the same action, with a state-independent standard deviation.
 
-    Further ``model_config`` keys: ``value_hidden``, ``initial_std`` (in typical actions).
+    Further ``model_config`` keys: ``value_hidden``, ``initial_std`` (in first actions).
     """
 
     @override(PolicyModule)
     def setup(self) -> None:
         super().setup()
         model = self.policy.action_model
-        spread = float(self.model_config["initial_std"]) * model.typical
+        spread = float(self.model_config["initial_std"]) * self._typical
         start = torch.full((model.outputs,), spread).log()
         self.log_std = nn.Parameter(start)
         if not self.inference_only:

@@ -60,8 +60,8 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
 
         Args:
             value_hidden: Widths of the value network's hidden layers.
-            initial_std: Standard deviation of the Gaussian before training, in typical actions
-                (see :attr:`~pipeline.action_models.ActionModel.typical`).
+            initial_std: Standard deviation of the Gaussian before training, in units of the
+                first action (``initial_action``).
         """
         super().training(**kwargs)
         set_given(self, locals())
