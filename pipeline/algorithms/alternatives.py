@@ -81,7 +81,7 @@ def play_alternatives(
     state = place_order(state, *arrivals.of(orders, here))
     held, short = torch.zeros_like(orders), torch.zeros_like(orders)
     next_stock = stock.new_empty((*orders.shape, stock.shape[-1]))
-    horizon = int((lead + period).max())
+    horizon = int((lead + period).max()) if len(lead) else 0
     for passed in range(horizon + 1):
         due = (period == passed).nonzero().squeeze(1)
         if len(due):
@@ -114,7 +114,7 @@ class _Arrivals:
 
     def __init__(self, scenario: Scenario, decisions: Decisions) -> None:
         self._scenario, self._inventory = scenario, decisions.inventory
-        self._may_cross = scenario.order_lead_time is not None or scenario.fill is not None
+        self._may_cross = scenario.order_lead_time is not None
 
     def of(self, orders: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Units that arrive of orders [..., R] placed in these cells (day * N + inventory), and
