@@ -163,7 +163,7 @@ def test_a_policy_that_acted_otherwise_once_would_have_seen_the_same(
     random_problem: Problem, facts: dict[str, Any]
 ) -> None:
     """With constant lead times no later order can matter, whatever the policy makes of it."""
-    scenario, start = random_problem(7, n=6, days=18, order_multiple="each", order_max=30, **facts)
+    scenario, start = random_problem(7, n=40, days=18, order_multiple="each", order_max=30, **facts)
     model = ActionModel(ActionModelKind.BASE, 1, high=6.0).double()
 
     def policy(seen: Observation) -> Decision:
@@ -173,7 +173,7 @@ def test_a_policy_that_acted_otherwise_once_would_have_seen_the_same(
     played, decisions = play(scenario, start, policy)
     assert played.stock is not None
     where = decisions.day, decisions.inventory
-    other = torch.rand((18, 6, 2), generator=torch.Generator().manual_seed(3)).double()
+    other = torch.rand((18, 40, 2), generator=torch.Generator().manual_seed(3)).double()
     seen = scenario.look_up(*where, played.stock[where])
     actions = torch.stack((played.columns["action"][where], other[where][:, :1]))
     orders = alternative_orders(scenario, decisions, seen, actions, model)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from envs.rollout import Trajectory, rollout
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
@@ -138,19 +139,39 @@ def test_the_critic_depends_on_the_order_that_an_action_means() -> None:
     observation = observation_of([[2.0, 4.0]], [2.0])
     action = torch.tensor([[0.9]], requires_grad=True)
     value = critic(observation, action, model)
-    assert value.shape == (1,)
+    assert value.shape == (1, 2)
     (gradient,) = torch.autograd.grad(value.sum(), action)
     assert gradient.abs() > 0
-    # With every weight but that of the order at zero, the critic is a function of the order.
+    # With all weights but those of the order at zero, the critic is a function of the order.
     linear = Critic(layout, model, ())
     head = linear.net[0]
     assert isinstance(head, torch.nn.Linear)
     with torch.no_grad():
         head.weight.zero_()
         head.bias.zero_()
-        head.weight[0, -1] = 1.0
+        head.weight[:, -1] = torch.tensor([1.0, -3.0])
     order: Tensor = model(action, observation)
-    torch.testing.assert_close(linear(observation, action, model), order / 2.0)
+    expected = functional.softplus(order / 2.0 * torch.tensor([1.0, -3.0])).unsqueeze(0)
+    torch.testing.assert_close(linear(observation, action, model), expected)
+
+
+def test_costs_are_never_negative_nor_alike_where_they_are_rare() -> None:
+    """Holding and shortage; a chance of a thousandth is told from one of a ten-thousandth."""
+    layout = ObservationLayout(1, len(BASIS), len(FEATURES))
+    model = ActionModel(ActionModelKind.BASE, len(BASIS))
+    critic = Critic(layout, model, ())
+    head = critic.net[0]
+    assert isinstance(head, torch.nn.Linear)
+    observation = observation_of([[2.0, 4.0]], [2.0])
+    action = torch.tensor([[0.5]], requires_grad=True)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias[:] = torch.tensor([1e-3, 1e-4]).expm1().log()
+    cost = critic(observation, action, model)
+    torch.testing.assert_close(cost, torch.tensor([[1e-3, 1e-4]]))
+    with torch.no_grad():
+        head.bias[:] = torch.tensor([-90.0, -15.0])
+    assert (critic(observation, action, model) >= 0).all()
 
 
 def test_values_have_one_number_per_inventory() -> None:

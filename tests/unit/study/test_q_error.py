@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from envs.objective import day_cost
 from envs.rollout import rollout
+from envs.state import Observation
 from envs.study import study_setting1
 from pipeline.action_models import ActionModel
 from pipeline.algorithms.decisions import extract_decisions
@@ -36,12 +38,17 @@ def test_returns_are_discounted_sums_of_the_rewards_to_come() -> None:
 
 
 def test_a_critic_that_says_the_mean_has_no_bias() -> None:
+    """A critic says costs, in two parts; the value is minus their sum."""
     scenario = study_setting1(50, seed=2)
     policy = PolicyNetwork(scenario.layout, ActionModel("base", 1), [8], 0.4)
 
     def critic(value: float) -> Any:
         # Nearly constant: a correlation with a constant is not defined.
-        return lambda seen, action, model: value + 1e-6 * seen.features[:, 0]
+        def costs(seen: Observation, action: Tensor, model: ActionModel) -> Tensor:
+            holding = -0.25 * value + 1e-6 * seen.features[:, 0]
+            return torch.stack((holding, torch.full_like(holding, -0.75 * value)), -1)
+
+        return costs
 
     first = q_error(SimpleNamespace(policy=policy, critic=critic(0.0)), scenario, 0.98)
     assert first["bias"] == pytest.approx(-first["return_mean"], abs=1e-4)
