@@ -112,6 +112,25 @@ def test_single_precision_and_stock_beyond_the_cut(
     agree(found, expected, 1e-5)
 
 
+@pytest.mark.parametrize("kind", list(ActionModelKind))
+@pytest.mark.parametrize("end", [-6.5, 6.5])
+def test_actions_at_an_end_of_their_range_have_their_gradient(
+    random_problem: Problem, kind: ActionModelKind, end: float
+) -> None:
+    scenario, start = random_problem(8, n=30, days=20)
+    network = network_for(scenario, kind, (8,))
+    with torch.no_grad():
+        network.net[-1].bias.fill_(end)  # type: ignore[operator, union-attr]
+        network.net[-1].weight.mul_(0.3)  # type: ignore[operator, union-attr]
+        actions = rollout(scenario, network.decide, start, record=True).columns["action"]
+    reviewed = actions[scenario.review]
+    at_end = (reviewed == (end > 0)).float().mean()
+    assert at_end > 0.5
+    expected = value_and_gradients(scenario, start, network, by_hand=False)
+    agree(value_and_gradients(scenario, start, network, by_hand=True), expected, 1e-9)
+    assert float(expected[1].abs().max()) > 0
+
+
 @pytest.mark.parametrize("backlog", [False, True])
 def test_where_stock_meets_demand_exactly_half_is_sold(
     random_problem: Problem, backlog: bool

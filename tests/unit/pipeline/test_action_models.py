@@ -7,7 +7,7 @@ import torch
 
 from envs.errors import ConfigError
 from envs.state import Observation
-from pipeline.action_models import SENSIBLE_START, ActionModel, ActionModelKind
+from pipeline.action_models import EDGE, SENSIBLE_START, ActionModel, ActionModelKind, squash
 
 # Two inventories, K = 1, M = 3; the last basis feature is the constant, i.e. the scale.
 OBSERVATION = Observation(
@@ -90,3 +90,25 @@ def test_an_unknown_action_model_is_refused() -> None:
 def test_an_empty_range_is_refused(kind: str, ends: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         ActionModel(kind, basis=3, **ends)
+
+
+def test_a_networks_outputs_reach_both_ends_of_the_range() -> None:
+    logits = torch.tensor([-12.0, -5.4, -5.2, 0.0, 5.2, 5.4, 12.0])
+    assert squash(logits)[[0, 1, 5, 6]].tolist() == [0.0, 0.0, 1.0, 1.0]
+    inside = squash(logits)[2:5]
+    assert 0 < inside[0] < 1e-3
+    assert 1 - 1e-3 < inside[2] < 1
+    assert inside[1] == 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_at_the_ends_the_gradient_leads_back(dtype: torch.dtype) -> None:
+    logits = torch.linspace(-12, 12, 2401, dtype=dtype, requires_grad=True)
+    action = squash(logits)
+    (slope,) = torch.autograd.grad(action.sum(), logits)
+    assert (slope > 0).all()
+    sigmoid = torch.sigmoid(logits.detach())
+    torch.testing.assert_close(slope, (1 + 2 * EDGE) * sigmoid * (1 - sigmoid))
+    with torch.no_grad():
+        assert torch.equal(squash(logits), action)  # the very same numbers
+    assert (action.diff() >= 0).all()

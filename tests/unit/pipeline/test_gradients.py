@@ -10,41 +10,13 @@ from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
-from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.policy.sample_batch import MultiAgentBatch
 
-from envs.study import study_setting1
-from pipeline.algorithms.build import build_config
-from pipeline.algorithms.runner import ShardRunner
-from pipeline.config import RunConfig
-from pipeline.sources import GivenScenarios
-
-TRAINING: dict[str, dict[str, Any]] = {
-    "ddpg": {"hidden": [8], "critic_hidden": [8], "updates_per_iteration": 1,
-             "critic_warm_up": 0, "train_batch_size_per_learner": 64},
-    "ppo": {"hidden": [8], "value_hidden": [8], "minibatch_size": 64,
-            "train_batch_size_per_learner": 64},
-}  # fmt: skip
-
-
-def make_learner(algorithm: str, **training: Any) -> tuple[Learner, MultiAgentBatch]:
-    """A learner with weights of seed 0, and a batch for it."""
-    run = RunConfig(
-        algorithm=algorithm, action_model="base",
-        training={"fragment_days": 31, **TRAINING[algorithm], **training},
-    )  # fmt: skip
-    trajectories = study_setting1(16, 0)
-    config = build_config(run, GivenScenarios({"train": [trajectories]}))
-    torch.manual_seed(0)
-    runner = ShardRunner(config=config, worker_index=0, num_workers=0)
-    (columns,) = runner.sample()
-    torch.manual_seed(0)
-    learner = config.build_learner(spaces=runner.get_spaces())
-    rows = SampleBatch(columns)
-    return learner, MultiAgentBatch({DEFAULT_MODULE_ID: rows}, env_steps=len(rows))
-
+from tests.learners import make_learner
 
 def parameters(learner: Learner) -> list[torch.nn.Parameter]:
-    return list(learner.module[DEFAULT_MODULE_ID].parameters())
+    """What is trained; the averaged policy is not."""
+    return [p for p in learner.module[DEFAULT_MODULE_ID].parameters() if p.requires_grad]
 
 
 class RLlibsOwn(PPOTorchLearner):
@@ -77,15 +49,15 @@ def losses_gradients(learner: Learner, batch: MultiAgentBatch, key: str) -> dict
     columns = {k: torch.as_tensor(v) for k, v in batch[DEFAULT_MODULE_ID].items()}
     module.zero_grad(set_to_none=True)
     module.forward_train(columns)[key].mean().backward()
-    return {name: p.grad for name, p in module.named_parameters()}
+    return {name: p.grad for name, p in module.named_parameters() if p.requires_grad}
 
 
 def test_the_actors_loss_does_not_move_the_critic_nor_the_critics_the_actor() -> None:
     learner, batch = make_learner("ddpg")
-    of_actor = losses_gradients(learner, batch, "q_of_policy")
+    of_actor = losses_gradients(learner, batch, "cost_of_policy")
     assert all(g is None for name, g in of_actor.items() if name.startswith("critic"))
     assert any(g is not None and g.any() for n, g in of_actor.items() if n.startswith("policy"))
-    of_critic = losses_gradients(learner, batch, "q")
+    of_critic = losses_gradients(learner, batch, "cost")
     assert all(g is None for name, g in of_critic.items() if name.startswith("policy"))
     assert any(g is not None and g.any() for n, g in of_critic.items() if n.startswith("critic"))
 
@@ -98,7 +70,7 @@ def test_without_smoothing_the_actor_is_judged_at_its_own_action() -> None:
         out = module.forward_train(columns)
         observation = module.layout.unflatten(columns[Columns.OBS])
         plain = module.critic(observation, out["policy_action"], module.policy.action_model)
-        return out["q_of_policy"].detach(), plain.detach()
+        return out["cost_of_policy"].detach(), plain.detach()
 
     torch.testing.assert_close(*judged(0.0))
     tried, plain = judged(0.05)

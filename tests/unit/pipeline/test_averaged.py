@@ -1,0 +1,78 @@
+"""The policy that is validated and kept is an average over the last updates."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.learner import Learner
+
+from pipeline.algorithms.modules import AVERAGING, PolicyModule
+from tests.learners import make_learner
+
+
+def module_of(learner: Learner) -> PolicyModule:
+    module: PolicyModule = learner.module[DEFAULT_MODULE_ID].unwrapped()
+    return module
+
+
+@pytest.mark.parametrize("algorithm", ["ddpg", "ppo"])
+def test_the_averaged_policy_is_the_polynomial_decay_average(algorithm: str) -> None:
+    learner, batch = make_learner(algorithm)
+    module = module_of(learner)
+    updates = 40
+    seen = []
+    for _ in range(updates):
+        learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+        seen.append([p.detach().clone() for p in module.policy.parameters()])
+    shares = [AVERAGING / (AVERAGING + n) for n in range(updates)]
+    weights, left = [0.0] * updates, 1.0
+    for n in reversed(range(updates)):  # the last update's share, then what is left of the others
+        weights[n] = left * shares[n]
+        left *= 1 - shares[n]
+    assert left == 0.0  # the untrained policy has no share
+    assert sum(weights) == pytest.approx(1.0)
+    assert sum(weights[: updates // 2]) < 0.01
+    for i, averaged in enumerate(module.averaged.parameters()):
+        expected = sum(w * each[i] for w, each in zip(weights, seen, strict=True))
+        assert isinstance(expected, torch.Tensor)
+        torch.testing.assert_close(averaged, expected, rtol=1e-5, atol=1e-6)
+        assert not averaged.requires_grad
+    assert any(
+        not torch.equal(a, p)
+        for a, p in zip(module.averaged.parameters(), module.policy.parameters(), strict=True)
+    )
+
+
+def test_the_average_is_part_of_a_checkpoint() -> None:
+    learner, batch = make_learner("ddpg")
+    for _ in range(5):
+        learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+    state = copy.deepcopy(learner.get_state())
+    other, _ = make_learner("ddpg")
+    other.set_state(state)
+    for each in (learner, other):
+        torch.manual_seed(1)
+        each.update(batch=batch, num_epochs=1, minibatch_size=64)
+    one, two = (module_of(each).state_dict() for each in (learner, other))
+    assert float(one["updates"]) == 6.0
+    assert set(one) == set(two)
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    sizes = [each._target_size for each in (learner, other)]
+    assert torch.equal(*sizes)
+
+
+def test_the_size_of_targets_is_a_running_one() -> None:
+    """One minibatch of rare shortages must not change what an error counts."""
+    learner, batch = make_learner("ddpg")
+    learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+    first = learner._target_size.clone()
+    assert first.shape == (2,)
+    rows = batch[DEFAULT_MODULE_ID]
+    rows["cost"] = 10 * rows["cost"]  # and what is to come in the old size
+    learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+    ratio = learner._target_size / first
+    assert (ratio > 1.5).all()
+    assert (ratio < 0.98 + 0.02 * 110).all()
