@@ -14,12 +14,16 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
 from envs.rollout import rollout
+from envs.state import InventoryState
 from envs.study import study_setting1
+from pipeline.action_models import SENSIBLE_START, ActionModelKind
 from pipeline.algorithms.build import build_config
-from pipeline.algorithms.modules import scenario_columns, scenario_from_columns
+from pipeline.algorithms.decisions import generalized_advantages
+from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS, summarize_source
+from pipeline.seeding import derive_seed
 from pipeline.sources import DatasetSource, GivenScenarios, training_start
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -30,6 +34,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "ds": {"hidden": [8], "fragment_days": 40, "updates_per_iteration": 2,
            "train_batch_size_per_learner": 30},
 }  # fmt: skip
+FIRST_ACTION = SENSIBLE_START[ActionModelKind.BOTH]
+"""The unit of exploration, share of the action's range."""
 
 
 def make_runner(
@@ -41,6 +47,10 @@ def make_runner(
     )  # fmt: skip
     torch.manual_seed(0)  # networks start alike, as after a weight sync
     return ShardRunner(config=build_config(run, source), worker_index=worker, num_workers=workers)
+
+
+def training_start_of(source: DatasetSource) -> InventoryState:
+    return training_start(source.load("train", 0), torch.Generator().manual_seed(0))
 
 
 def sample(runner: ShardRunner, iteration: int | None = None) -> dict[str, torch.Tensor]:
@@ -150,31 +160,87 @@ def test_ppo_rows_hold_what_was_done_and_how_likely_it_was(source: DatasetSource
     assert {len(column) for column in rows.values()} == {400}
     assert rows[Columns.OBS].shape[1] == source.layout.size
     module = runner.module
+    deviation = 0.1 * FIRST_ACTION
     with torch.no_grad():
         observation = source.layout.unflatten(rows[Columns.OBS])
         mean = module.policy.action(observation)
         torch.testing.assert_close(rows[Columns.ACTION_DIST_INPUTS][:, :5], mean)
-        density = torch.distributions.Normal(mean, 0.1)
+        density = torch.distributions.Normal(mean, deviation)
         logp = density.log_prob(rows[Columns.ACTIONS]).sum(-1)
         torch.testing.assert_close(rows[Columns.ACTION_LOGP], logp, rtol=1e-4, atol=1e-4)
-        value = module.compute_values({Columns.OBS: rows[Columns.OBS]})
-    torch.testing.assert_close(
-        rows[Postprocessing.VALUE_TARGETS], rows[Postprocessing.ADVANTAGES] + value
-    )
     spread = rows[Columns.ACTIONS] - mean
-    assert spread.std().item() == pytest.approx(0.1, rel=0.1)
+    assert spread.std().item() == pytest.approx(deviation, rel=0.1)
+
+
+@torch.no_grad()
+def test_value_targets_are_those_of_the_whole_fragment(source: DatasetSource) -> None:
+    runner = make_runner(source, "ppo")
+    rows = sample(runner, 0)
+    _, _, scenario, state = runner._fragment(0)
+    torch.manual_seed(derive_seed(1, 0, 0))
+    played = runner._play(scenario, runner._explore, state)
+    decisions = runner._decisions(scenario, played)
+    values = runner._values(scenario, played)
+    target = generalized_advantages(decisions, values, runner.config.lambda_)
+    target += values[decisions.day, decisions.inventory]
+    assert played.stock is not None
+    where = decisions.day, decisions.inventory
+    seen = scenario.look_up(*where, played.stock[where]).flatten()
+    known = {
+        tuple(observation): value
+        for observation, value in zip(seen.tolist(), target.tolist(), strict=True)
+    }
+    expected = [known[tuple(observation)] for observation in rows[Columns.OBS].tolist()]
+    torch.testing.assert_close(rows[Postprocessing.VALUE_TARGETS], torch.tensor(expected))
 
 
 def test_ddpg_explores_around_the_policy_within_the_range(source: DatasetSource) -> None:
+    """What was tried, the policy's own action and one farther from it."""
     runner = make_runner(source, "ddpg")
     rows = sample(runner, 0)
     assert {len(column) for column in rows.values()} == {150}
+    actions, deviation = rows[Columns.ACTIONS], 0.1 * FIRST_ACTION
+    assert actions.shape == (150, 3, 5)
     with torch.no_grad():
-        action = runner.module.policy.action(source.layout.unflatten(rows[Columns.OBS]))
-    assert (rows[Columns.ACTIONS] >= 0).all()
-    assert (rows[Columns.ACTIONS] <= 1).all()
-    assert (rows[Columns.ACTIONS] - action).std().item() == pytest.approx(0.1, rel=0.15)
-    assert (rows[Columns.REWARDS] <= 0).all()
+        own = runner.module.policy.action(source.layout.unflatten(rows[Columns.OBS]))
+    assert (actions >= 0).all()
+    assert (actions <= 1).all()
+    torch.testing.assert_close(actions[:, 1], own)
+    assert (actions[:, 0] - own).std().item() == pytest.approx(deviation, rel=0.15)
+    assert (actions[:, 2] - own).std().item() == pytest.approx(WIDE * deviation, rel=0.15)
+    assert rows["cost"].shape == (150, 3, 2)
+    assert (rows["cost"] >= 0).all()
+    assert rows[Columns.NEXT_OBS].shape == (150, 3, source.layout.size)
+
+
+@pytest.mark.parametrize("first", [0.05, 0.4])
+@pytest.mark.parametrize("algorithm", ["ddpg", "ppo"])
+def test_exploration_is_counted_in_first_actions(
+    source: DatasetSource, algorithm: str, first: float
+) -> None:
+    """Orders are a small part of a range in which levels lie in the middle."""
+    training = {**SMALL[algorithm], "initial_action": first}
+    run = RunConfig(algorithm=algorithm, action_model="none", training=training)
+    torch.manual_seed(0)
+    runner = ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)
+    seen = source.load("train", 0).observe(5, training_start_of(source))
+    with torch.no_grad():
+        for parameter in runner.module.policy.net[-1].parameters():
+            parameter.mul_(torch.tensor(0.0 if parameter.ndim == 2 else 1.0))
+        tried = torch.cat([runner.module.explore(seen).columns[Columns.ACTIONS] for _ in range(9)])
+    assert float(tried.mean()) == pytest.approx(first, rel=0.05)
+    assert float(tried.std()) == pytest.approx(0.1 * first, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_as_many_alternatives_as_asked_for_are_kept(source: DatasetSource, count: int) -> None:
+    run = RunConfig(
+        algorithm="ddpg", action_model="base", training={**SMALL["ddpg"], "alternatives": count}
+    )
+    runner = ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)
+    rows = sample(runner)
+    assert rows[Columns.ACTIONS].shape == (150, 1 + count, 1)
+    assert rows["cost"].shape == (150, 1 + count, 2)
 
 
 def test_fragments_too_short_for_any_decision_are_refused(source: DatasetSource) -> None:
@@ -251,9 +317,12 @@ def test_evaluation_is_the_projects_evaluator(source: DatasetSource) -> None:
     config = build_config(run, source).copy(copy_frozen=False)
     config.in_evaluation, config.split = True, "validation"
     runner = ShardRunner(config=config, worker_index=0, num_workers=0)
+    with torch.no_grad():
+        for parameter in runner.module.averaged.parameters():  # not the policy of the last update
+            parameter.mul_(1.5)
     runner.sample()
     metrics = runner.get_metrics()
-    expected, _, _ = summarize_source(source, "validation", runner.module.policy.decide)
+    expected, _, _ = summarize_source(source, "validation", runner.module.averaged.decide)
     for name in METRICS:
         assert float(np.asarray(metrics[name].peek())) == pytest.approx(expected[name])
 
