@@ -18,6 +18,7 @@ serving and explanation call it.
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 import torch
@@ -69,6 +70,12 @@ def squash(logits: Tensor) -> Tensor:
     if not (torch.is_grad_enabled() and stretched.requires_grad):
         return stretched.clamp_(0.0, 1.0)
     return stretched + (stretched.detach().clamp(0.0, 1.0) - stretched.detach())
+
+
+def logit_of(action: float) -> float:
+    """What :func:`squash` makes ``action`` of, 0 <= action <= 1."""
+    share = (action + EDGE) / (1.0 + 2.0 * EDGE)
+    return math.log(share / (1.0 - share))
 
 
 class ActionModel(nn.Module):

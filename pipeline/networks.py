@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +10,7 @@ from torch.nn import functional
 
 from envs.rollout import Decision
 from envs.state import Observation, ObservationLayout
-from pipeline.action_models import ActionModel, squash
+from pipeline.action_models import ActionModel, logit_of, squash
 
 STOCK_CLIP = 20.0
 """Stock inputs are cut at this many scales: an overstocked new product must not
@@ -72,7 +71,7 @@ class PolicyNetwork(nn.Module):
         # base stock (or a fixed order), not from noise.
         with torch.no_grad():
             head.weight.mul_(0.1)
-            head.bias.fill_(math.log(initial_action / (1.0 - initial_action)))
+            head.bias.fill_(logit_of(initial_action))
 
     def logits(self, observation: Observation) -> Tensor:
         """[N, A] the action before it is squashed into its range."""

@@ -37,13 +37,14 @@ def cluster() -> Iterator[None]:
 
 
 def ends_with(training: TrainingRun) -> tuple[dict[str, torch.Tensor], list[Any], RunResult | None]:
-    """Weights, what was recorded (without times) and the result of a run that is trained on."""
+    """A learner's state, what was recorded (without times) and the result of a run that is
+    trained on."""
     # What else draws random numbers in the process must not matter.
     torch.manual_seed(torch.seed() % 2**31)
     np.random.seed(None)  # noqa: NPY002
     while not training.done:
         training.step()
-    state = training.algorithm.learner_group.get_weights()["default_policy"]
+    state = training.algorithm.learner_group.get_state(components="learner")["learner"]
     training.close()
     records = [
         {key: value for key, value in json.loads(line).items() if "seconds" not in key}
@@ -53,7 +54,16 @@ def ends_with(training: TrainingRun) -> tuple[dict[str, torch.Tensor], list[Any]
     result = RunResult.read(training.directory)
     assert result is not None
     result.seconds = result.cpu_seconds = 0.0
-    return {name: torch.as_tensor(value) for name, value in state.items()}, records, result
+    return dict(tensors(state)), records, result
+
+
+def tensors(state: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """All numbers of a learner's state, networks and optimizers, by their path."""
+    if isinstance(state, dict):
+        for key, value in state.items():
+            yield from tensors(value, f"{name}/{key}")
+    elif isinstance(state, (torch.Tensor, np.ndarray, float)):
+        yield name, torch.as_tensor(state)
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -89,3 +99,6 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(
     assert resumed.result.cpu_seconds > 0  # counts what was spent before
     assert_same(ends_with(resumed), through)
     assert len({line["cost"] for line in through[1] if "cost" in line}) == 3
+    assert sum("averaged" in name for name in through[0]) > 2
+    assert any(name.endswith("exp_avg_sq") for name in through[0])
+    assert any("target_size" in name for name in through[0]) == (algorithm == "ddpg")

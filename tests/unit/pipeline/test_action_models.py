@@ -7,7 +7,7 @@ import torch
 
 from envs.errors import ConfigError
 from envs.state import Observation
-from pipeline.action_models import EDGE, SENSIBLE_START, ActionModel, ActionModelKind, squash
+from pipeline.action_models import EDGE, SENSIBLE_START, ActionModel, ActionModelKind, logit_of, squash
 
 # Two inventories, K = 1, M = 3; the last basis feature is the constant, i.e. the scale.
 OBSERVATION = Observation(
@@ -112,3 +112,9 @@ def test_at_the_ends_the_gradient_leads_back(dtype: torch.dtype) -> None:
     with torch.no_grad():
         assert torch.equal(squash(logits), action)  # the very same numbers
     assert (action.diff() >= 0).all()
+
+
+def test_an_action_is_found_again_from_its_logit() -> None:
+    for action in (0.0, 0.001, 0.05, 0.5, 0.97, 1.0):
+        logit = torch.tensor(logit_of(action), dtype=torch.float64)
+        assert float(squash(logit)) == pytest.approx(action, abs=1e-12)

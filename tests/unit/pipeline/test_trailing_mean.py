@@ -61,7 +61,7 @@ def test_the_model_kept_has_the_least_trailing_mean(tmp_path: Path) -> None:
     assert iteration_of_model(tmp_path) == 8
     result = judged.run.result
     assert result.validation["cost"] == pytest.approx((2.0 + 2.2 + 2.6) / 3)
-    assert result.validation["stockout_rate"] == pytest.approx(10 * (2.0 + 2.2 + 2.6) / 3)
+    assert result.validation["stockout_rate_pct"] == pytest.approx(10 * (2.0 + 2.2 + 2.6) / 3)
     # The record holds each as it was.
     assert [line["cost"] for line in read_history(tmp_path)] == LUCKY
 
