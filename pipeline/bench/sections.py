@@ -209,6 +209,7 @@ def _bare_ddpg(source: ScenarioSource, rows: int) -> Callable[[], int]:
         for group, optimizer in zip(parameters, optimizers, strict=True):
             torch.nn.utils.clip_grad_norm_(group, 5.0, foreach=True)
             optimizer.step()
+        module.average()
         with torch.no_grad():
             for kept, new in pairs:
                 torch._foreach_lerp_(kept, new, 0.02)

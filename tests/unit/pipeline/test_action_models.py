@@ -7,7 +7,14 @@ import torch
 
 from envs.errors import ConfigError
 from envs.state import Observation
-from pipeline.action_models import EDGE, SENSIBLE_START, ActionModel, ActionModelKind, logit_of, squash
+from pipeline.action_models import (
+    EDGE,
+    SENSIBLE_START,
+    ActionModel,
+    ActionModelKind,
+    logit_of,
+    squash,
+)
 
 # Two inventories, K = 1, M = 3; the last basis feature is the constant, i.e. the scale.
 OBSERVATION = Observation(

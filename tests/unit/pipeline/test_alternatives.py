@@ -200,9 +200,7 @@ def test_alternatives_of_a_decision_share_everything_but_the_order(
 ) -> None:
     scenario, start = random_problem(5, n=5, days=20, **FACTS)
     played, decisions = play(scenario, start)
-    orders = orders_beside(
-        scenario, decisions, played.order[decisions.day, decisions.inventory], 1
-    )
+    orders = orders_beside(scenario, decisions, played.order[decisions.day, decisions.inventory], 1)
     found = alternatives(scenario, played, decisions, orders[[1, 0, 1]])
     assert torch.equal(found.cost[0], found.cost[2])
     assert torch.equal(found.next_stock[0], found.next_stock[2])
@@ -219,9 +217,7 @@ def test_alternatives_of_a_decision_share_everything_but_the_order(
 def test_nothing_beyond_the_governed_days_enters(random_problem: Problem) -> None:
     scenario, start = random_problem(9, n=8, days=24, **FACTS)
     played, decisions = play(scenario, start)
-    orders = orders_beside(
-        scenario, decisions, played.order[decisions.day, decisions.inventory], 2
-    )
+    orders = orders_beside(scenario, decisions, played.order[decisions.day, decisions.inventory], 2)
     found = alternatives(scenario, played, decisions, orders)
     cut = 14
     demand, counted = scenario.demand.clone(), scenario.counted.clone()  # type: ignore[union-attr]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipeline.bench import history, problems, speed
+from pipeline.bench import history, problems, sections, speed
 from pipeline.bench.cli import bench
 from pipeline.bench.limits import Limits
 from pipeline.bench.timing import Work, as_row
@@ -71,3 +71,7 @@ def test_the_command_measures_the_sections_asked_for(
 def test_forward_products_are_counted_once_each() -> None:
     layout = problems.scenario(2, 2).layout
     assert problems.forward_flops(layout) == 2 * (26 * 64 + 64 * 64 + 64)
+
+
+def test_the_bare_update_is_measured_on_the_learners_rows() -> None:
+    assert sections._bare_ddpg(problems.in_tiles(64, 56, 1), 128)() == 128

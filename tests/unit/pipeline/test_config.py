@@ -138,6 +138,12 @@ def test_a_typo_in_training_is_answered_with_the_nearest_key(build: Any) -> None
         ("ppo", {"fragment_copies": 0}),
         ("ddpg", {"updates_per_iteration": 2.5}),
         ("ddpg", {"tau": 2.0}),
+        ("ddpg", {"alternatives": 0}),  # differences need two actions
+        ("ddpg", {"alternatives": 1.5}),
+        ("ddpg", {"decisions_per_fragment": 0}),
+        ("ddpg", {"exploration_noise": -0.1}),
+        ("ddpg", {"exploration_noise": 11.0}),
+        ("ppo", {"initial_std": 0.0}),
         ("ds", {"initial_action": 1.0}),
         ("ds", {"initial_action": "low"}),
         ("ddpg", {"lr": [[0, 0.01], [5, 0.02]], "lr_final": 0.01}),
@@ -151,10 +157,17 @@ def test_a_wrong_training_value_is_refused_before_anything_runs(
     assert any(key in str(raised.value) for key in training)
 
 
+def test_exploration_may_be_wider_than_the_first_action(build: Any) -> None:
+    assert build(training={"exploration_noise": 1.5}).exploration_noise == 1.5
+    assert build("ppo", training={"initial_std": 2}).initial_std == 2
+
+
 def test_training_keys_are_rllibs_and_ours() -> None:
     from pipeline.algorithms.ddpg import DDPGConfig
     from pipeline.algorithms.ppo import PPOConfig
 
-    assert {"gamma", "lr", "lr_final", "tau", "critic_lr_final"} < training_keys(DDPGConfig)
+    assert {"gamma", "lr", "lr_final", "tau", "critic_lr_final", "alternatives"} < training_keys(
+        DDPGConfig
+    )
     assert {"clip_param", "num_epochs", "initial_std"} < training_keys(PPOConfig)
     assert "tau" not in training_keys(PPOConfig)

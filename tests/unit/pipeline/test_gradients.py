@@ -14,6 +14,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 
 from tests.learners import make_learner
 
+
 def parameters(learner: Learner) -> list[torch.nn.Parameter]:
     """What is trained; the averaged policy is not."""
     return [p for p in learner.module[DEFAULT_MODULE_ID].parameters() if p.requires_grad]

@@ -57,9 +57,7 @@ def fragments(random_problem: Problem) -> list[Fragment]:
         tried = played.columns[Columns.ACTIONS][where]
         actions = torch.stack((tried, tried + 0.3, tried / 2.0))
         found = play_alternatives(window, stock, decisions, orders, played)
-        result.append(
-            Fragment(tile, first_day, window, played, decisions, stock, actions, found)
-        )
+        result.append(Fragment(tile, first_day, window, played, decisions, stock, actions, found))
     return result
 
 

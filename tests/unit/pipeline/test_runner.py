@@ -113,6 +113,17 @@ def test_a_replay_holds_as_many_fragments_as_it_is_told(source: DatasetSource) -
     assert not capacities
 
 
+def test_so_many_decisions_of_a_fragment_are_kept(source: DatasetSource) -> None:
+    """The others are played, and their alternatives are not."""
+    training = SMALL["ddpg"] | {"replay_fragments": 3, "decisions_per_fragment": 100}
+    run = RunConfig(algorithm="ddpg", action_model="both", training=training)
+    runner = ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)
+    for size in (100, 200, 300, 300):
+        sample(runner)
+        assert (runner.replay.size, runner.replay.capacity) == (size, 300)
+    assert len(runner.replay._columns["day"].unique()) > 10
+
+
 def test_without_a_number_the_next_iteration_is_played(source: DatasetSource) -> None:
     counting, asked = make_runner(source, "ppo"), make_runner(source, "ppo")
     for iteration in range(2):
