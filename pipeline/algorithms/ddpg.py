@@ -209,7 +209,7 @@ class DDPGLearner(JointGradients):
         weight = batch["weight"] / batch["weight"].mean()
         # Costs are never negative, so no value is positive: a target above 0 is an error.
         target = batch["cost"] + batch["discount"].view(-1, 1, 1) * fwd_out["next_cost"]
-        size = target_size(target, weight)
+        size = self._over_learners(target_size(target, weight))
         known = self._target_size is not None
         self._target_size = self._target_size.lerp(size, MEMORY) if known else size
         critic_loss = critic_loss_of(fwd_out["cost"], target, weight, self._target_size)
@@ -228,6 +228,13 @@ class DDPGLearner(JointGradients):
         )
         loss: Tensor = critic_loss + actor_loss  # no parameter is shared between the two
         return loss
+
+    def _over_learners(self, size: Tensor) -> Tensor:
+        """Mean over all learners: they descend one loss, and a checkpoint holds one size."""
+        if self.distributed:
+            torch.distributed.all_reduce(size)
+            size = size / torch.distributed.get_world_size()
+        return size
 
     @override(TorchLearner)
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
