@@ -82,8 +82,8 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
             tau: Share of the new weights that a target network takes over per update.
             replay_fragments: Fragments whose decisions are kept per runner. A fragment is one
                 tile over one stretch of days: with four or fewer the minibatches of many
-                updates see few inventories and days. Takes (8K + 72) bytes a decision, K the
-                longest lead time: 9 MB a fragment of 2,048 inventories x 56 days.
+                updates see few inventories and days. A decision takes 16K + 140 bytes with two
+                alternatives and five coefficients, K the longest lead time.
             replay_capacity: Decisions kept per runner at most, whatever they are in fragments;
                 None: no further limit.
             updates_per_iteration: Minibatches per iteration: with
