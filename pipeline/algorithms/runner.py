@@ -37,6 +37,7 @@ from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
+from pipeline.algorithms.advantages import gains, observed_values
 from pipeline.algorithms.alternatives import (
     Alternatives,
     alternative_orders,
@@ -53,9 +54,6 @@ from pipeline.environment import keep_freed_memory
 from pipeline.evaluate import summarize_source
 from pipeline.seeding import derive_seed
 from pipeline.sources import ScenarioSource
-
-VALUE_ROWS = 4096
-"""Rows of one pass of the value network: hidden layers stay in the cache."""
 
 
 class ShardRunner(EnvRunner, Checkpointable):
@@ -173,7 +171,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         _, _, scenario, state = self._fragment(iteration)
         played = self._play(scenario, self._explore, state)
         decisions = self._decisions(scenario, played)
-        values = self._values(scenario, played)
+        values = observed_values(self.module, scenario, played)
         target = generalized_advantages(decisions, values, self.config.lambda_)
         target += values[decisions.day, decisions.inventory]
         # PPO learns from a stated subsample, not from every row it simulated.
@@ -187,49 +185,12 @@ class ShardRunner(EnvRunner, Checkpointable):
         return {
             Columns.OBS: observation.flatten(),
             **columns,
-            Postprocessing.ADVANTAGES: self._gain(
-                scenario, played, decisions, observation, columns[Columns.ACTIONS]
+            Postprocessing.ADVANTAGES: gains(
+                self.module, scenario, played, decisions, observation, columns[Columns.ACTIONS]
             ),
             Postprocessing.VALUE_TARGETS: target[keep],
             "weight": decisions.weight,
         }
-
-    def _gain(
-        self,
-        scenario: Scenario,
-        played: Trajectory,
-        decisions: Decisions,
-        observation: Observation,
-        tried: Tensor,
-    ) -> Tensor:
-        """[R] by how much the actions tried [R, A] were better than the policy's mean action
-        on the same demand, the value of the stock that each leaves included; in cost scales."""
-        actions = torch.stack((tried, self.module.policy.action(observation)))
-        model = self.module.policy.action_model
-        orders = alternative_orders(scenario, decisions, observation, actions, model)
-        found = play_alternatives(scenario, observation.stock, decisions, orders, played)
-        day, inventory = decisions.next_day, decisions.inventory
-        ahead = torch.stack(
-            [self._value(scenario, day, inventory, stock) for stock in found.next_stock]
-        )
-        value = decisions.discount * ahead - found.cost.sum(-1)
-        return value[0] - value[1]
-
-    def _values(self, scenario: Scenario, played: Trajectory) -> Tensor:
-        """[T, N] V of every observation that a decision was made on; zeros elsewhere."""
-        assert played.stock is not None
-        values = torch.zeros_like(scenario.demand)
-        day, inventory = scenario.review.nonzero(as_tuple=True)
-        values[day, inventory] = self._value(scenario, day, inventory, played.stock[day, inventory])
-        return values
-
-    def _value(self, scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor) -> Tensor:
-        """[R] V of chosen days and inventories with the stock [R, K+1]."""
-        parts = []
-        for rows in torch.arange(len(day)).split(VALUE_ROWS):
-            flat = scenario.look_up(day[rows], inventory[rows], stock[rows]).flatten()
-            parts.append(self.module.compute_values({Columns.OBS: flat}))
-        return torch.cat(parts) if parts else stock.new_zeros(0)
 
     def _sample_windows(self, iteration: int) -> dict[str, Tensor]:
         """DS: windows of inventories with random initial stock, one per row."""

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
+from pipeline.algorithms.advantages import gains, observed_values
 from pipeline.algorithms.build import build_config
-from pipeline.algorithms.decisions import cost_scale, extract_decisions
+from pipeline.algorithms.decisions import cost_scale, extract_decisions, generalized_advantages
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig
+from pipeline.seeding import derive_seed
 from pipeline.sources import DatasetSource, GivenScenarios
 
 
@@ -62,7 +64,7 @@ def gain(runner: ShardRunner, scenario: Scenario, state: InventoryState, tried: 
     decisions = decisions.rows((decisions.day == 0).nonzero().squeeze(1))
     assert played.stock is not None
     seen = scenario.look_up(decisions.day, decisions.inventory, played.stock[0])
-    return runner._gain(scenario, played, decisions, seen, tried)
+    return gains(runner.module, scenario, played, decisions, seen, tried)
 
 
 def test_the_mean_action_gains_nothing(source: DatasetSource) -> None:
@@ -79,7 +81,7 @@ def test_the_mean_action_gains_nothing(source: DatasetSource) -> None:
     where = decisions.day, decisions.inventory
     seen = given.look_up(*where, played.stock[where])
     with torch.no_grad():
-        found = runner._gain(given, played, decisions, seen, policy.action(seen))
+        found = gains(runner.module, given, played, decisions, seen, policy.action(seen))
     assert len(found) > 100
     assert not found.any()
 
@@ -144,3 +146,25 @@ def test_where_cost_is_linear_gains_are_unbiased_and_free_of_the_demands_noise()
     assert float(estimates[0].mean()) == pytest.approx(float(estimates[1].mean()), abs=4 * error)
     assert float(estimates[0].mean()) == pytest.approx(-3.0, rel=0.05)
     assert estimates[0].var() < estimates[1].var() / 5
+
+
+@torch.no_grad()
+def test_value_targets_are_those_of_the_whole_fragment(source: DatasetSource) -> None:
+    runner = runner_on(source, train_batch_size_per_learner=400, minibatch_size=100)
+    rows = {name: torch.as_tensor(column) for name, column in runner.sample(iteration=0)[0].items()}
+    _, _, scenario, state = runner._fragment(0)
+    torch.manual_seed(derive_seed(runner.config.seed, 0, 0))
+    played = runner._play(scenario, runner._explore, state)
+    decisions = runner._decisions(scenario, played)
+    values = observed_values(runner.module, scenario, played)
+    target = generalized_advantages(decisions, values, runner.config.lambda_)
+    target += values[decisions.day, decisions.inventory]
+    assert played.stock is not None
+    where = decisions.day, decisions.inventory
+    seen = scenario.look_up(*where, played.stock[where]).flatten()
+    known = {
+        tuple(observation): value
+        for observation, value in zip(seen.tolist(), target.tolist(), strict=True)
+    }
+    expected = [known[tuple(observation)] for observation in rows[Columns.OBS].tolist()]
+    torch.testing.assert_close(rows[Postprocessing.VALUE_TARGETS], torch.tensor(expected))

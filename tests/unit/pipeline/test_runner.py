@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from ray.rllib.core.columns import Columns
-from ray.rllib.evaluation.postprocessing import Postprocessing
 
 from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
@@ -18,12 +17,10 @@ from envs.state import InventoryState
 from envs.study import study_setting1
 from pipeline.action_models import SENSIBLE_START, ActionModelKind
 from pipeline.algorithms.build import build_config
-from pipeline.algorithms.decisions import generalized_advantages
 from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS, summarize_source
-from pipeline.seeding import derive_seed
 from pipeline.sources import DatasetSource, GivenScenarios, training_start
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -181,28 +178,6 @@ def test_ppo_rows_hold_what_was_done_and_how_likely_it_was(source: DatasetSource
         torch.testing.assert_close(rows[Columns.ACTION_LOGP], logp, rtol=1e-4, atol=1e-4)
     spread = rows[Columns.ACTIONS] - mean
     assert spread.std().item() == pytest.approx(deviation, rel=0.1)
-
-
-@torch.no_grad()
-def test_value_targets_are_those_of_the_whole_fragment(source: DatasetSource) -> None:
-    runner = make_runner(source, "ppo")
-    rows = sample(runner, 0)
-    _, _, scenario, state = runner._fragment(0)
-    torch.manual_seed(derive_seed(1, 0, 0))
-    played = runner._play(scenario, runner._explore, state)
-    decisions = runner._decisions(scenario, played)
-    values = runner._values(scenario, played)
-    target = generalized_advantages(decisions, values, runner.config.lambda_)
-    target += values[decisions.day, decisions.inventory]
-    assert played.stock is not None
-    where = decisions.day, decisions.inventory
-    seen = scenario.look_up(*where, played.stock[where]).flatten()
-    known = {
-        tuple(observation): value
-        for observation, value in zip(seen.tolist(), target.tolist(), strict=True)
-    }
-    expected = [known[tuple(observation)] for observation in rows[Columns.OBS].tolist()]
-    torch.testing.assert_close(rows[Postprocessing.VALUE_TARGETS], torch.tensor(expected))
 
 
 def test_ddpg_explores_around_the_policy_within_the_range(source: DatasetSource) -> None:
