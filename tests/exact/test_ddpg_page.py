@@ -105,8 +105,10 @@ def test_the_learner_is_the_page() -> None:
     page = Page(module.policy.net, module.critic.net)
     before = copy.deepcopy(page.nets)
     rows = {name: torch.as_tensor(column) for name, column in batch[DEFAULT_MODULE_ID].items()}
-    losses = []
+    cost, losses = rows["cost"], []
     for update in range(8):
+        # Other targets each time: the size of errors is a running one.
+        rows["cost"] = batch[DEFAULT_MODULE_ID]["cost"] = cost * (1 + update)
         torch.manual_seed(update)
         expected = page.update(rows)
         torch.manual_seed(update)
