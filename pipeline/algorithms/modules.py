@@ -155,8 +155,11 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         repeated = Observation(*(part.repeat_interleave(count, 0) for part in observation))
         return {
             "cost": self.critic(repeated, actions.flatten(0, 1), model).view(rows, count, -1),
-            # The actor's loss must not move the critic: its weights enter as constants.
-            "cost_of_policy": self.critic(observation, tried.clamp(0.0, 1.0), model, frozen=True),
+            # The actor climbs the slow copy: rare shortages throw the critic about from update to
+            # update. Its weights enter as constants.
+            "cost_of_policy": self.target_critic(
+                observation, tried.clamp(0.0, 1.0), model, frozen=True
+            ),
             "logits": logits,
             "policy_action": action,
             **self.forward_target(batch),
