@@ -26,6 +26,7 @@ from pipeline.data.schema import QUANTITIES
 from pipeline.features import BASIS, FEATURES, build_features, scenario_of
 from pipeline.forecast import FLAGS, DayFactors, TrainingHistory
 from pipeline.outlook import log_price_ratio
+from pipeline.windows import day_major
 
 Split = Literal["train", "validation", "test"]
 
@@ -207,7 +208,7 @@ class DatasetSource:
         return DayFactors.fit(self._history(self.panel.read(tile), stop) for tile in picked)
 
     def _history(self, raw: RawTile, stop: int) -> TrainingHistory:
-        price = torch.as_tensor(np.ascontiguousarray(raw.dynamic["price"][:, :stop].T))
+        price = day_major(raw.dynamic["price"], stop)
         ratio: NDArray[np.float32] = log_price_ratio(price).T.numpy()
         return TrainingHistory(
             category=np.asarray(raw.static["category"]).astype(str),

@@ -141,6 +141,16 @@ def test_the_forecaster_is_fitted_on_training_days(source: DatasetSource) -> Non
     assert all(np.isfinite(c).all() for c in source.factors.coefficients.values())
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_single_inventory_is_a_data_set(tmp_path: Path) -> None:
+    make(1, 120, 3, tmp_path / "one")
+    source = DatasetSource(tmp_path / "one")
+    for split in ("train", "validation", "test"):
+        scenario = source.load(split, 0).validate()  # type: ignore[arg-type]
+        assert scenario.num_inventories == 1
+        assert torch.isfinite(scenario.features).all()
+
+
 def test_the_last_tiles_stay_in_memory(dataset: Path, source: DatasetSource) -> None:
     small = DatasetSource(dataset, source.factors, resident_tiles=2)
     first = small.load("train", 0)

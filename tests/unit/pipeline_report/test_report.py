@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from pipeline import report
+from pipeline.plot_training import configurations_figure
 from pipeline.report import comparison_html, comparison_markdown, write_report
 from pipeline.report_data import SweepResults, row_names
 from pipeline.report_words import headline, tiles
+from pipeline.train import RunResult
 
 
 class Page(HTMLParser):
@@ -118,6 +122,26 @@ def test_report_shows_chosen_hyperparameters_and_ranges(html: str) -> None:
     assert "0.0001 to 0.01, log scale" in words
     assert "[64, 64]" in words
     assert "ds-both-c00-s0" in words
+
+
+def test_a_trial_that_was_stopped_early_is_no_failure(build_sweep) -> None:
+    sweep = build_sweep(algorithms=("ds",), failing=())
+    plan = yaml.safe_load((sweep / "preset.yaml").read_text())
+    plan |= {"rungs": [{"share": 0.111, "keep": 2}, {"share": 0.333, "keep": 1}]}
+    plan |= {"seeds_for": "best_methods"}
+    (sweep / "preset.yaml").write_text(yaml.safe_dump(plan))
+    stopped = sweep / "trials" / "ds-both-c02-s0"
+    result = RunResult.read(stopped)
+    assert result is not None
+    replace(result, status="stopped", cause="not among the best 2").write(stopped)
+    results = SweepResults.read(sweep)
+    assert {t.key: t.cost for t in results.trials}["ds-both-c02-s0"] == result.validation["cost"]
+    labels = [text.get_text() for text in configurations_figure(results).legends[0].get_texts()]
+    assert "stopped early" in labels
+    words = Page(write_report(sweep).read_text()).words
+    assert "the best 2 after 11 %, the best 1 after 33 % of the iterations go on" in words
+    assert "the best one of each algorithm's best method and of DDPG BOTH again" in words
+    assert "not among the best 2" not in words
 
 
 def test_report_escapes_causes(build_sweep) -> None:
