@@ -72,7 +72,9 @@ class Page:
         action, logits = self.act(actor, seen)
         tried = (action + SMOOTHING * torch.randn_like(action)).clamp(0, 1)
         excess = (logits.abs() - 6).clamp(min=0)
-        actor_loss = (weight * self.costs(later_critic, seen, tried).sum(1)).mean() + (excess**2).mean()
+        actor_loss = (weight * self.costs(later_critic, seen, tried).sum(1)).mean() + (
+            excess**2
+        ).mean()
         actor_loss = actor_loss * float(self.updates >= WARM_UP)
 
         of_actor = torch.autograd.grad(actor_loss, list(actor.parameters()), retain_graph=True)

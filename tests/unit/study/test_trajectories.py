@@ -12,6 +12,7 @@ from envs.errors import ConfigError, DataError
 from envs.study import SETTING1_LOW, SettingName, feature_of
 from pipeline.study.trajectories import (
     StudyData,
+    blurred,
     published,
     read_trajectories,
     setting_file,
@@ -110,3 +111,39 @@ def test_addresses_of_files() -> None:
         setting_file("setting4:a.csv")
     with pytest.raises(ConfigError, match="not a setting"):
         setting_file("setting9:a.csv")
+
+
+@pytest.mark.parametrize("setting", list(COUNTS))
+def test_copies_of_a_few_trajectories_are_blurred_by_silvermans_rule(setting: SettingName) -> None:
+    given = published(setting, "train")
+    n, copies = COUNTS[setting], 400
+    many = blurred(setting, given, copies, seed=1)
+    assert many.num_inventories == n * copies
+    assert torch.equal(many.demand[:, :n], given.demand)  # the first are as they were
+    torch.testing.assert_close(many.features[1:, :n], given.features[1:])
+    assert (many.demand >= 0).all()
+    noise = (many.demand - given.demand.repeat(1, copies))[:, n:]
+    bandwidth = 0.9 * given.demand.std(1) * n**-0.2
+    far_from_zero = given.demand.amin(1) > 4 * bandwidth  # the others are cut at 0
+    assert far_from_zero.any()
+    torch.testing.assert_close(
+        noise.std(1)[far_from_zero], bandwidth[far_from_zero], rtol=0.1, atol=0.0
+    )
+    assert noise.mean(1)[far_from_zero].abs().max() < 0.1 * bandwidth.max()
+    # What a policy sees goes with the demand that it meets.
+    seen = feature_of(setting, many.features[..., 0])
+    if setting == "setting1":
+        assert torch.equal(seen[:, :n].repeat(1, copies), seen)
+    else:
+        torch.testing.assert_close(seen[1:], many.demand[:-1], rtol=1e-4, atol=1e-4)
+
+
+def test_many_trajectories_are_hardly_blurred_and_one_copy_not_at_all() -> None:
+    few, many = (unseen_scenario("setting1", n, 3) for n in (5, 5000))
+    assert blurred("setting1", few, 1, seed=1) is few
+    shift = [
+        float((blurred("setting1", given, 2, seed=1).demand[:, given.num_inventories :]
+               - given.demand).std())
+        for given in (few, many)
+    ]  # fmt: skip
+    assert shift[1] < 0.35 * shift[0]

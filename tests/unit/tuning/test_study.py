@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from envs.errors import ConfigError
+from pipeline.study.trajectories import StudyData
 from pipeline.train import RunResult
 from tuning.preset import load_preset
 from tuning.study import _critics, _growth, _horizon, plan_study
@@ -68,15 +69,13 @@ def test_growing_data_is_played_as_often_as_the_tuned_one(tmp_path: Path) -> Non
     runs = study.first["setting2"]
     run = next(run for run in runs.values() if run.method == "ppo-base")
     trials = {t.key: t for t in _growth(study, {"setting2": {"ppo-base": run}})}
-    copies = {
-        n: trials[f"growth-setting2-ppo-base-n{n:04d}-s0"].run.training["fragment_copies"]
-        for n in (5, 30)
-    }
-    published = run.training["fragment_copies"]
-    assert copies == {5: 2 * published, 30: round(published / 3)}
-    for n in copies:
+    tuned = study.presets["setting2"].data
+    assert isinstance(tuned, StudyData)
+    assert tuned.copies > 1
+    for n in (5, 30):  # 10 were tuned
         trial = trials[f"growth-setting2-ppo-base-n{n:04d}-s0"]
-        assert study.sources[trial.source].load("train", 0).num_inventories == n
+        copies = round(10 * tuned.copies / n)
+        assert study.sources[trial.source].load("train", 0).num_inventories == copies * n
 
 
 def test_growth_is_trained_again_where_another_configuration_was_selected(tmp_path: Path) -> None:
@@ -94,7 +93,8 @@ def test_growth_is_trained_again_where_another_configuration_was_selected(tmp_pa
 def test_a_sweep_may_be_on_a_setting(tmp_path: Path) -> None:
     preset = load_preset("study-setting3", {"configurations": 1})
     plan = plan_sweep(preset, None, tmp_path / "a")
-    assert plan.source.load("train", 0).num_inventories == 5
+    assert isinstance(preset.data, StudyData)
+    assert plan.source.load("train", 0).num_inventories == 5 * preset.data.copies
     with pytest.raises(ConfigError, match="Leave --data out"):
         plan_sweep(preset, tmp_path, tmp_path / "b")
     with pytest.raises(ConfigError, match="Name a data set"):
