@@ -46,6 +46,8 @@ class DataPlan(BaseModel):
     """Share of the inventories kept for validation."""
     costs: CostLaw = "margin"
     """Law that unit costs are drawn from; see :mod:`pipeline.data.terms`."""
+    cost_ratio: tuple[float, float] | None = None
+    """Ends of b / h under the law ``ratio``; None: its own."""
     ahead_days: int | None = Field(default=None, ge=0)
     """Days ahead of the last day of demand; None: as far as a decision looks."""
 
@@ -54,7 +56,8 @@ class DataPlan(BaseModel):
         make(
             self.inventories, self.days, self.seed, folder, name=f"retail-{self.inventories}",
             test_start=self.test_start, validation_share=self.validation_share,
-            ahead_days=self.ahead_days, terms=SupplyTerms(costs=self.costs), jobs=jobs,
+            ahead_days=self.ahead_days, jobs=jobs,
+            terms=SupplyTerms(costs=self.costs, cost_ratio=self.cost_ratio),
         )  # fmt: skip
 
 

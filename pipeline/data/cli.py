@@ -69,6 +69,10 @@ _COMMON = [
         "the price a year, shortage 15 to 45 % of it); ratio = shortage 4 to 40 times holding.",
     ),
     click.option(
+        "--cost-ratio", type=float, nargs=2,
+        help="With --costs ratio: ends of shortage over holding cost, instead of 4 40.",
+    ),
+    click.option(
         "--max-lead-time", default=14, show_default=True, help="Longest drawn lead time, days."
     ),
     click.option(
@@ -206,7 +210,8 @@ def check_command(directory: Path) -> None:
 
 def _terms(common: dict[str, Any]) -> tuple[SupplyTerms, dict[str, Any]]:
     """Take the options of the supply terms out of the common options."""
-    names = ("max_lead_time", "max_review_period", "lead_time_jitter", "fill_min", "costs")
+    names = ("max_lead_time", "max_review_period", "lead_time_jitter", "fill_min", "costs",
+             "cost_ratio")  # fmt: skip
     terms = SupplyTerms(**{name: common[name] for name in names})
     return terms, {name: value for name, value in common.items() if name not in names}
 

@@ -65,6 +65,7 @@ class SupplyTerms:
         lead_time_jitter: Days, the same for all inventories; 0 = constant lead times.
         fill_min: Least fraction of an order that arrives, the same for all inventories.
         costs: Law of holding and shortage costs; see the module.
+        cost_ratio: Ends of b / h under the law `ratio`; None: 4 to 40.
 
     Raises:
         DataError: An argument is out of range.
@@ -75,6 +76,7 @@ class SupplyTerms:
     lead_time_jitter: int = 0
     fill_min: float = 1.0
     costs: CostLaw = "margin"
+    cost_ratio: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_lead_time <= 365:
@@ -87,6 +89,17 @@ class SupplyTerms:
             raise DataError("fill_min", self.fill_min, "Use a fraction above 0, at most 1.")
         if self.costs not in COST_LAWS:
             raise DataError("costs", self.costs, f"Use {' or '.join(COST_LAWS)}.")
+        if self.cost_ratio is not None:
+            if self.costs != "ratio":
+                raise DataError(
+                    "cost_ratio", list(self.cost_ratio), "Leave it out, or choose --costs ratio.",
+                    f"does not go with costs by {self.costs}",
+                )  # fmt: skip
+            low, high = self.cost_ratio
+            if not 0.0 < low <= high < np.inf:
+                raise DataError(
+                    "cost_ratio", [low, high], "Give two numbers above 0, the smaller one first."
+                )
 
     @property
     def longest(self) -> int:
@@ -114,6 +127,10 @@ class SupplyTerms:
             f"review periods: {drawn} with uniform offset; {self._describe_costs()}"
         )
 
+    @property
+    def _ratio(self) -> tuple[float, float]:
+        return COST_RATIO if self.cost_ratio is None else self.cost_ratio
+
     def _describe_costs(self) -> str:
         if self.costs == "margin":
             return (
@@ -124,7 +141,7 @@ class SupplyTerms:
         return (
             f"holding cost per unit and day: {HOLDING_RATE:.0%} of the price times a lognormal "
             f"with median 1 and log-sigma {HOLDING_SIGMA:g}; shortage cost: holding cost times a "
-            f"log-uniform ratio in [{COST_RATIO[0]:g}, {COST_RATIO[1]:g}]"
+            f"log-uniform ratio in [{self._ratio[0]:g}, {self._ratio[1]:g}]"
         )
 
     def draw(
@@ -173,7 +190,7 @@ class SupplyTerms:
     def _shortage(self, draws: Draws, price: Array, holding: Array) -> Array:
         if self.costs == "margin":
             return draws.uniform("shortage_cost", *MARGIN) * price
-        low, high = np.log(COST_RATIO)
+        low, high = np.log(self._ratio)
         return np.exp(draws.uniform("shortage_cost", low, high)) * holding
 
     def _periods(self) -> tuple[list[int], list[float]]:

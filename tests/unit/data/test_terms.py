@@ -100,3 +100,14 @@ def test_given_values_are_kept_and_the_others_fit_them() -> None:
 def test_options_out_of_range(options: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=next(iter(options))):
         SupplyTerms(**options)
+
+
+def test_the_ends_of_the_cost_ratio_may_be_chosen() -> None:
+    drawn = SupplyTerms(costs="ratio", cost_ratio=(400.0, 400.0)).draw(DRAWS, PRICE)
+    np.testing.assert_allclose(drawn["shortage_cost"], 400 * drawn["holding_cost"], rtol=1e-5)
+    assert "[400, 400]" in SupplyTerms(costs="ratio", cost_ratio=(400.0, 400.0)).describe()
+    with pytest.raises(DataError, match="choose --costs ratio"):
+        SupplyTerms(cost_ratio=(4.0, 40.0))
+    for ends in ((0.0, 4.0), (40.0, 4.0), (1.0, float("inf"))):
+        with pytest.raises(DataError, match="cost_ratio"):
+            SupplyTerms(costs="ratio", cost_ratio=ends)
