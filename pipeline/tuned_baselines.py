@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,11 @@ def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:
     """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now."""
     mark = _mark(source)
     kept = directory / FILE
-    if kept.exists() and json.loads(kept.read_text())["data"] == mark:
-        return read_baselines(directory)
+    # One that is damaged, or of another version, is made again.
+    with suppress(DataError):
+        tuned_for, baselines = _read(directory)
+        if tuned_for == mark:
+            return baselines
     progress = Progress("tune baselines", 3, "baselines")
     tuned: dict[str, Any] = {}
     for name, kind in (
@@ -134,11 +138,16 @@ def read_baselines(directory: Path) -> TunedBaselines:
     Raises:
         DataError: It is not there, or cannot be read.
     """
+    return _read(directory)[1]
+
+
+def _read(directory: Path) -> tuple[str, TunedBaselines]:
+    """Mark of the data that they were tuned on, and the baselines."""
     try:
         content = json.loads((directory / FILE).read_text())
         tuned = content["tuned"]
         per_class = dict(tuned[PER_CLASS])
-        return TunedBaselines(
+        return content["data"], TunedBaselines(
             OrderUpToPerClass(Classes(**per_class.pop("classes")), **per_class),
             ForecastSafetyStock(**tuned[SAFETY_STOCK]),
             BaseStockPerClass(**tuned[BASE_STOCK]),

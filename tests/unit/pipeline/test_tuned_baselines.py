@@ -97,6 +97,14 @@ def test_a_damaged_file_is_named(sweep: Path, content: str) -> None:
         read_baselines(sweep)
 
 
+@pytest.mark.parametrize("content", ["", "{}", '{"data": "MARK", "tuned": {}}'])
+def test_a_damaged_file_is_made_again(source: DatasetSource, sweep: Path, content: str) -> None:
+    kept = json.loads((sweep / FILE).read_text())
+    (sweep / FILE).write_text(content.replace("MARK", kept["data"]))
+    tuned_baselines(source, sweep)
+    assert json.loads((sweep / FILE).read_text()) == kept
+
+
 def of_cost(folder: Path, per_class: float, safety_stock: float) -> TunedBaselines:
     content = json.loads((folder / FILE).read_text())
     content["validation"][PER_CLASS]["cost"] = per_class
