@@ -1,7 +1,7 @@
 """The one evaluator: deterministic, tile by tile, the same demand for every method.
 
-Each inventory's metrics over the counted days (after the warm-up, on sale) make one row;
-tables and intervals are made from those rows alone.
+Each inventory's metrics over the counted days (after the warm-up, on sale, demand observed) make
+one row; tables and intervals are made from those rows alone.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
+from pipeline.comparison_columns import REFERENCE
 from pipeline.plot_methods import COST, mark_failed, method_axis, model_colour
 from pipeline.plot_style import (
     ALGORITHM_MARKERS,
@@ -26,16 +27,14 @@ from pipeline.plot_style import (
 from pipeline.report_data import (
     ALL_CLASSES,
     BASELINE,
-    FORECAST,
-    REFERENCE,
     SweepResults,
     display_name,
     rounded,
 )
-from pipeline.tuned_baselines import HINDSIGHT, PER_CLASS
+from pipeline.tuned_baselines import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 
-BASELINE_LINES = {PER_CLASS: "-", FORECAST: "--", "base_stock_per_class": ":", HINDSIGHT: "-."}
-SHOWN = (PER_CLASS, FORECAST)
+BASELINE_LINES = {PER_CLASS: "-", SAFETY_STOCK: "--", BASE_STOCK: ":", HINDSIGHT: "-."}
+SHOWN = (PER_CLASS, SAFETY_STOCK)
 """Baselines that the axis of costs has room for."""
 MAP_LIMITS = 10.0, 50.0
 """Percent at which the heat map's colour is full: at least, at most."""
@@ -161,7 +160,7 @@ def classes_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | None
     None if the sweep's evaluations are gone.
     """
     costs = results.class_costs()
-    references = (REFERENCE, PER_CLASS, FORECAST)
+    references = (REFERENCE, PER_CLASS, SAFETY_STOCK)
     reference = next((name for name in references if name in costs.index), None)
     if reference is None:
         return None

@@ -21,16 +21,14 @@ from pipeline.config import RunConfig
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.sweep_folder import Sweep, read_sweep
 from pipeline.train import RunResult
-from pipeline.tuned_baselines import HINDSIGHT, PER_CLASS
+from pipeline.tuned_baselines import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 
-REFERENCE = "ddpg-both"
-FORECAST = "forecast_safety_stock"
 BASELINE = "-"
 """``action_model`` of a baseline's row."""
 BASELINE_NAMES = {
     PER_CLASS: "Order-up-to per class",
-    FORECAST: "Forecast + safety stock",
-    "base_stock_per_class": "Base stock per class",
+    SAFETY_STOCK: "Forecast + safety stock",
+    BASE_STOCK: "Base stock per class",
     HINDSIGHT: "Perfect hindsight",
 }
 MODELS = tuple(str(kind) for kind in ActionModelKind)

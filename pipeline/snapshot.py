@@ -125,7 +125,7 @@ def make_snapshot(
 
     Demand of earlier days is known, and of later ones what the data set knows ahead: of days
     after its last one only what its days ahead hold. Where that is less than the protection
-    period, features are those of a morning without a plan, and the column ``plan`` says so.
+    period, the plan counts as far as it goes, and the column ``plan`` says what is missing.
 
     Args:
         source: The data set, with the forecaster of the model that will decide.
@@ -165,7 +165,8 @@ def make_snapshot(
                 given = _stock_left(source, number, played)
             morning = _morning(source, tile, day, given)
             file.write(morning)
-            marks.update(morning.column("plan").to_pylist())
+            for mark in morning.column("plan").value_counts():
+                marks[mark["values"].as_py()] += mark["counts"].as_py()
             rows += len(morning)
             progress.add(1)
         if table is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import duckdb
 import numpy as np
@@ -24,7 +24,6 @@ from pipeline.sources import DatasetSource
 
 BadStock = Literal["zero", "skip", "refuse"]
 """Inventories whose stock cannot be right are counted with 0, left out, or refused."""
-BAD_STOCK: tuple[BadStock, ...] = get_args(BadStock)
 
 Mask = NDArray[np.bool_]
 

@@ -3,7 +3,7 @@
 config.yaml     what was asked for, resolved
 history.jsonl   one line per validation
 losses.jsonl    one line per iteration
-model/          the policy with the least validation cost so far
+model/          the policy with the least validation cost so far, a mean of several validations
 checkpoint/     RLlib's checkpoint, to resume from
 result.json     written last: status, best validation, time
 """

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.comparison_columns import REFERENCE
 from pipeline.config import RunConfig
-from pipeline.report_data import REFERENCE
 from pipeline.train import RunResult
 from tuning.halving import Bracket
 from tuning.preset import Preset, trial_key

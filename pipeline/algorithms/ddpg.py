@@ -207,7 +207,6 @@ class DDPGLearner(JointGradients):
         fwd_out: dict[str, Tensor],
     ) -> Tensor:
         weight = batch["weight"] / batch["weight"].mean()
-        # Costs are never negative, so no value is positive: a target above 0 is an error.
         target = batch["cost"] + batch["discount"].view(-1, 1, 1) * fwd_out["next_cost"]
         size = self._over_learners(target_size(target, weight))
         known = self._target_size is not None

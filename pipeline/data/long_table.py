@@ -224,7 +224,7 @@ class LongTable:
         )
 
     def inventories(self, plan: TilePlan) -> pd.DataFrame:
-        """sku, warehouse, last_t and the given attributes of a tile, in order."""
+        """sku, warehouse and the given attributes of a tile, in order."""
         given = self._attributes.given if self._attributes else []
         columns = "".join(f", a.{name}" for name in given)
         join = "LEFT JOIN attributes a USING (sku, warehouse)" if given else ""
