@@ -135,7 +135,7 @@ def difference(
     Args:
         own, other: The rows.
         metric: Of :data:`~pipeline.evaluate.METRICS`.
-        scale: In the metric's unit, or in percent of the other's.
+        scale: In the metric's unit, or in percent of the other's (NaN where that is 0).
         among: Differences that are looked at together: the intervals of all of them hold
             with 95 % (Bonferroni).
     """
@@ -143,10 +143,15 @@ def difference(
     if own is other:
         return Interval(0.0, 0.0, 0.0)
 
-    def compared(mine: Array, yours: Array) -> Array:
-        return mine - yours if scale == "difference" else 100.0 * (mine / yours - 1.0)
-
     mine, yours = own.value(metric), other.value(metric)
+    if scale == "percent" and yours == 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+
+    def compared(mine: Array, yours: Array) -> Array:
+        if scale == "difference":
+            return mine - yours
+        return 100.0 * (mine / np.where(yours == 0, np.nan, yours) - 1.0)
+
     parts = _parts(
         own,
         compared(own.by_inventory[:, m], other.by_inventory[:, m]),

@@ -143,7 +143,8 @@ def _without_plan(rows: Rows, with_plan: Path) -> dict[str, float]:
     # Some tiles only: the change is that of the same inventories.
     ids = pq.read_table(with_plan, columns=["inventory_id", "cost", "counted_days"]).to_pandas()
     same = ids[ids["inventory_id"].isin(set(blind["inventory_id"])) & (ids["counted_days"] > 0)]
-    change = 100.0 * (figures["cost"] / float(same["cost"].mean()) - 1.0)
+    usual = float(same["cost"].mean())
+    change = 100.0 * (figures["cost"] / usual - 1.0) if usual else float("nan")
     return {f"{metric}_without_plan": figures[metric] for metric in METRICS} | {
         "cost_pct_without_plan": change
     }

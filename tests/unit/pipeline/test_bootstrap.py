@@ -167,6 +167,20 @@ def test_nothing_counted_has_no_interval() -> None:
     assert np.isnan(found).all()
 
 
+def test_nothing_is_a_percentage_of_a_cost_of_0() -> None:
+    """Nobody asks for anything, and who holds no stock pays nothing."""
+    table = rows(20, 1)
+    nothing = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(20 * 8)), 8)
+    free = table
+    for name in ("unmet", "stock"):
+        position = table.column_names.index(f"block_{name}")
+        free = free.set_column(position, f"block_{name}", nothing)
+    samples = resample({"a": [table], "free": [free]}, seed=0)
+    assert np.isnan(difference(samples["a"], samples["free"], "cost", "percent")).all()
+    found = difference(samples["a"], samples["free"], "cost")
+    assert found.value == interval(samples["a"], "cost").value
+
+
 def coverage(trials: int, *, inventories: int, blocks: int, seeds: int) -> float:
     """How often 95 % intervals of a cost with all three effects hold the true one, 1.
 
