@@ -253,15 +253,15 @@ class LongTable:
         """What was given and what was drawn, for the manifest."""
         given = self._attributes.given if self._attributes else []
         drawn = [name for name in TERMS if name not in given]
-        price = (
-            ""
-            if "price" in given or "price" in self.found
-            else f"prices: lognormal with median {DRAWN_PRICE[0]:g} and log-sigma "
-            f"{DRAWN_PRICE[1]:g}; "
-        )
-        text = "nothing drawn but values missing in the attributes"
-        if drawn or price or self._blanks:
-            text = f"not in the source but drawn ({', '.join(drawn or self._blanks)}"
+        if self._long.fill_missing == "drawn":
+            drawn += self._blanks
+        price = ""
+        if "price" not in self.found and ("price" not in given or "price" in drawn):
+            median, sigma = DRAWN_PRICE
+            price = f"prices: lognormal with median {median:g} and log-sigma {sigma:g}; "
+        text = "nothing drawn"
+        if drawn or price:
+            text = f"not in the source but drawn ({', '.join(drawn or ['price'])}"
             text += f"; seed {self._options.seed}): {price}{self._options.terms.describe()}"
         return "; ".join([text, *self._notes])
 

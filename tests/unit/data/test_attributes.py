@@ -105,3 +105,23 @@ def test_blanks_of_every_kind_are_counted(run: Import, sales: Path, tmp_path: Pa
     median = run(sales, "--attributes", path, "--fill-missing", "median")
     assert "lead_time: 3 of 12 filled with the median" in median.manifest.source
     assert median.statics.lead_time.value_counts().to_dict() == {4: 11, 3: 1}
+
+
+def test_the_manifest_says_what_was_drawn_and_nothing_else(
+    run: Import, sales: Path, tmp_path: Path
+) -> None:
+    terms = {"lead_time_jitter": 0, "fill_min": 1, "review_period": 1, "review_offset": 0}
+    given: dict[str, object] = {**terms, "holding_cost": 0.1, "shortage_cost": 2.0, "price": 10}
+    lead = [*["3"] * 11, ""]
+    path = attributes(tmp_path / "a.csv", lead_time=lead, **given)
+    drawn = run(sales, "--attributes", path).manifest.source
+    assert "not in the source but drawn (lead_time; seed 1)" in drawn
+    median = run(sales, "--attributes", path, "--fill-missing", "median").manifest.source
+    assert "nothing drawn; lead_time: 1 of 12 filled with the median" in median
+    path = attributes(tmp_path / "a.csv", lead_time=3, **{**given, "price": ""})
+    assert (
+        "drawn (price; seed 1): prices: lognormal"
+        in run(sales, "--attributes", path).manifest.source
+    )
+    path = attributes(tmp_path / "a.csv", lead_time=3, **given)
+    assert "; nothing drawn." in run(sales, "--attributes", path).manifest.source
