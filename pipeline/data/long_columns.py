@@ -69,6 +69,13 @@ def choose(
                 f"Name one of its columns: {_list(files.names)}.",
                 f"names no column of {files.path.name}",
             )
+        if twice := [o for o in chosen if o != ours and plain(chosen[o]) == plain(theirs)]:
+            raise DataError(
+                "--columns",
+                f"{ours}={theirs}",
+                "Give each a column of its own.",
+                f"names the column of {twice[0]} too",
+            )
     if "warehouse" in chosen and options.warehouse is not None:
         raise DataError(
             "--warehouse",

@@ -106,6 +106,14 @@ def test_a_name_with_a_comma_or_an_equals_sign(run: Import, tmp_path: Path) -> N
     assert done.demand == table().demand.sum()
 
 
+@pytest.mark.parametrize("pairs", [("sku=demand",), ("sku=Item", "price=item")])
+def test_one_column_is_not_two_of_ours(
+    refuse: Refuse, tmp_path: Path, pairs: tuple[str, ...]
+) -> None:
+    path = csv(table().rename(columns={"sku": "Item"}), tmp_path / "t.csv")
+    assert "Give each a column of its own" in refuse(path, "--columns", *pairs)
+
+
 def test_unused_columns_are_named_unless_ignored(run: Import, tmp_path: Path) -> None:
     path = csv(table().assign(note="x", price=0), tmp_path / "t.csv")
     assert "columns not used: note" in run(path, "--ignore-columns", "price").said
