@@ -63,7 +63,7 @@ class Trial:
 
     @property
     def cost(self) -> float:
-        """Least validation cost, money per inventory and day; NaN if the trial failed."""
+        """Validation cost of its model, money per inventory and day; NaN if the trial failed."""
         if self.result.failed:
             return math.nan
         return self.result.validation.get("cost", math.nan)
