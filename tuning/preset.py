@@ -25,6 +25,7 @@ from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.data.terms import CostLaw, SupplyTerms
 from pipeline.seeding import derive_seed
 from pipeline.study.trajectories import StudyData
+from pipeline.trial_key import TrialKey
 from tuning.spaces import latin_hypercube
 
 Count = Annotated[int, Field(ge=1)]
@@ -206,7 +207,7 @@ class Preset(BaseModel):
 
 def trial_key(run: RunConfig, configuration: int) -> str:
     """``ddpg-both-c02-s0``: method, configuration, seed."""
-    return f"{run.method}-c{configuration:02d}-s{run.seed}"
+    return str(TrialKey(run.method, configuration, run.seed))
 
 
 def load_preset(name: str, over: dict[str, Any] | None = None) -> Preset:

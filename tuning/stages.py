@@ -9,8 +9,9 @@ from pathlib import Path
 from pipeline.comparison_columns import REFERENCE
 from pipeline.config import RunConfig
 from pipeline.train import RunResult
+from pipeline.trial_key import TrialKey
 from tuning.halving import Bracket
-from tuning.preset import Preset, trial_key
+from tuning.preset import Preset
 from tuning.trials import TrialPlan, remaining
 
 
@@ -55,7 +56,7 @@ class SweepStages:
         if self.preset.seeds_for == "best_methods":
             chosen = self._best_methods(methods, {m: ranked[m] for m in chosen}, through)
         return {
-            trial_key(run, configuration_of(key)): run
+            str(TrialKey.parse(key)._replace(seed=seed)): run
             for method in chosen
             for _, key in ranked[method][: self.preset.finalists]
             for seed in range(1, self.preset.seeds)
@@ -113,8 +114,3 @@ class SweepStages:
             if finished and set(own) <= set(through):
                 best.add(min(finished, key=lambda method: ranked[method][0][0]))
         return [method for method in methods if method in best]
-
-
-def configuration_of(key: str) -> int:
-    """The number in a trial's key."""
-    return int(key.split("-c")[1].split("-")[0])

@@ -32,6 +32,7 @@ from pipeline.sweep_folder import (
     write_selection,
 )
 from pipeline.train import RunResult
+from pipeline.trial_key import TrialKey
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.trials import TrialPlan, forget_failures, train_trials
@@ -186,7 +187,9 @@ def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected
         costs: dict[str, dict[str, float]] = {}
         for key, result in ended.items():
             if result.status == "finished":
-                costs.setdefault(key.rsplit("-s", 1)[0], {})[key] = result.validation["cost"]
+                costs.setdefault(TrialKey.parse(key).configured, {})[key] = result.validation[
+                    "cost"
+                ]
         # A configuration is compared on as many seeds as the most tried one has, so that
         # a lucky single seed does not beat a mean over five.
         seeds = max((len(c) for c in costs.values()), default=0)
@@ -205,7 +208,7 @@ def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected
         selected[method] = Selected(
             trial=trial,
             validation_cost=mean,
-            configurations=len({key.rsplit("-s", 1)[0] for key in keys}),
+            configurations=len({TrialKey.parse(key).configured for key in keys}),
             failed=sum(result.failed for result in ended.values()),
             seconds=sum(result.seconds for result in ended.values()),
             causes={k: r.cause for k, r in ended.items() if r.failed},

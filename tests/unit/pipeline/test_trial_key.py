@@ -1,0 +1,19 @@
+"""A trial's name and its parts."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.action_models import ActionModelKind
+from pipeline.config import AlgorithmName
+from pipeline.trial_key import TrialKey
+
+
+@pytest.mark.parametrize("algorithm", AlgorithmName)
+@pytest.mark.parametrize("model", ActionModelKind)
+def test_a_name_is_read_as_it_was_made(algorithm: AlgorithmName, model: ActionModelKind) -> None:
+    """``ppo-coeff`` holds a ``-c`` of its own."""
+    key = TrialKey(f"{algorithm}-{model}", 7, 12)
+    assert str(key) == f"{algorithm}-{model}-c07-s12"
+    assert TrialKey.parse(str(key)) == key
+    assert key.configured == f"{algorithm}-{model}-c07"
