@@ -277,7 +277,9 @@ class LongTable:
             self._db, f"SELECT count(*) FROM inventory WHERE last_day < DATE '{self._last}'"
         )
         if self._long.absent_day == "zero":
-            self._notes.append("a day without a row, after the first, had zero demand")
+            self._notes.append(
+                "a day without a row, after the first, had zero demand; before it, none is known"
+            )
         if ended:
             after = "on sale without demand" if self._long.zero_after_last else "off sale"
             self._notes.append(

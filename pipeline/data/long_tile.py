@@ -114,6 +114,10 @@ class LongTile:
         absent &= goes_on
         if long.absent_day == "zero":
             self._zero(absent)
+            # The first sale is no launch: an item off sale until then would tell policies, who
+            # know the assortment ahead, the day of that sale.
+            unknown = ~begun & ~self.closed
+            self.values["on_sale"][unknown], self.values["known"][unknown] = 1.0, 0.0
         else:
             self._quarantine_gaps(quarantine, absent)
             self.bad |= absent

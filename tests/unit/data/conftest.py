@@ -14,6 +14,7 @@ import pytest
 from pipeline.data.generate import make
 from pipeline.data.panel import Panel
 from pipeline.data.retail_parameters import RetailParameters
+from tests.unit.data.long_tables import Import, Refuse, importing, refusing
 
 SMALL: dict[str, Any] = {
     "inventories": 300, "days": 150, "seed": 5, "tile_rows": 64,
@@ -43,6 +44,18 @@ def m5_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the M5 data are not in {folder}: set DEEPSTOCK_SHARED")
     return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Import:
+    """Runs `data import long` into `tmp_path / "set"`."""
+    return importing(tmp_path)
+
+
+@pytest.fixture
+def refuse(tmp_path: Path) -> Refuse:
+    """Runs an import that must be refused; returns the error's words."""
+    return refusing(tmp_path)
 
 
 def frame_of(directory: Path) -> pd.DataFrame:

@@ -107,6 +107,12 @@ def table(
     return frame
 
 
+def csv(frame: pd.DataFrame, path: Path, **options: Any) -> Path:
+    """Writes a table as CSV."""
+    frame.to_csv(path, index=False, **options)
+    return path
+
+
 def shared_case(name: str) -> Path:
     """The folder of a shared case."""
     folder = Path(os.environ.get("DEEPSTOCK_SHARED", "../shared")) / "cases" / name

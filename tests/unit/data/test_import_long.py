@@ -175,7 +175,7 @@ def test_absent_days_are_gaps_unless_said_to_be_zero(long_frame: LongFrame, tmp_
     values = series(out)[f"{first.sku}@{first.warehouse}"]
     days = pd.to_datetime(own.date)
     span = (days.max() - days.min()).days + 1
-    assert values["on_sale"].sum() == span
+    assert (values["on_sale"] * values["known"]).sum() == span
     assert values["demand"].sum() == own.demand.sum()
     assert (values["demand"] > 0).sum() == len(own)
 

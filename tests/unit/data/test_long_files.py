@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.data.long_tables import Import, Refuse, importing, refusing, table
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Import:
-    return importing(tmp_path)
-
-
-@pytest.fixture
-def refuse(tmp_path: Path) -> Refuse:
-    return refusing(tmp_path)
-
-
-def csv(frame: pd.DataFrame, path: Path, **options: Any) -> Path:
-    frame.to_csv(path, index=False, **options)
-    return path
-
+from tests.unit.data.long_tables import Import, Refuse, csv, table
 
 # --- names ---------------------------------------------------------------------------------
 
@@ -277,7 +260,7 @@ def test_a_wrong_encoding(refuse: Refuse, tmp_path: Path) -> None:
     assert "is unknown" in refuse(path, "--encoding", "klingon")
 
 
-def test_compressed_and_in_pieces(run: Import, tmp_path: Path) -> None:
+def test_compressed_and_in_pieces(run: Import, refuse: Refuse, tmp_path: Path) -> None:
     folder = tmp_path / "pieces"
     folder.mkdir()
     frame = table().replace({"warehouse": {"W0": "Málaga"}})
@@ -286,4 +269,4 @@ def test_compressed_and_in_pieces(run: Import, tmp_path: Path) -> None:
     assert run(folder, "--encoding", "cp1252").demand == frame.demand.sum()
     path = tmp_path / "cut.csv.gz"
     path.write_bytes(gzip.compress((folder / "B.CSV").read_bytes())[:-40])
-    assert "cannot be read" in refusing(tmp_path)(path)
+    assert "cannot be read" in refuse(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,23 +13,7 @@ import pytest
 
 from envs.errors import DataError
 from pipeline.data.long_options import LongOptions
-from tests.unit.data.long_tables import Import, Refuse, importing, refusing, table
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Import:
-    return importing(tmp_path)
-
-
-@pytest.fixture
-def refuse(tmp_path: Path) -> Refuse:
-    return refusing(tmp_path)
-
-
-def csv(frame: pd.DataFrame, path: Path, **options: Any) -> Path:
-    frame.to_csv(path, index=False, **options)
-    return path
-
+from tests.unit.data.long_tables import Import, Refuse, csv, table
 
 # --- numbers -------------------------------------------------------------------------------
 

@@ -10,17 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.data.long_tables import Import, Refuse, importing, refusing, shared_case
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Import:
-    return importing(tmp_path)
-
-
-@pytest.fixture
-def refuse(tmp_path: Path) -> Refuse:
-    return refusing(tmp_path)
+from tests.unit.data.long_tables import Import, Refuse, shared_case
 
 
 def test_attributes_blank(run: Import) -> None:
