@@ -78,7 +78,8 @@ def test_only_the_finalists_get_further_seeds(tmp_path: Path) -> None:
 
 def test_seeds_go_to_the_best_method_of_each_algorithm_and_the_reference(tmp_path: Path) -> None:
     costs: dict[str, float | str | None] = {
-        "ddpg-base": 2.0, "ddpg-coeff": 4.0, "ddpg-both": 3.0, "ppo-none": 5.0, "ppo-both": None, "ds-base": "boom"
+        "ddpg-base": 2.0, "ddpg-coeff": 4.0, "ddpg-both": 3.0, "ppo-none": 5.0, "ppo-both": None,
+        "ds-base": "boom",
     }  # fmt: skip
     runs: dict[str, RunConfig] = {}
     for method, cost in costs.items():
