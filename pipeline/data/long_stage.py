@@ -79,7 +79,7 @@ class Stage:
             WITH source AS (
                 SELECT row_number() OVER () AS row, * FROM ({self._files.union(self._select)})
             ), typed AS (
-                SELECT *, {", ".join(f"{flag(name)} AS {name}_" for name in FLAGS)},
+                SELECT *, {", ".join(f"{flag(name, name)} AS {name}_" for name in FLAGS)},
                     CASE WHEN isfinite(demand_) THEN false ELSE {blank("demand")} END AS blank
                 FROM source WHERE {self._window()}
             ), judged AS (
@@ -114,6 +114,7 @@ class Stage:
             raise unreadable(texts or ["(blank)"], count, rows, self._options)
         for flaw, names in zip(FLAWS, (("price",), tuple(FLAGS), ("on_hand",)), strict=True):
             self._check_flaw(table, rows, flaw, names)
+        self._check_flags(table, max_bad_share * rows)
 
     def _check_flaw(self, table: str, rows: int, flaw: str, names: Sequence[str]) -> None:
         """Refuse a column of which more than half is unreadable."""
@@ -125,12 +126,28 @@ class Stage:
             (n for n in names if len(names) == 1 or self._texts(table, n, f"flaw = '{flaw}'", 1)),
             names[0],
         )
-        raise DataError(
+        raise self._unusable(table, name, count, flaw, f"flaw = '{flaw}'")
+
+    def _unusable(self, table: str, name: str, count: int, flaw: str, where: str) -> DataError:
+        theirs = self.chosen.get(name, name)
+        return DataError(
             name,
-            ", ".join(self._texts(table, name, f"flaw = '{flaw}'", 3)),
-            f"Correct the column, or leave it out: --ignore-columns {self.chosen.get(name, name)}.",
+            ", ".join(self._texts(table, name, where, 3)),
+            f"Correct the column, or leave it out: --ignore-columns {theirs}.",
             f"({count:,} rows) {_KINDS[flaw]}",
         )
+
+    def _check_flags(self, table: str, accepted: float) -> None:
+        """Refuse a flag that says something else than its default in words only."""
+        for name, default in FLAGS.items():
+            written = f"json_extract_string(text, '$.{name}')"
+            odd = f"flaw = 'bad_flag' AND ({flag(written, name)}) IS NULL"
+            count, said = self._db.sql(
+                f"SELECT count(*) FILTER ({odd}), count(*) FILTER ({name} <> {default}) "
+                f"FROM {table}"
+            ).fetchall()[0]
+            if count > max(accepted, said):
+                raise self._unusable(table, name, count, "bad_flag", odd)
 
     def _texts(self, table: str, name: str, where: str, limit: int) -> list[str]:
         found = self._db.sql(
@@ -214,7 +231,7 @@ _FLAW = f"""CASE
 END"""
 _KINDS = {
     "bad_price": "is not a positive number",
-    "bad_flag": "is neither 0 nor 1",
+    "bad_flag": "is neither 0 nor 1 (nor yes, no, true, false, x)",
     "bad_on_hand": "is not a number",
 }
 

@@ -12,8 +12,8 @@ import duckdb
 from envs.errors import DataError
 from pipeline.data.long_options import FLAGS, NUMBERS, LongOptions
 
-_TRUE = ("1", "1.0", "true", "t", "yes", "y")
-_FALSE = ("0", "0.0", "false", "f", "no", "n")
+_TRUE = ("1", "1.0", "true", "t", "yes", "y", "on", "x")
+_FALSE = ("0", "0.0", "false", "f", "no", "n", "off")
 _BLANK = ("nan", "na", "n/a", "null", "none")
 # A number with marks that TRY_CAST does not know; a group is three digits.
 _MARKED = r"[+-]?(\d{1,3}([., '_\x{a0}\x{202f}]\d{3})+|\d+)([.,]\d+)?"
@@ -32,13 +32,19 @@ def blank(name: str) -> str:
     return f"({name} IS NULL OR lower({name}) IN {_BLANK})"
 
 
-def flag(name: str) -> str:
-    """SQL: 0, 1, the default of a blank, or NULL where it is unreadable."""
+def flag(written: str, name: str) -> str:
+    """SQL: 0, 1, the default of a blank, or NULL where it is unreadable.
+
+    Args:
+        written: SQL of the text.
+        name: Which of `FLAGS` it is.
+    """
     # Nearly all flags are written 0 or 1: only the others pay for the words.
+    default = FLAGS[name]
     return (
-        f"CASE WHEN {name} IS NULL THEN {FLAGS[name]} WHEN {name} = '0' THEN 0 WHEN {name} = '1'"
-        f" THEN 1 WHEN {blank(name)} THEN {FLAGS[name]} WHEN lower({name}) IN {_TRUE} THEN 1"
-        f" WHEN lower({name}) IN {_FALSE} THEN 0 END"
+        f"CASE WHEN {written} IS NULL THEN {default} WHEN {written} = '0' THEN 0"
+        f" WHEN {written} = '1' THEN 1 WHEN {blank(written)} THEN {default}"
+        f" WHEN lower({written}) IN {_TRUE} THEN 1 WHEN lower({written}) IN {_FALSE} THEN 0 END"
     )
 
 
