@@ -17,7 +17,7 @@ from envs.errors import DataError
 from pipeline.data import duck
 from pipeline.data.attributes import Attributes
 from pipeline.data.imports import ImportOptions
-from pipeline.data.long_calendar import Closed, check_period, closed_days, spread
+from pipeline.data.long_calendar import Closed, check_holes, check_period, closed_days, spread
 from pipeline.data.long_options import FLAGS, LongOptions
 from pipeline.data.long_plan import MAX_AHEAD, LongPlan
 from pipeline.data.long_stage import Stage, open_files
@@ -129,6 +129,7 @@ class LongTable:
             DataError: No row is good, the rows are weeks or months and not said to be, or the
                 dates span too many days.
         """
+        check_holes(self._db, self._options.max_bad_share)
         check_period(self._db, self._long)
         if self._long.period in ("week", "month"):
             spread(self._db, self._long)
@@ -144,6 +145,14 @@ class LongTable:
         if not n:
             raise DataError(
                 "source", str(self._source), "Correct its rows.", "has no row that passes the rules"
+            )
+        observed = "rule IS NULL AND known = 1 AND on_sale = 1"
+        if not duck.value(self._db, f"SELECT count(*) FROM staged WHERE {observed}"):
+            raise DataError(
+                "known, on_sale, on_hand",
+                "(all rows)",
+                "Correct these columns, or leave the wrong one out, e.g. --ignore-columns on_hand.",
+                "say that no day was on sale with a demand that is known",
             )
         first, last = self._long.first_day or first, self._long.last_day or last
         self._first, self._last = first, last

@@ -284,3 +284,68 @@ def test_off_sale_days_without_a_figure_are_facts(run: Import, tmp_path: Path) -
     frame.loc[off, ["demand", "on_sale"]] = ["", 0]
     done = run(csv(frame, tmp_path / "t.csv"), "--max-bad-share", 0)
     assert (done.series["K3@W1"]["on_sale"] == 0).sum() == 10
+
+
+# --- periods and dates that no option reads --------------------------------------------------
+
+
+def summed(frame: pd.DataFrame, days: list[int]) -> pd.DataFrame:
+    """One row in place of so many days, in turn."""
+    dates = pd.to_datetime(frame.date)
+    starts = [dates.min()]
+    while starts[-1] <= dates.max():
+        starts.append(starts[-1] + pd.Timedelta(days=days[len(starts) % len(days)]))
+    start = pd.cut(dates, starts, right=False, labels=starts[:-1]).astype(str)
+    return frame.assign(date=start).groupby(["sku", "warehouse", "date"], as_index=False).sum()
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [([14], "two weeks"), ([28, 28, 35], "four or five weeks"), ([28], "four or five weeks"),
+     ([91, 91, 91, 92], "a quarter")],
+)  # fmt: skip
+@pytest.mark.parametrize("options", [(), ("--period", "week"), ("--absent-day", "zero")])
+def test_rows_of_other_periods(
+    refuse: Refuse, tmp_path: Path, days: list[int], words: str, options: tuple[str, ...]
+) -> None:
+    path = csv(summed(table(days=728), days), tmp_path / "t.csv")
+    said = refuse(path, *options)
+    assert f"date = 2024-01-01, {date.fromordinal(738886 + days[0 if len(days) == 1 else 1])}" in said
+    assert f"are {words} apart" in said
+    assert "--period day" in said
+
+
+def test_weeks_of_one_warehouse_among_days_of_others(refuse: Refuse, tmp_path: Path) -> None:
+    frame = table()
+    weekly = summed(frame[frame.warehouse == "W1"], [7])
+    path = csv(pd.concat([frame[frame.warehouse == "W0"], weekly]), tmp_path / "t.csv")
+    for options in ((), ("--absent-day", "zero")):
+        said = refuse(path, *options)
+        assert "are a week apart in warehouse W1, and daily in others" in said
+
+
+@pytest.mark.parametrize("odd", ["2034-01-06", "2014-01-06", "2024-12-01"])
+@pytest.mark.parametrize("options", [(), ("--absent-day", "zero")])
+def test_a_mistyped_year_is_not_ten_years_of_days(
+    run: Import, refuse: Refuse, tmp_path: Path, odd: str, options: tuple[str, ...]
+) -> None:
+    frame = table()
+    frame.loc[5, "date"] = odd
+    path = csv(frame, tmp_path / "t.csv")
+    option, other = ("--first-day", "2024-01-01") if odd < "2024" else ("--last-day", "2024-04-29")
+    said = refuse(path, *options)
+    assert f"date = {odd} (1 of 1,440 rows)" in said
+    assert f"{option} {other}" in said
+    assert run(path, *options, option, other).manifest.num_days == 120
+
+
+@pytest.mark.parametrize(("name", "value"), [("on_hand", 0), ("known", 0), ("on_sale", 0)])
+def test_a_column_by_which_no_demand_is_known(
+    run: Import, refuse: Refuse, tmp_path: Path, name: str, value: int
+) -> None:
+    frame = table().assign(**{name: value})
+    if name == "on_sale":
+        frame["demand"] = 0
+    path = csv(frame, tmp_path / "t.csv")
+    assert "--ignore-columns" in refuse(path)
+    assert run(path, "--ignore-columns", name).demand == frame.demand.sum()
