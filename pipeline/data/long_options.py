@@ -18,7 +18,7 @@ FLAGS = {"promotion": 0, "event": 0, "snap": 0, "on_sale": 1, "known": 1}
 """Columns that hold 0 or 1 -> what a missing value means."""
 NUMBERS = ("demand", "price", "on_hand")
 OPTIONAL = ("price", *FLAGS, "on_hand")
-MARKS = ",.' _"
+MARKS = ",.' _\u2019"
 EXCEL = "excel"
 """A `date_format`: the number of days since 1899-12-30, as spreadsheets count them."""
 
@@ -104,11 +104,12 @@ class LongOptions:
     @property
     def marks(self) -> tuple[str, str]:
         """The decimal and the thousands mark ("" = none); either option implies the other."""
-        if self.decimal is None and self.thousands in (None, ",", "'", " ", "_"):
-            return ".", self.thousands or ""
+        thousands = "'" if self.thousands == "\u2019" else self.thousands
+        if self.decimal is None and thousands in (None, ",", "'", " ", "_"):
+            return ".", thousands or ""
         if self.decimal in (None, ","):
-            return ",", self.thousands or "."
-        return self.decimal or ".", self.thousands or ""
+            return ",", thousands or "."
+        return self.decimal or ".", thousands or ""
 
     @property
     def negative(self) -> str:

@@ -13,7 +13,7 @@ from pipeline.data.long_columns import choose, position, unused
 from pipeline.data.long_dates import check_zone, day, unreadable
 from pipeline.data.long_files import Files, Shape
 from pipeline.data.long_options import FLAGS, NUMBERS, OPTIONAL, REQUIRED, LongOptions
-from pipeline.data.long_values import Marks, blank, flag, number, quote, text
+from pipeline.data.long_values import Marks, blank, flag, identity, number, quote, text
 from pipeline.data.quality import FLAWS, MAX_DEMAND
 
 NAMES = (*REQUIRED, *OPTIONAL)
@@ -81,7 +81,7 @@ class Stage:
             ), typed AS (
                 SELECT *, {", ".join(f"{flag(name, name)} AS {name}_" for name in FLAGS)},
                     CASE WHEN isfinite(demand_) THEN false ELSE {blank("demand")} END AS blank
-                FROM source WHERE {self._window()}
+                FROM source WHERE {self._window()} AND {_FILLED}
             ), judged AS (
                 SELECT * REPLACE (
                     CASE WHEN on_hand_ <= 0 THEN 0 ELSE known_ END AS known_
@@ -166,7 +166,11 @@ class Stage:
         at: Mapping[str, int | None] = {name: self._position(shape, name) for name in NAMES}
         columns = []
         for name, index in at.items():
-            value = "NULL::VARCHAR" if index is None else text(shape.reference(index))
+            value = "NULL::VARCHAR"
+            if index is not None and name in ("sku", "warehouse"):
+                value = identity(shape.reference(index), shape.types[index] == "number")
+            elif index is not None:
+                value = text(shape.reference(index))
             if name == "warehouse" and self._options.warehouse is not None:
                 value = quote(self._options.warehouse)
             columns.append(f"{value} AS {name}")
@@ -224,6 +228,8 @@ class Stage:
         return f"(day IS NULL OR ({' AND '.join(bounds)}))" if bounds else "true"
 
 
+# Spreadsheets end in rows that hold nothing.
+_FILLED = "coalesce(sku, date, demand) IS NOT NULL"
 _FLAW = f"""CASE
     WHEN CASE WHEN priced THEN false ELSE NOT {blank("price")} END THEN 'bad_price'
     WHEN {" OR ".join(f"{name}_ IS NULL" for name in FLAGS)} THEN 'bad_flag'

@@ -101,6 +101,16 @@ class LongTable:
         self.rows = self.days = rows - self.plan.rows
         print(f"data import long: {rows:,} rows parsed, sorting", file=sys.stderr, flush=True)
 
+    def remedies(self) -> dict[str, str]:
+        """Rule -> what may have been meant, as these tables show it."""
+        example = self._attributes.example if self._attributes else None
+        if example is None:
+            return {}
+        return {
+            "unknown_id": "Complete the attributes, or write the sku and warehouse of these rows "
+            f"as they do (e.g. {example})"
+        }
+
     def quarantine_staged(self, quarantine: Quarantine) -> None:
         """Quarantine the rows that `stage` found bad."""
         bad = self._db.sql(
