@@ -90,8 +90,8 @@ def import_long(
         with PanelWriter(out, spec, options.overwrite) as writer:
             for plan, rows in _by_tile(table.sorted_rows(), plans):
                 inventories = table.inventories(plan)
-                closed = table.closed.of(inventories.warehouse.to_numpy())
-                tile = LongTile(plan, rows, inventories, closed, first_day)
+                days = table.closed.of(inventories.warehouse.to_numpy())
+                tile = LongTile(plan, rows, inventories, *days, first_day)
                 tile.judge(quarantine, long)
                 static = tile.static(options)
                 ahead = Ahead(table.ahead_days, table.planned(plan), fixed)

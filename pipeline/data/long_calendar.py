@@ -44,6 +44,8 @@ _LEAST_ROWS = 4
 """Rows from which on an inventory's weekdays are looked at."""
 _BUSY = 20
 """Rows a day from which on a day without any row, in a table of days with demand, is closed."""
+_LATE = 7
+"""Days without a row, the last of the table, that do not end a warehouse."""
 _WEEKS = 4
 """Weeks after which a weekday that never has a row is closed."""
 
@@ -209,12 +211,22 @@ class Closed:
     warehouses: list[str]
     days: Array
     """[W, T] bool."""
+    late: Array
+    """[W, T] bool: the last days, of which a warehouse that was open till then has no row yet."""
+    last: Array
+    """[W] the last day of which it has rows."""
 
-    def of(self, warehouses: Array) -> Array:
-        """[n, T] the closed days of each of n inventories, by the name of its warehouse."""
+    def of(self, warehouses: Array) -> tuple[Array, Array, Array]:
+        """`days` and `late` [n, T] and `last` [n] of n inventories, by their warehouses' names."""
         row = {name: i for i, name in enumerate(self.warehouses)}
-        chosen: Array = self.days[[row[name] for name in warehouses]]
-        return chosen
+        chosen = [row[name] for name in warehouses]
+        return self.days[chosen], self.late[chosen], self.last[chosen]
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Warehouse -> number of days of which it has no row yet."""
+        counts = self.late.sum(axis=1)
+        return {self.warehouses[i]: int(counts[i]) for i in np.flatnonzero(counts)}
 
     def describe(self) -> str:
         """One clause, or nothing: how many days of which warehouse."""
@@ -254,8 +266,15 @@ def closed_days(
     usual = np.asarray(
         [np.median(r[o]) if o.any() else 0.0 for r, o in zip(rows, opened, strict=True)]
     )
+    # Days after a warehouse's last row: few of them are a file that comes late, more its end.
+    last = num_days - 1 - np.argmax(opened[:, ::-1], axis=1)
+    after = np.arange(num_days) > last[:, None]
+    late = after & (after.sum(axis=1) <= _LATE)[:, None] & (options.after_last is None)
     if options.absent_day == "zero":
-        return Closed(names, empty & (usual >= _BUSY)[:, None])
+        busy = (usual >= _BUSY)[:, None]
+        late &= busy
+        ended = after & ~late & (options.after_last is None)
+        return Closed(names, (empty | ended) & busy, late, last)
     complete = (rows * opened).sum(axis=1) >= 0.5 * (active * opened).sum(axis=1)
     complete &= opened.sum(axis=1) >= empty.sum(axis=1)
     weekday = np.arange(num_days) % 7
@@ -264,7 +283,8 @@ def closed_days(
         same = weekday == day
         rest = (empty[:, same].sum(axis=1) >= _WEEKS) & ~opened[:, same].any(axis=1)
         never[:, same] = rest[:, None]
-    return Closed(names, empty & complete[:, None] & ((active >= 2) | never))
+    late &= complete[:, None] & (usual >= 2)[:, None] & ~never
+    return Closed(names, empty & complete[:, None] & ((active >= 2) | never), late, last)
 
 
 def _grid(

@@ -21,6 +21,7 @@ from pipeline.data.long_calendar import Closed, check_holes, check_period, close
 from pipeline.data.long_options import FLAGS, LongOptions
 from pipeline.data.long_plan import MAX_AHEAD, LongPlan
 from pipeline.data.long_stage import Stage, open_files
+from pipeline.data.long_values import quote
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import DEFAULT_WEIGHT_MEANING, inventory_ids
 from pipeline.data.terms import DRAWN_PRICE, TERMS
@@ -292,8 +293,18 @@ class LongTable:
             how = "drawn" if self._long.fill_missing == "drawn" else "filled with the median"
             self._notes.append(f"{counts} {how}")
         self._note_returns()
+        waiting = self.closed.waiting
+        if waiting:
+            days = ", ".join(f"{name} {count} days" for name, count in list(waiting.items())[:10])
+            self._notes.append(
+                f"no row yet of the last days: {days} (of {len(waiting)} warehouses): on sale, "
+                "with a demand that is not known (--after-last decides otherwise)"
+            )
         ended = duck.value(
-            self._db, f"SELECT count(*) FROM inventory WHERE last_day < DATE '{self._last}'"
+            self._db,
+            "SELECT count(*) FROM (SELECT *, max(last_day) OVER (PARTITION BY warehouse) AS at_end "
+            f"FROM inventory) WHERE last_day < DATE '{self._last}' AND NOT (last_day = at_end "
+            f"AND list_contains([{', '.join(map(quote, waiting))}]::VARCHAR[], warehouse))",
         )
         if self._long.absent_day == "zero":
             self._notes.append("a day without a row, after the first, had zero demand")
