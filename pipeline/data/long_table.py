@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from envs.errors import DataError
-from pipeline.data import duck
+from pipeline.data import duck, long_notes
 from pipeline.data.attributes import Attributes
 from pipeline.data.imports import ImportOptions
 from pipeline.data.long_calendar import Closed, check_holes, check_period, closed_days, spread
@@ -39,6 +39,7 @@ class LongTable:
         self._attributes: Attributes | None = None
         self._blanks: dict[str, int] = {}
         self._notes: list[str] = []
+        self._unpriced = 0
         self.rows = 0
         """Rows of the source that are no plan."""
         self.days = 0
@@ -273,12 +274,10 @@ class LongTable:
         """What was given and what was drawn, for the manifest."""
         given = self._attributes.given if self._attributes else []
         drawn = [name for name in TERMS if name not in given]
-        price = (
-            ""
-            if "price" in given or "price" in self.found
-            else f"prices: lognormal with median {DRAWN_PRICE[0]:g} and log-sigma "
-            f"{DRAWN_PRICE[1]:g}; "
-        )
+        price = ""
+        if self._unpriced:
+            median, sigma = DRAWN_PRICE
+            price = f"prices: lognormal with median {median:g} and log-sigma {sigma:g}; "
         text = "nothing drawn but values missing in the attributes"
         if drawn or price or self._blanks:
             text = f"not in the source but drawn ({', '.join(drawn or self._blanks)}"
@@ -287,12 +286,16 @@ class LongTable:
 
     def _note(self) -> None:
         """Say, here and in the manifest, what was decided about days and values."""
+        n = duck.value(self._db, "SELECT count(*) FROM inventory")
         if self._blanks:
-            n = duck.value(self._db, "SELECT count(*) FROM inventory")
             counts = ", ".join(f"{name}: {count} of {n}" for name, count in self._blanks.items())
             how = "drawn" if self._long.fill_missing == "drawn" else "filled with the median"
             self._notes.append(f"{counts} {how}")
-        self._note_returns()
+        given = self._attributes.given if self._attributes else []
+        self._unpriced = long_notes.without_price(self._db, "price" in given)
+        if "price" in self.found and self._unpriced:
+            self._notes.append(f"price: {self._unpriced} of {n} have none on any day: drawn")
+        self._notes += long_notes.returns(self._db, self._long)
         waiting = self.closed.waiting
         if waiting:
             days = ", ".join(f"{name} {count} days" for name, count in list(waiting.items())[:10])
@@ -316,30 +319,10 @@ class LongTable:
             )
         if closed := self.closed.describe():
             self._notes.append(closed)
-        sold_out = self._db.sql(
-            "SELECT count(*), count(DISTINCT (sku, warehouse)) FROM staged "
-            "WHERE known = 0 AND rule IS NULL"
-        ).fetchall()[0]
-        if sold_out[0]:
-            self._notes.append(
-                f"sold out: {sold_out[0]:,} days of {sold_out[1]:,} inventories, whose demand is "
-                "not known"
-            )
+        self._notes += long_notes.sold_out(self._db) + long_notes.silence(self._db)
         self._notes += self.plan.notes
         for note in self._notes:
             print(f"data import long: {note}", file=sys.stderr)
-
-    def _note_returns(self) -> None:
-        if self._long.negative != "refuse":
-            rows, total = self._db.sql(
-                "SELECT count(*), coalesce(-sum(demand), 0) FROM staged "
-                "WHERE demand < 0 AND rule IS NULL"
-            ).fetchall()[0]
-            how = {"ignore": "ignored", "subtract": "subtracted"}[self._long.negative]
-            if rows:
-                self._notes.append(f"returns: {rows:,} rows of {total:,g} units {how} (--returns)")
-        if self._long.same_day == "sum":
-            self._notes.append("several rows of a day were added up")
 
 
 def _optional(column: pd.Series[Any]) -> list[str | None]:

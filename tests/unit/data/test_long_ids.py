@@ -99,3 +99,28 @@ def test_powers_of_ten_with_a_decimal_comma(run: Import, refuse: Refuse, tmp_pat
     frame.assign(demand=written).to_csv(tmp_path / "t.csv", index=False)
     assert "--decimal ," in refuse(tmp_path / "t.csv")
     assert run(tmp_path / "t.csv", "--decimal", ",").demand == 1000 * frame.demand.sum()
+
+
+def test_inventories_without_any_price_are_counted(run: Import, tmp_path: Path) -> None:
+    frame = table().assign(price=2.5)
+    frame.loc[frame.sku == "K1", "price"] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    done = run(tmp_path / "t.csv")
+    assert "price: 2 of 12 have none on any day: drawn" in done.said
+    assert "prices: lognormal" in done.manifest.source
+    given = frame[["sku", "warehouse"]].drop_duplicates().assign(price=3.0)
+    given.to_csv(tmp_path / "a.csv", index=False)
+    assert (
+        "prices: lognormal"
+        not in run(tmp_path / "t.csv", "--attributes", tmp_path / "a.csv").manifest.source
+    )
+
+
+def test_days_to_come_that_were_filled_with_zeros(run: Import, tmp_path: Path) -> None:
+    frame = table()
+    frame.loc[frame.date > "2024-04-15", "demand"] = 0
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    said = run(tmp_path / "t.csv").said
+    assert "no demand at all on the last 14 days, to 2024-04-29" in said
+    assert "give --last-day 2024-04-15" in said
+    assert "no demand at all" not in run(tmp_path / "t.csv", "--last-day", "2024-04-15").said
