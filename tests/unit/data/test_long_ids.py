@@ -124,3 +124,19 @@ def test_days_to_come_that_were_filled_with_zeros(run: Import, tmp_path: Path) -
     assert "no demand at all on the last 14 days, to 2024-04-29" in said
     assert "give --last-day 2024-04-15" in said
     assert "no demand at all" not in run(tmp_path / "t.csv", "--last-day", "2024-04-15").said
+
+
+def test_a_column_for_each_day(refuse: Refuse, tmp_path: Path) -> None:
+    wide = table().pivot(index=["sku", "warehouse"], columns="date", values="demand")
+    wide.to_csv(tmp_path / "t.csv")
+    assert "a column for each day: write a row for each" in refuse(tmp_path / "t.csv")
+
+
+def test_demand_in_fractions_is_said(run: Import, tmp_path: Path) -> None:
+    frame = table().astype({"demand": float})
+    frame.loc[7, "demand"] = 2.5
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    done = run(tmp_path / "t.csv")
+    assert done.manifest.order_multiple == 0
+    assert "not in whole units" in done.said
+    assert "not in whole units" not in run(tmp_path / "t.csv", "--order-multiple", 1).said
