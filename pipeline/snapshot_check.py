@@ -131,7 +131,7 @@ class SnapshotChecker:
         late = matrix[:, longest:]
         self._rule(
             "on_order", batch, ~late.any(1), matrix,
-            "Train on data with lead times as long as these.",
+            f"Count them as arriving in {longest} days, as `data snapshot --stock` does.",
             f"arrives later than the {longest} days that the model knows",
         )  # fmt: skip
         missing = max(longest - matrix.shape[1], 0)

@@ -94,7 +94,8 @@ class DatasetSource:
         self._weekday = manifest.first_day.weekday()
         columns = self.panel.read_inventories(["lead_time", "lead_time_jitter"])
         lead, jitter = (columns[name].to_numpy() for name in columns.column_names)
-        self.max_lead_time = int((lead.astype(int) + jitter.astype(int)).max())
+        # At least one slot for arrivals, even if all orders arrive at once.
+        self.max_lead_time = max(1, int((lead.astype(int) + jitter.astype(int)).max()))
         self._tiles: dict[Split, list[TileRef]] = {
             "train": self.panel.tiles("train"),
             "validation": self.panel.tiles("validation"),

@@ -41,6 +41,7 @@ class _Problem(NamedTuple):
 _PROBLEMS = {
     "no_row": _Problem("have no row", "0 on hand"),
     "no_number": _Problem("have no number on hand", "0 on hand"),
+    "unread_number": _Problem("have an on_hand that is no number", "", never_guessed=True),
     "negative": _Problem("have stock below 0", "0 on hand"),
     "arrivals": _Problem("have arrivals that are no quantities", "these count as 0"),
     "rows_differ": _Problem("have several rows that differ", "", never_guessed=True),
@@ -95,8 +96,9 @@ class StockTable:
             # A row that is there twice says the same twice; rows that differ contradict.
             self._db.execute(
                 "CREATE TABLE stock AS SELECT inventory_id, first(on_hand) AS on_hand, "
-                "first(on_order) AS on_order, bool_or(unread) AS unread, count(*) AS versions "
-                "FROM (SELECT DISTINCT * FROM given) GROUP BY inventory_id"
+                "first(on_order) AS on_order, bool_or(unread) AS unread, bool_or(odd) AS odd, "
+                "count(*) AS versions "
+                "FROM (SELECT DISTINCT * EXCLUDE written FROM given) GROUP BY inventory_id"
             )
         except duckdb.Error as error:
             raise DataError(
@@ -114,9 +116,20 @@ class StockTable:
         quoted = _quoted(self._path)
         table = f"read_csv({quoted}, all_varchar = true)" if csv else f"read_parquet({quoted})"
         head = self._db.sql(f"SELECT * FROM {table} LIMIT 0")
-        kinds = {name: str(kind) for name, kind in zip(head.columns, head.types, strict=True)}
+        # Names in capitals, as other systems write them, are the same to DuckDB.
+        kinds = {
+            name.lower(): str(kind) for name, kind in zip(head.columns, head.types, strict=True)
+        }
+        identity = "trim(CAST(inventory_id AS VARCHAR))"
+        if "inventory_id" not in kinds and {"sku", "warehouse"} <= kinds.keys():
+            identity = f"{_escaped('sku')} || '@' || {_escaped('warehouse')}"
+            kinds["inventory_id"] = "VARCHAR"
         if missing := [name for name in ("inventory_id", "on_hand") if name not in kinds]:
-            raise DataError(f"column of {self._path.name}", missing[0], "Add it.", "is missing")
+            raise DataError(
+                f"column of {self._path.name}", missing[0],
+                "Add it (instead of inventory_id, sku and warehouse will do); the table has "
+                f"{', '.join(head.columns[:20])}.", "is missing",
+            )  # fmt: skip
         kind = kinds.get("on_order", "[]")
         if not kind.endswith("]") and kind not in ("VARCHAR", '"NULL"'):
             raise DataError(
@@ -127,9 +140,13 @@ class StockTable:
         if "on_order" in kinds:
             arrivals = "TRY_CAST(on_order AS DOUBLE[])"
             unread = f"on_order IS NOT NULL AND {arrivals} IS NULL"
+        written = "CAST(on_hand AS VARCHAR)"
+        number = "TRY_CAST(on_hand AS DOUBLE)"
+        # A dash or a word is no number; "1,250" is one, and 0 would be a wrong one.
+        odd = f"{number} IS NULL AND coalesce(regexp_matches({written}, '[0-9]'), false)"
         self._db.execute(
-            "CREATE VIEW given AS SELECT CAST(inventory_id AS VARCHAR) AS inventory_id, "
-            f"TRY_CAST(on_hand AS DOUBLE) AS on_hand, {arrivals} AS on_order, {unread} AS unread "
+            f"CREATE VIEW given AS SELECT {identity} AS inventory_id, {number} AS on_hand, "
+            f"{arrivals} AS on_order, {unread} AS unread, {odd} AS odd, {written} AS written "
             f"FROM {table}"
         )
 
@@ -150,8 +167,10 @@ class StockTable:
                 "neither is any other",
             )  # fmt: skip
         if not numbers:
+            ((example,),) = self._db.sql("SELECT min(written) FROM given").fetchall()
             raise DataError(
-                f"column on_hand of {self._path.name}", "(all rows)", "Give numbers of units.",
+                f"column on_hand of {self._path.name}", f"{example or '(blank)'} (all rows)",
+                "Give units, with a point before decimals and no mark between thousands.",
                 "holds no number",
             )  # fmt: skip
 
@@ -161,7 +180,7 @@ class StockTable:
             # The same row order as the panel: one pass over both serves all tiles.
             reader = self._db.sql(
                 "SELECT inventory_id, coalesce(versions, 0) AS versions, on_hand, on_order, "
-                "coalesce(unread, false) AS unread "
+                "coalesce(unread, false) AS unread, coalesce(odd, false) AS odd "
                 "FROM inventories LEFT JOIN stock USING (inventory_id) ORDER BY position"
             ).to_arrow_reader(65_536)
             self._batches = iter(reader)
@@ -177,11 +196,12 @@ class StockTable:
         versions = table.column("versions").to_numpy()
         usable = np.isfinite(arrivals) & (arrivals >= 0)
         arrivals = np.where(usable, arrivals, 0.0)
-        number = np.isfinite(on_hand)
+        number, odd = np.isfinite(on_hand), table.column("odd").to_numpy()
         masks: dict[str, Mask] = {
             "no_row": versions == 0,
             "rows_differ": versions > 1,
-            "no_number": (versions == 1) & ~number,
+            "unread_number": (versions == 1) & odd,
+            "no_number": (versions == 1) & ~number & ~odd,
             "negative": (versions == 1) & (on_hand < 0) & (not self._owed),
             "arrivals": (versions == 1) & (~usable.all(1) | table.column("unread").to_numpy()),
             "late": (versions == 1) & (arrivals[:, self._days :] > 0).any(1),
@@ -240,6 +260,12 @@ class StockTable:
 def _quoted(path: Path) -> str:
     """As SQL text."""
     return "'" + str(path).replace("'", "''") + "'"
+
+
+def _escaped(name: str) -> str:
+    """SQL: a part of an inventory's id, as `schema.inventory_ids` writes it."""
+    text = f"trim(CAST({name} AS VARCHAR))"
+    return f"replace(replace({text}, '\\', '\\\\'), '@', '\\@')"
 
 
 def _padded(lists: pa.ChunkedArray, width: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from pipeline.data import duck
 from pipeline.data.long_columns import choose, plain, position, unused
 from pipeline.data.long_files import Files, Shape
 from pipeline.data.long_options import LongOptions
-from pipeline.data.long_values import blank, check_marks, number, text
+from pipeline.data.long_values import blank, check_marks, identity, number, text
 from pipeline.data.schema import STATIC_COLUMNS
 from pipeline.data.terms import TERMS
 
@@ -92,6 +92,12 @@ class Attributes:
                 self._run(f"UPDATE attributes SET {name} = {median} WHERE {name} IS NULL")
         return blanks
 
+    @property
+    def example(self) -> str | None:
+        """One of its inventories, for messages."""
+        found = self._db.sql("SELECT sku || '@' || warehouse FROM attributes LIMIT 1").fetchall()
+        return str(found[0][0]) if found else None
+
     def _load(self, shape: Shape) -> None:
         ids = self._ids()
         ignored = {plain(name) for name in self._options.ignore_columns}
@@ -109,7 +115,9 @@ class Attributes:
         for name, index in at.items():
             assert index is not None
             value = text(shape.reference(index))
-            if name not in (*_IDS, "category"):
+            if name in _IDS:
+                value = identity(shape.reference(index), shape.types[index] == "number")
+            elif name != "category":
                 value = f"CASE WHEN NOT {blank(value)} THEN {value} END"
             columns.append(f"{value} AS {name}")
         if "warehouse" not in at:

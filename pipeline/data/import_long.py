@@ -31,7 +31,8 @@ from pipeline.data.writer import PanelWriter, check_out
 REMEDIES = {
     "unknown_id": "Complete the attributes, or the sku and warehouse of these rows",
     "bad_date": "If they are written differently, give --date-format",
-    "missing_demand": "If a blank means that nothing was sold, write 0",
+    "missing_demand": "If a blank means that nothing was sold, write 0; write bare numbers, "
+    "without a unit",
     "negative_demand": "If these are returns, give --returns ignore or --returns subtract (and "
     "--same-day sum, if a day has several rows)",
     "demand_off_sale": "If on_sale only says that the item was sold out, leave the column out "
@@ -65,7 +66,8 @@ def import_long(
     with Quarantine(out) as quarantine, LongTable(Path(source), out, options, long) as table:
         table.stage()
         table.quarantine_staged(quarantine)
-        quarantine.stop_if_beyond(options.max_bad_share, table.rows, REMEDIES)
+        remedies = {**REMEDIES, **table.remedies()}
+        quarantine.stop_if_beyond(options.max_bad_share, table.rows, remedies)
         first_day, num_days, n = table.index()
         start = default_test_start(num_days) if options.test_start is None else options.test_start
         plans = plan_tiles(n, options.tile_rows, options.validation_share)
@@ -88,14 +90,14 @@ def import_long(
         with PanelWriter(out, spec, options.overwrite) as writer:
             for plan, rows in _by_tile(table.sorted_rows(), plans):
                 inventories = table.inventories(plan)
-                closed = table.closed.of(inventories.warehouse.to_numpy())
-                tile = LongTile(plan, rows, inventories, closed, first_day)
+                days = table.closed.of(inventories.warehouse.to_numpy())
+                tile = LongTile(plan, rows, inventories, *days, first_day)
                 tile.judge(quarantine, long)
                 static = tile.static(options)
                 ahead = Ahead(table.ahead_days, table.planned(plan), fixed)
                 write_tile(writer, static, tile.dynamic(ahead), plan.split)
                 progress.add(plan.rows)
-            quarantine.stop_if_beyond(options.max_bad_share, table.days, REMEDIES)
+            quarantine.stop_if_beyond(options.max_bad_share, table.days, remedies)
             return writer.finish(note=quarantine.describe(table.rows))
 
 

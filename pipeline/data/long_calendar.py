@@ -15,15 +15,37 @@ import numpy.typing as npt
 
 from envs.errors import DataError
 from pipeline.data.long_options import FLAGS, LongOptions
+from pipeline.data.long_values import quote
 
 Array = npt.NDArray[Any]
 
 _SHARE = 0.9
 """Share of the steps between dates that make a table one of weeks or months."""
+_REGULAR = {"week": "step = 7", "month": "step BETWEEN 28 AND 31"}
+_ODD = {
+    "two weeks": (14,),
+    "four or five weeks": (28, 35),
+    "a quarter": (90, 91, 92),
+    "half a year": (181, 182, 183, 184),
+    "a year": (365, 366),
+}
+"""What rows can stand for and no option reads -> days from one to the next."""
+_STEPS = """
+    SELECT * FROM (
+        SELECT warehouse, day - lag(day) OVER (PARTITION BY warehouse ORDER BY day) AS step
+        FROM (SELECT DISTINCT warehouse, day FROM staged WHERE rule IS NULL)
+    ) WHERE step IS NOT NULL
+"""
+_LEAST_STEPS = 8
+"""Steps from which on the dates of one warehouse are looked at."""
+_HOLE = 60
+"""Days without any row beyond which a few rows are far from the others."""
 _LEAST_ROWS = 4
 """Rows from which on an inventory's weekdays are looked at."""
 _BUSY = 20
 """Rows a day from which on a day without any row, in a table of days with demand, is closed."""
+_LATE = 7
+"""Days without a row, the last of the table, that do not end a warehouse."""
 _WEEKS = 4
 """Weeks after which a weekday that never has a row is closed."""
 
@@ -39,32 +61,106 @@ def check_period(db: duckdb.DuckDBPyConnection, options: LongOptions) -> None:
         DataError: The dates of a warehouse, or those of each inventory, are weeks or months
             apart.
     """
+    if options.period == "day":
+        return
+    _check_odd(db)
     if options.period is not None:
         return
     for period, apart in (("week", "a week"), ("month", "a month")):
         if _apart(db, period):
-            days = db.sql(
-                "SELECT DISTINCT day FROM staged WHERE rule IS NULL ORDER BY day LIMIT 3"
-            ).fetchall()
+            dated = " (--period-date last if it is dated by its last day)"
             raise DataError(
                 "date",
-                ", ".join(str(row[0]) for row in days),
+                _first_days(db, "true"),
                 f"Give --period {period} to spread each row's demand evenly over the days of its "
-                f"{period} (--period-date last if it is dated by its last day), or --period day "
-                "if the other days are closed.",
+                f"{period}{dated if period == 'week' else ''}, or --period day if the other days "
+                "are closed.",
                 f"are {apart} apart: the rows are {period}ly, not daily",
             )
+    _check_mixed(db)
+
+
+def _check_odd(db: duckdb.DuckDBPyConnection) -> None:
+    """Refuse rows that stand for a number of days that can be neither spread nor played."""
+    counts = dict(db.sql(f"SELECT step, count(*) FROM ({_STEPS}) GROUP BY step").fetchall())
+    total = sum(counts.values())
+    for apart, steps in _ODD.items():
+        if total >= 3 and sum(counts.get(step, 0) for step in steps) >= _SHARE * total:
+            raise DataError(
+                "date",
+                _first_days(db, "true"),
+                "Write a row for each day, week or month, or give --period day if the other days "
+                "are closed.",
+                f"are {apart} apart: a row stands neither for a day nor for a week or month",
+            )
+
+
+def _check_mixed(db: duckdb.DuckDBPyConnection) -> None:
+    """Refuse weeks or months of some warehouses among days of others."""
+    for period, good in _REGULAR.items():
+        found = db.sql(
+            f"SELECT warehouse FROM ({_STEPS}) GROUP BY warehouse HAVING count(*) >= {_LEAST_STEPS}"
+            f" AND count(*) FILTER ({good}) >= {_SHARE} * count(*) ORDER BY warehouse LIMIT 4"
+        ).fetchall()
+        names = [str(row[0]) for row in found]
+        if names:
+            where = f"warehouse = {quote(names[0])}"
+            raise DataError(
+                "date",
+                _first_days(db, where),
+                f"Bring all warehouses to the same period, e.g. spread these rows over the days "
+                f"of their {period}, or give --period day if they are open on these days only.",
+                f"are a {period} apart in warehouse {', '.join(names[:3])}"
+                f"{' ...' if len(names) > 3 else ''}, and daily in others",
+            )
+
+
+def _first_days(db: duckdb.DuckDBPyConnection, where: str) -> str:
+    days = db.sql(
+        f"SELECT DISTINCT day FROM staged WHERE rule IS NULL AND {where} ORDER BY day LIMIT 3"
+    ).fetchall()
+    return ", ".join(str(row[0]) for row in days)
+
+
+def check_holes(db: duckdb.DuckDBPyConnection, max_share: float) -> None:
+    """Refuse a few rows that are far from all others: a mistyped year would add years of days.
+
+    Args:
+        db: With the table `staged`.
+        max_share: Largest share of the rows that are a few.
+
+    Raises:
+        DataError: More than `_HOLE` days without any row lie between them and the others.
+    """
+    found = db.sql(
+        "SELECT day, count(*) AS n FROM staged WHERE day IS NOT NULL GROUP BY day ORDER BY day"
+    ).fetchnumpy()
+    days, before = found["day"], np.cumsum(found["n"])
+    if len(days) < 2:
+        return
+    total = int(before[-1])
+    for at in np.flatnonzero(np.diff(days).astype("timedelta64[D]").astype(int) > _HOLE):
+        edge = [str(day.astype("datetime64[D]")) for day in days[at : at + 2]]
+        early, late = int(before[at]), total - int(before[at])
+        if min(early, late) > max_share * total:
+            continue
+        first = early <= late
+        day, other = edge if first else edge[::-1]
+        option = "--first-day" if first else "--last-day"
+        raise DataError(
+            "date",
+            day,
+            f"Correct it, or leave such rows out with {option} {other}.",
+            f"({min(early, late):,} of {total:,} rows) is far from the others: no row lies between "
+            f"it and {other}",
+        )
 
 
 def _apart(db: duckdb.DuckDBPyConnection, period: str) -> bool:
     """Nearly all steps from one date to the next are of that length."""
-    good = "step = 7" if period == "week" else "step BETWEEN 28 AND 31"
-    total, fitting = db.sql(f"""
-        SELECT count(step), count(step) FILTER ({good}) FROM (
-            SELECT day - lag(day) OVER (PARTITION BY warehouse ORDER BY day) AS step
-            FROM (SELECT DISTINCT warehouse, day FROM staged WHERE rule IS NULL)
-        )
-    """).fetchall()[0]
+    total, fitting = db.sql(
+        f"SELECT count(*), count(*) FILTER ({_REGULAR[period]}) FROM ({_STEPS})"
+    ).fetchall()[0]
     if total >= 3 and fitting >= _SHARE * total:
         return True
     # Weeks that end on different weekdays: each inventory has one of its own.
@@ -115,12 +211,22 @@ class Closed:
     warehouses: list[str]
     days: Array
     """[W, T] bool."""
+    late: Array
+    """[W, T] bool: the last days, of which a warehouse that was open till then has no row yet."""
+    last: Array
+    """[W] the last day of which it has rows."""
 
-    def of(self, warehouses: Array) -> Array:
-        """[n, T] the closed days of each of n inventories, by the name of its warehouse."""
+    def of(self, warehouses: Array) -> tuple[Array, Array, Array]:
+        """`days` and `late` [n, T] and `last` [n] of n inventories, by their warehouses' names."""
         row = {name: i for i, name in enumerate(self.warehouses)}
-        chosen: Array = self.days[[row[name] for name in warehouses]]
-        return chosen
+        chosen = [row[name] for name in warehouses]
+        return self.days[chosen], self.late[chosen], self.last[chosen]
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Warehouse -> number of days of which it has no row yet."""
+        counts = self.late.sum(axis=1)
+        return {self.warehouses[i]: int(counts[i]) for i in np.flatnonzero(counts)}
 
     def describe(self) -> str:
         """One clause, or nothing: how many days of which warehouse."""
@@ -160,8 +266,15 @@ def closed_days(
     usual = np.asarray(
         [np.median(r[o]) if o.any() else 0.0 for r, o in zip(rows, opened, strict=True)]
     )
+    # Days after a warehouse's last row: few of them are a file that comes late, more its end.
+    last = num_days - 1 - np.argmax(opened[:, ::-1], axis=1)
+    after = np.arange(num_days) > last[:, None]
+    late = after & (after.sum(axis=1) <= _LATE)[:, None] & (options.after_last is None)
     if options.absent_day == "zero":
-        return Closed(names, empty & (usual >= _BUSY)[:, None])
+        busy = (usual >= _BUSY)[:, None]
+        late &= busy
+        ended = after & ~late & (options.after_last is None)
+        return Closed(names, (empty | ended) & busy, late, last)
     complete = (rows * opened).sum(axis=1) >= 0.5 * (active * opened).sum(axis=1)
     complete &= opened.sum(axis=1) >= empty.sum(axis=1)
     weekday = np.arange(num_days) % 7
@@ -170,7 +283,8 @@ def closed_days(
         same = weekday == day
         rest = (empty[:, same].sum(axis=1) >= _WEEKS) & ~opened[:, same].any(axis=1)
         never[:, same] = rest[:, None]
-    return Closed(names, empty & complete[:, None] & ((active >= 2) | never))
+    late &= complete[:, None] & (usual >= 2)[:, None] & ~never
+    return Closed(names, empty & complete[:, None] & ((active >= 2) | never), late, last)
 
 
 def _grid(

@@ -5,6 +5,7 @@ Names that other systems use are never taken silently: the error proposes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from envs.errors import DataError
@@ -32,6 +33,9 @@ _ALIASES: dict[str, tuple[str, ...]] = {
         "item_cnt_day",
     ),
 }  # fmt: skip
+
+
+_YEAR = re.compile(r"(19|20)\d{2}|^d_\d+$")
 
 
 def plain(name: str) -> str:
@@ -137,6 +141,8 @@ def _missing(
     )
     if "warehouse" in missing:
         remedy += "; if all rows are of one warehouse: --warehouse NAME"
+    if "date" in missing and sum(_YEAR.search(name) is not None for name in names) > len(names) / 2:
+        remedy = "It seems to have a column for each day: write a row for each (pandas.melt)"
     are = "is" if len(missing) == 1 else "are"
     return DataError(
         f"column of {files.path.name}",

@@ -22,15 +22,21 @@ _YEARS = ("1900-01-01", "2199-12-31")
 _DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
 _CLOCK = r"[T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?"
 _OFFSET = r"\s*(Z|UTC|[+-]\d{2}(:?\d{2})?)"
-_TAILS = ("", " %H:%M", " %H:%M:%S")
+_TWELVE = r"\s*[AaPp][Mm]"
+_TAILS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _ORDERS = (
     "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d",
     "%Y{0}%m{0}%d", "%Y{0}%d{0}%m", "%d{0}%b{0}%Y", "%d{0}%B{0}%Y", "%b{0}%d{0}%Y",
+    "%d{0}%b{0}%y",
 )  # fmt: skip
 _FORMATS = (
     *(order.format(mark) for mark in "/.- " for order in _ORDERS),
     "%Y%m%d", "%d%m%Y", "%b %d, %Y", "%B %d, %Y", "%d%b%Y",
+    "%A, %d %B %Y", "%A, %B %d, %Y", "%A %d %B %Y", "%a %d %b %Y", "%a, %d %b %Y",
 )  # fmt: skip
+_MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y")
+_MONTH_NUMBER = r"(19|20)\d{2}(0[1-9]|1[0-2])"
+_WEEKS = {r"\d{4}-W\d{2}": "%G-W%V", r"\d{4}W\d{2}": "%GW%V"}
 
 
 def day(shape: Shape, column: int, options: LongOptions) -> str:
@@ -76,15 +82,21 @@ def _iso(zone: str | None) -> str:
 
 
 def _formatted(text: str) -> str:
-    """SQL: the day of a text `date` in the given format, with or without a time after it."""
+    """SQL: the day of a text `date` in the given format, or with the year first.
+
+    A time may follow.
+    """
     if text == EXCEL:
-        return "(DATE '1899-12-30' + TRY_CAST(floor(TRY_CAST(date AS DOUBLE)) AS INTEGER))"
+        number = "TRY_CAST(floor(TRY_CAST(date AS DOUBLE)) AS INTEGER)"
+        return f"coalesce(DATE '1899-12-30' + {number}, {_iso(None)})"
     written = "date"
     if "%z" in text:  # the day as written, not the day in UTC
         text = text.replace("%z", "").rstrip()
         written = f"regexp_replace(date, {quote(_OFFSET + '$')}, '')"
     formats = ", ".join(quote(text + tail) for tail in _TAILS)
-    return f"CAST(TRY_STRPTIME({written}, [{formats}]) AS DATE)"
+    result = f"CAST(TRY_STRPTIME({written}, [{formats}]) AS DATE)"
+    # Where a column has two formats, a date with the year first can be read one way only.
+    return result if text.startswith(("%Y", "%G")) else f"coalesce({result}, {_iso(None)})"
 
 
 def check_zone(
@@ -137,27 +149,42 @@ def unreadable(texts: Sequence[str], count: int, rows: int, options: LongOptions
         count, rows: How many rows have one, and how many rows there are.
     """
     fitting = list(_fitting(texts))
-    wanted = "YYYY-MM-DD" if options.date_format is None else f"--date-format {options.date_format}"
-    remedy = "Give --date-format, e.g. --date-format '%d/%m/%Y'"
+    given = options.date_format
+    wanted = "YYYY-MM-DD" if given is None else f"--date-format {given}"
+    remedy = "Give --date-format, e.g. '%d/%m/%Y', or write them as YYYY-MM-DD"
     if fitting:
-        remedy = "Give --date-format " + " or --date-format ".join(f"'{f}'" for f in fitting)
-        if len(fitting) > 1:
+        remedy = "Give --date-format " + " or --date-format ".join(fitting)
+        if given is not None and count < rows:
+            remedy += ", if all dates have that format; if not, write all in one"
+        elif len(fitting) > 1:
             remedy += ": day, month and year cannot be told apart by the values"
+    elif all(re.fullmatch(r"\d{10}|\d{13}", text) for text in texts):
+        remedy = "Write days as YYYY-MM-DD: these seem to be (milli)seconds since 1970, in UTC"
     return DataError(
         "date", ", ".join(texts[:3]), f"{remedy}.", f"({count:,} of {rows:,} rows) is not {wanted}"
     )
 
 
-def _fitting(texts: Iterable[str]) -> Iterable[str]:
-    """Formats that read all of the texts, as days of this or the last century."""
-    bare = [re.sub(rf"({_CLOCK})({_OFFSET})?$", "", text) for text in texts]
+def _fitting(texts: Sequence[str]) -> Iterable[str]:
+    """Formats that read all of the texts, as an option's value, with --period where needed."""
+    bare = [re.sub(rf"({_CLOCK})({_TWELVE}|{_OFFSET})?$", "", text) for text in texts]
     if all(re.fullmatch(r"[1-9]\d{4}(\.0+)?", text) for text in bare):
-        yield EXCEL
+        yield f"'{EXCEL}'"
         return
-    for text_format in _FORMATS:
-        try:
-            days = [datetime.strptime(text, text_format) for text in bare]
-        except ValueError:
-            continue
-        if all(1950 <= d.year <= 2100 for d in days):
-            yield text_format
+    if all(re.fullmatch(_MONTH_NUMBER, text) for text in bare):
+        yield "'%Y%m' --period month"
+        return
+    for pattern, text_format in _WEEKS.items():
+        if all(re.fullmatch(pattern, text) for text in bare):
+            yield f"'{text_format}' --period week"
+    yield from (f"'{f}'" for f in _FORMATS if _reads(f, bare))
+    yield from (f"'{f}' --period month" for f in _MONTHS if _reads(f, bare))
+
+
+def _reads(text_format: str, texts: Sequence[str]) -> bool:
+    """The format reads all of the texts, as days of this or the last century."""
+    try:
+        days = [datetime.strptime(text, text_format) for text in texts]
+    except ValueError:
+        return False
+    return all(1950 <= day.year <= 2100 for day in days)

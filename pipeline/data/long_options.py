@@ -18,7 +18,7 @@ FLAGS = {"promotion": 0, "event": 0, "snap": 0, "on_sale": 1, "known": 1}
 """Columns that hold 0 or 1 -> what a missing value means."""
 NUMBERS = ("demand", "price", "on_hand")
 OPTIONAL = ("price", *FLAGS, "on_hand")
-MARKS = ",.' _"
+MARKS = ",.' _\u2019"
 EXCEL = "excel"
 """A `date_format`: the number of days since 1899-12-30, as spreadsheets count them."""
 
@@ -90,7 +90,7 @@ class LongOptions:
             _check_column(name, theirs)
         _check_encoding(self.encoding)
         _check_zone(self.timezone)
-        _check_date_format(self.date_format)
+        _check_date_format(self.date_format, self.period)
         for name, mark in (("decimal", self.decimal), ("thousands", self.thousands)):
             if mark is not None and (len(mark) != 1 or mark not in MARKS):
                 raise DataError(f"--{name}", mark, f"Use one of the characters {MARKS!r}.")
@@ -104,11 +104,12 @@ class LongOptions:
     @property
     def marks(self) -> tuple[str, str]:
         """The decimal and the thousands mark ("" = none); either option implies the other."""
-        if self.decimal is None and self.thousands in (None, ",", "'", " ", "_"):
-            return ".", self.thousands or ""
+        thousands = "'" if self.thousands == "\u2019" else self.thousands
+        if self.decimal is None and thousands in (None, ",", "'", " ", "_"):
+            return ".", thousands or ""
         if self.decimal in (None, ","):
-            return ",", self.thousands or "."
-        return self.decimal or ".", self.thousands or ""
+            return ",", thousands or "."
+        return self.decimal or ".", thousands or ""
 
     @property
     def negative(self) -> str:
@@ -149,15 +150,19 @@ def _check_zone(zone: str | None) -> None:
         ) from error
 
 
-def _check_date_format(text: str | None) -> None:
-    """A format must hold the year, the month and the day of the month."""
+def _check_date_format(text: str | None, period: str | None) -> None:
+    """A format must hold the year, the month and the day of the month, or what the period needs."""
     if text is None or text == EXCEL:
         return
     held = set(re.findall(r"%-?([a-zA-Z])", text))
-    if not (held & {"Y", "y"} and held & {"m", "b", "B"} and held & {"d"}) and "j" not in held:
+    month = bool(held & {"Y", "y"} and held & {"m", "b", "B"})
+    week = {"G", "V"} <= held
+    enough = (month and (period == "month" or "d" in held)) or "j" in held
+    if not enough and not (week and (period == "week" or "u" in held)):
         raise DataError(
             "--date-format",
             text,
-            "Use e.g. '%d/%m/%Y', '%m/%d/%Y', '%Y%m%d' or 'excel' (a number of days).",
+            "Use e.g. '%d/%m/%Y', '%m/%d/%Y', '%Y%m%d' or 'excel' (a number of days); for months "
+            "and weeks of the year '%Y-%m' with --period month, '%G-W%V' with --period week.",
             "does not hold a year, a month and a day",
         )

@@ -13,7 +13,7 @@ from pipeline.data.long_columns import choose, position, unused
 from pipeline.data.long_dates import check_zone, day, unreadable
 from pipeline.data.long_files import Files, Shape
 from pipeline.data.long_options import FLAGS, NUMBERS, OPTIONAL, REQUIRED, LongOptions
-from pipeline.data.long_values import Marks, blank, flag, number, quote, text
+from pipeline.data.long_values import Marks, blank, flag, identity, number, quote, text
 from pipeline.data.quality import FLAWS, MAX_DEMAND
 
 NAMES = (*REQUIRED, *OPTIONAL)
@@ -79,9 +79,9 @@ class Stage:
             WITH source AS (
                 SELECT row_number() OVER () AS row, * FROM ({self._files.union(self._select)})
             ), typed AS (
-                SELECT *, {", ".join(f"{flag(name)} AS {name}_" for name in FLAGS)},
+                SELECT *, {", ".join(f"{flag(name, name)} AS {name}_" for name in FLAGS)},
                     CASE WHEN isfinite(demand_) THEN false ELSE {blank("demand")} END AS blank
-                FROM source WHERE {self._window()}
+                FROM source WHERE {self._window()} AND {_FILLED}
             ), judged AS (
                 SELECT * REPLACE (
                     CASE WHEN on_hand_ <= 0 THEN 0 ELSE known_ END AS known_
@@ -114,6 +114,7 @@ class Stage:
             raise unreadable(texts or ["(blank)"], count, rows, self._options)
         for flaw, names in zip(FLAWS, (("price",), tuple(FLAGS), ("on_hand",)), strict=True):
             self._check_flaw(table, rows, flaw, names)
+        self._check_flags(table, max_bad_share * rows)
 
     def _check_flaw(self, table: str, rows: int, flaw: str, names: Sequence[str]) -> None:
         """Refuse a column of which more than half is unreadable."""
@@ -125,12 +126,28 @@ class Stage:
             (n for n in names if len(names) == 1 or self._texts(table, n, f"flaw = '{flaw}'", 1)),
             names[0],
         )
-        raise DataError(
+        raise self._unusable(table, name, count, flaw, f"flaw = '{flaw}'")
+
+    def _unusable(self, table: str, name: str, count: int, flaw: str, where: str) -> DataError:
+        theirs = self.chosen.get(name, name)
+        return DataError(
             name,
-            ", ".join(self._texts(table, name, f"flaw = '{flaw}'", 3)),
-            f"Correct the column, or leave it out: --ignore-columns {self.chosen.get(name, name)}.",
+            ", ".join(self._texts(table, name, where, 3)),
+            f"Correct the column, or leave it out: --ignore-columns {theirs}.",
             f"({count:,} rows) {_KINDS[flaw]}",
         )
+
+    def _check_flags(self, table: str, accepted: float) -> None:
+        """Refuse a flag that says something else than its default in words only."""
+        for name, default in FLAGS.items():
+            written = f"json_extract_string(text, '$.{name}')"
+            odd = f"flaw = 'bad_flag' AND ({flag(written, name)}) IS NULL"
+            count, said = self._db.sql(
+                f"SELECT count(*) FILTER ({odd}), count(*) FILTER ({name} <> {default}) "
+                f"FROM {table}"
+            ).fetchall()[0]
+            if count > max(accepted, said):
+                raise self._unusable(table, name, count, "bad_flag", odd)
 
     def _texts(self, table: str, name: str, where: str, limit: int) -> list[str]:
         found = self._db.sql(
@@ -149,7 +166,11 @@ class Stage:
         at: Mapping[str, int | None] = {name: self._position(shape, name) for name in NAMES}
         columns = []
         for name, index in at.items():
-            value = "NULL::VARCHAR" if index is None else text(shape.reference(index))
+            value = "NULL::VARCHAR"
+            if index is not None and name in ("sku", "warehouse"):
+                value = identity(shape.reference(index), shape.types[index] == "number")
+            elif index is not None:
+                value = text(shape.reference(index))
             if name == "warehouse" and self._options.warehouse is not None:
                 value = quote(self._options.warehouse)
             columns.append(f"{value} AS {name}")
@@ -207,6 +228,8 @@ class Stage:
         return f"(day IS NULL OR ({' AND '.join(bounds)}))" if bounds else "true"
 
 
+# Spreadsheets end in rows that hold nothing.
+_FILLED = "coalesce(sku, date, demand) IS NOT NULL"
 _FLAW = f"""CASE
     WHEN CASE WHEN priced THEN false ELSE NOT {blank("price")} END THEN 'bad_price'
     WHEN {" OR ".join(f"{name}_ IS NULL" for name in FLAGS)} THEN 'bad_flag'
@@ -214,7 +237,7 @@ _FLAW = f"""CASE
 END"""
 _KINDS = {
     "bad_price": "is not a positive number",
-    "bad_flag": "is neither 0 nor 1",
+    "bad_flag": "is neither 0 nor 1 (nor yes, no, true, false, x)",
     "bad_on_hand": "is not a number",
 }
 

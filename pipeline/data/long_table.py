@@ -14,13 +14,14 @@ import pandas as pd
 import pyarrow as pa
 
 from envs.errors import DataError
-from pipeline.data import duck
+from pipeline.data import duck, long_notes
 from pipeline.data.attributes import Attributes
 from pipeline.data.imports import ImportOptions
-from pipeline.data.long_calendar import Closed, check_period, closed_days, spread
+from pipeline.data.long_calendar import Closed, check_holes, check_period, closed_days, spread
 from pipeline.data.long_options import FLAGS, LongOptions
 from pipeline.data.long_plan import MAX_AHEAD, LongPlan
 from pipeline.data.long_stage import Stage, open_files
+from pipeline.data.long_values import quote
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import DEFAULT_WEIGHT_MEANING, inventory_ids
 from pipeline.data.terms import DRAWN_PRICE, TERMS
@@ -38,6 +39,7 @@ class LongTable:
         self._attributes: Attributes | None = None
         self._blanks: dict[str, int] = {}
         self._notes: list[str] = []
+        self._unpriced = 0
         self.rows = 0
         """Rows of the source that are no plan."""
         self.days = 0
@@ -101,6 +103,16 @@ class LongTable:
         self.rows = self.days = rows - self.plan.rows
         print(f"data import long: {rows:,} rows parsed, sorting", file=sys.stderr, flush=True)
 
+    def remedies(self) -> dict[str, str]:
+        """Rule -> what may have been meant, as these tables show it."""
+        example = self._attributes.example if self._attributes else None
+        if example is None:
+            return {}
+        return {
+            "unknown_id": "Complete the attributes, or write the sku and warehouse of these rows "
+            f"as they do (e.g. {example})"
+        }
+
     def quarantine_staged(self, quarantine: Quarantine) -> None:
         """Quarantine the rows that `stage` found bad."""
         bad = self._db.sql(
@@ -129,6 +141,7 @@ class LongTable:
             DataError: No row is good, the rows are weeks or months and not said to be, or the
                 dates span too many days.
         """
+        check_holes(self._db, self._options.max_bad_share)
         check_period(self._db, self._long)
         if self._long.period in ("week", "month"):
             spread(self._db, self._long)
@@ -144,6 +157,14 @@ class LongTable:
         if not n:
             raise DataError(
                 "source", str(self._source), "Correct its rows.", "has no row that passes the rules"
+            )
+        observed = "rule IS NULL AND known = 1 AND on_sale = 1"
+        if not duck.value(self._db, f"SELECT count(*) FROM staged WHERE {observed}"):
+            raise DataError(
+                "known, on_sale, on_hand",
+                "(all rows)",
+                "Correct these columns, or leave the wrong one out, e.g. --ignore-columns on_hand.",
+                "say that no day was on sale with a demand that is known",
             )
         first, last = self._long.first_day or first, self._long.last_day or last
         self._first, self._last = first, last
@@ -256,7 +277,7 @@ class LongTable:
         if self._long.fill_missing == "drawn":
             drawn += self._blanks
         price = ""
-        if "price" not in self.found and ("price" not in given or "price" in drawn):
+        if self._unpriced:
             median, sigma = DRAWN_PRICE
             price = f"prices: lognormal with median {median:g} and log-sigma {sigma:g}; "
         text = "nothing drawn"
@@ -267,14 +288,28 @@ class LongTable:
 
     def _note(self) -> None:
         """Say, here and in the manifest, what was decided about days and values."""
+        n = duck.value(self._db, "SELECT count(*) FROM inventory")
         if self._blanks:
-            n = duck.value(self._db, "SELECT count(*) FROM inventory")
             counts = ", ".join(f"{name}: {count} of {n}" for name, count in self._blanks.items())
             how = "drawn" if self._long.fill_missing == "drawn" else "filled with the median"
             self._notes.append(f"{counts} {how}")
-        self._note_returns()
+        given = self._attributes.given if self._attributes else []
+        self._unpriced = long_notes.without_price(self._db, "price" in given)
+        if "price" in self.found and self._unpriced:
+            self._notes.append(f"price: {self._unpriced} of {n} have none on any day: drawn")
+        self._notes += long_notes.returns(self._db, self._long)
+        waiting = self.closed.waiting
+        if waiting:
+            days = ", ".join(f"{name} {count} days" for name, count in list(waiting.items())[:10])
+            self._notes.append(
+                f"no row yet of the last days: {days} (of {len(waiting)} warehouses): on sale, "
+                "with a demand that is not known (--after-last decides otherwise)"
+            )
         ended = duck.value(
-            self._db, f"SELECT count(*) FROM inventory WHERE last_day < DATE '{self._last}'"
+            self._db,
+            "SELECT count(*) FROM (SELECT *, max(last_day) OVER (PARTITION BY warehouse) AS at_end "
+            f"FROM inventory) WHERE last_day < DATE '{self._last}' AND NOT (last_day = at_end "
+            f"AND list_contains([{', '.join(map(quote, waiting))}]::VARCHAR[], warehouse))",
         )
         if self._long.absent_day == "zero":
             self._notes.append(
@@ -288,30 +323,10 @@ class LongTable:
             )
         if closed := self.closed.describe():
             self._notes.append(closed)
-        sold_out = self._db.sql(
-            "SELECT count(*), count(DISTINCT (sku, warehouse)) FROM staged "
-            "WHERE known = 0 AND rule IS NULL"
-        ).fetchall()[0]
-        if sold_out[0]:
-            self._notes.append(
-                f"sold out: {sold_out[0]:,} days of {sold_out[1]:,} inventories, whose demand is "
-                "not known"
-            )
+        self._notes += long_notes.sold_out(self._db) + long_notes.silence(self._db)
         self._notes += self.plan.notes
         for note in self._notes:
             print(f"data import long: {note}", file=sys.stderr)
-
-    def _note_returns(self) -> None:
-        if self._long.negative != "refuse":
-            rows, total = self._db.sql(
-                "SELECT count(*), coalesce(-sum(demand), 0) FROM staged "
-                "WHERE demand < 0 AND rule IS NULL"
-            ).fetchall()[0]
-            how = {"ignore": "ignored", "subtract": "subtracted"}[self._long.negative]
-            if rows:
-                self._notes.append(f"returns: {rows:,} rows of {total:,g} units {how} (--returns)")
-        if self._long.same_day == "sum":
-            self._notes.append("several rows of a day were added up")
 
 
 def _optional(column: pd.Series[Any]) -> list[str | None]:

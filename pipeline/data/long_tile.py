@@ -65,6 +65,8 @@ class LongTile:
         rows: Its rows: number, t, row, demand, price, `FLAGS`, bad.
         inventories: Its sku, warehouse and attributes, [n].
         closed: [n, T] the inventory's warehouse was closed.
+        late: [n, T] it has no row yet of these days, the table's last ones.
+        last: [n] the last day of which it has rows.
         first_day: Day 0.
     """
 
@@ -72,6 +74,8 @@ class LongTile:
     rows: pd.DataFrame
     inventories: pd.DataFrame
     closed: Array
+    late: Array
+    last: Array
     first_day: date
     values: dict[str, Array] = field(init=False)
     bad: Array = field(init=False)
@@ -109,6 +113,10 @@ class LongTile:
         begun = np.maximum.accumulate(self.listed, axis=1)
         goes_on = np.maximum.accumulate(self.listed[:, ::-1], axis=1)[:, ::-1]
         absent = begun & ~self.listed & ~self.closed
+        # What was sold to the end of its warehouse's rows goes on; what ended before has ended.
+        waiting = self.late & self.listed[np.arange(len(self.last)), self.last][:, None]
+        self.bad |= waiting
+        absent &= ~waiting
         if long.zero_after_last:
             self._zero(absent & ~goes_on)
         absent &= goes_on

@@ -12,14 +12,15 @@ import duckdb
 from envs.errors import DataError
 from pipeline.data.long_options import FLAGS, NUMBERS, LongOptions
 
-_TRUE = ("1", "1.0", "true", "t", "yes", "y")
-_FALSE = ("0", "0.0", "false", "f", "no", "n")
+_TRUE = ("1", "1.0", "true", "t", "yes", "y", "on", "x")
+_FALSE = ("0", "0.0", "false", "f", "no", "n", "off")
 _BLANK = ("nan", "na", "n/a", "null", "none")
 # A number with marks that TRY_CAST does not know; a group is three digits.
-_MARKED = r"[+-]?(\d{1,3}([., '_\x{a0}\x{202f}]\d{3})+|\d+)([.,]\d+)?"
+_MARKED = r"[+-]?(\d{1,3}([., '_\x{2019}\x{a0}\x{202f}]\d{3})+|\d+)([.,]\d+)?([eE][+-]?\d+)?"
 _GROUP = r"[+-]?[1-9]\d{0,2}\.\d{3}"
 """A number with a dot that could be a thousands mark."""
-_SPACES = "\u00a0", "\u202f"
+_SAME = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}
+"""Marks between thousands that stand for another: narrow spaces, the Swiss apostrophe."""
 
 
 def text(reference: str) -> str:
@@ -27,18 +28,33 @@ def text(reference: str) -> str:
     return f"nullif(trim(CAST({reference} AS VARCHAR)), '')"
 
 
+def identity(reference: str, numbers: bool) -> str:
+    """SQL: an id as text. Of a column of numbers 12.0 is 12: whole numbers become fractions
+    where one of them was missing."""
+    value = text(reference)
+    if not numbers:
+        return value
+    return f"nullif(regexp_replace({value}, '\\.0+$', ''), 'nan')"
+
+
 def blank(name: str) -> str:
     """SQL: a text says that there is no value."""
     return f"({name} IS NULL OR lower({name}) IN {_BLANK})"
 
 
-def flag(name: str) -> str:
-    """SQL: 0, 1, the default of a blank, or NULL where it is unreadable."""
+def flag(written: str, name: str) -> str:
+    """SQL: 0, 1, the default of a blank, or NULL where it is unreadable.
+
+    Args:
+        written: SQL of the text.
+        name: Which of `FLAGS` it is.
+    """
     # Nearly all flags are written 0 or 1: only the others pay for the words.
+    default = FLAGS[name]
     return (
-        f"CASE WHEN {name} IS NULL THEN {FLAGS[name]} WHEN {name} = '0' THEN 0 WHEN {name} = '1'"
-        f" THEN 1 WHEN {blank(name)} THEN {FLAGS[name]} WHEN lower({name}) IN {_TRUE} THEN 1"
-        f" WHEN lower({name}) IN {_FALSE} THEN 0 END"
+        f"CASE WHEN {written} IS NULL THEN {default} WHEN {written} = '0' THEN 0"
+        f" WHEN {written} = '1' THEN 1 WHEN {blank(written)} THEN {default}"
+        f" WHEN lower({written}) IN {_TRUE} THEN 1 WHEN lower({written}) IN {_FALSE} THEN 0 END"
     )
 
 
@@ -51,12 +67,18 @@ def number(name: str, options: LongOptions, typed: bool) -> str:
         typed: The file holds numbers: marks do not apply.
     """
     decimal, thousands = options.marks
-    if typed or (decimal, thousands) == (".", ""):
+    if typed:
         return f"TRY_CAST({name} AS DOUBLE)"
-    spaced = name
-    if thousands == " ":
-        for space in _SPACES:
-            spaced = f"replace({spaced}, '{space}', ' ')"
+    # Accounts and SAP write a negative number as (5) or 5-.
+    spaced = (
+        f"CASE WHEN ends_with({name}, '-') AND length({name}) > 1 THEN '-' || {name}[:-2] "
+        f"WHEN {name} LIKE '(%)' THEN '-' || {name}[2:-2] ELSE {name} END"
+    )
+    if (decimal, thousands) == (".", ""):
+        return f"TRY_CAST({spaced} AS DOUBLE)"
+    for mark, same in _SAME.items():
+        if thousands == same:
+            spaced = f"replace({spaced}, '{mark}', {quote(same)})"
     bare, plain_text = spaced, rf"[+-]?\d+([{decimal}]\d*)?([eE][+-]?\d+)?"
     if thousands:
         bare = f"replace({spaced}, {quote(thousands)}, '')"
@@ -166,9 +188,7 @@ def _refuse(name: str, values: list[str], count: int, options: LongOptions) -> N
 
 def _mark_options(values: list[str]) -> str:
     """The options that read these numbers; where two readings are left, both."""
-    joined = " ".join(v.replace(" ", "~") for v in values)
-    for space in _SPACES:
-        joined = joined.replace(space, "~")
+    joined = " ".join("".join(_SAME.get(c, c) for c in v).replace(" ", "~") for v in values)
     for mark, shown in (("~", "' '"), ("'", '"\'"'), ("_", "_")):
         if mark in joined:
             return f"--thousands {shown}" + (" --decimal ," if "," in joined else "")

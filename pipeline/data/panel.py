@@ -280,19 +280,29 @@ def check_inventories(columns: Mapping[str, Array], train_days: int, test_days: 
         ("fill_min", fill, (fill >= 0) & (fill <= 1), "is not in [0, 1]"),
         (" + ".join(names[:3]), span, span <= min(train_days, test_days), too_long),
     ]
-    for name in ("holding_cost", "shortage_cost", "weight"):
+    for name in ("holding_cost", "shortage_cost"):
         if name in columns:
             values = columns[name]
-            good = np.isfinite(values) & (values >= 0)
-            rules.append((name, values, good, "is negative or not a number"))
+            good = np.isfinite(values) & (values > 0)
+            rules.append((name, values, good, "is not above 0"))
+    if "weight" in columns:
+        weight = columns["weight"]
+        good = np.isfinite(weight) & (weight >= 0)
+        rules.append(("weight", weight, good, "is negative or not a number"))
     for name, values, good, problem in rules:
         if not good.all():
             row = int(np.argmin(good))
+            remedy = "Correct the inventory's attributes"
+            if problem is too_long:
+                remedy += (
+                    ", draw shorter terms (--max-lead-time, --max-review-period), or use more "
+                    "days or fewer --history-days"
+                )
             raise DataError(
                 f"{name} of inventory {columns['inventory_id'][row]}",
                 values[row].item(),
-                "Correct the inventory's attributes, or use more days, and make the data set "
-                f"again ({np.count_nonzero(~good):,} of {len(good):,} inventories looked at).",
+                f"{remedy}, and make the data set again ({np.count_nonzero(~good):,} of "
+                f"{len(good):,} inventories looked at).",
                 problem,
             )
 

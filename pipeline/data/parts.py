@@ -68,7 +68,8 @@ class PanelSpec:
             raise DataError(
                 "days",
                 self.num_days,
-                "Use more days, fewer history days, or another first test day.",
+                f"Use more days, fewer history days (--history-days {self.num_days // 4}), or "
+                "another first test day (--test-start).",
                 f"cannot be split: {error}",
             ) from error
         if self.tile_rows < 1:

@@ -112,6 +112,11 @@ class PanelWriter:
         multiple = spec.order_multiple
         if multiple is None:
             multiple = 1.0 if all(part.whole for part in parts) else 0.0
+            if not multiple:
+                note += (
+                    " Some demand is not in whole units: orders may be of any size "
+                    "(--order-multiple 1 makes them whole)."
+                )
         files = {INVENTORIES: file_info(self.directory / INVENTORIES, rows)}
         files |= {part_name(part.number): part.info for part in parts}
         manifest = Manifest(

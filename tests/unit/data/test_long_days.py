@@ -273,3 +273,43 @@ def test_off_sale_days_without_a_figure_are_facts(run: Import, tmp_path: Path) -
     frame.loc[off, ["demand", "on_sale"]] = ["", 0]
     done = run(csv(frame, tmp_path / "t.csv"), "--max-bad-share", 0)
     assert (done.series["K3@W1"]["on_sale"] == 0).sum() == 10
+
+
+# --- the end of a warehouse's rows -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("--absent-day", "zero")])
+@pytest.mark.parametrize("days", [1, 5])
+def test_a_file_that_comes_late_ends_nobody(
+    run: Import, tmp_path: Path, options: tuple[str, ...], days: int
+) -> None:
+    """Off sale, a whole warehouse would not be ordered for on the next morning."""
+    frame = table(skus=30, days=120)
+    frame["demand"] += 1
+    last = sorted(frame.date.unique())[-days]
+    late = (frame.warehouse == "W1") & (frame.date >= last)
+    ended = (frame.sku == "K3") & (frame.date >= "2024-03-01")
+    path = csv(frame[~late & ~ended], tmp_path / "t.csv")
+    done = run(path, *options)
+    assert f"no row yet of the last days: W1 {days} days (of 1 warehouses)" in done.said
+    assert "2 inventories end before" in done.said
+    for name, quantities in done.series.items():
+        waits = name.endswith("W1") and not name.startswith("K3")
+        goes_on = waits or not name.startswith("K3") or bool(options)
+        assert (quantities["on_sale"][-days:] == goes_on).all()
+        assert (quantities["known"][-days:] == (not waits)).all()
+    chosen = run(path, *options, "--after-last", "off-sale")
+    assert chosen.series["K1@W1"]["on_sale"][-days:].sum() == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--absent-day", "zero")])
+def test_a_warehouse_that_closes_for_good(
+    run: Import, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    frame = table(skus=30, days=120)
+    frame["demand"] += 1
+    path = csv(frame[(frame.warehouse == "W0") | (frame.date < "2024-03-15")], tmp_path / "t.csv")
+    done = run(path, *options)
+    assert "no row yet" not in done.said
+    for name, quantities in done.series.items():
+        assert quantities["on_sale"][-20:].any() == name.endswith("W0")

@@ -223,3 +223,34 @@ def test_midnights_of_another_zone_in_utc(
     done = run(path, "--timezone", "Europe/Berlin")
     assert (done.manifest.first_day, done.manifest.num_days) == (date(2024, 1, 1), 120)
     assert run(path, "--timezone", "UTC").manifest.first_day == date(2023, 12, 31)
+
+
+# --- flags ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("x", ""), ("on", "off"), ("Yes", "No"), ("TRUE", "FALSE")])
+def test_words_for_flags(run: Import, tmp_path: Path, words: tuple[str, str]) -> None:
+    frame = table()
+    frame["promotion"] = [words[i % 10 > 0] for i in range(len(frame))]
+    done = run(csv(frame, tmp_path / "t.csv"))
+    promoted = sum(int(s["promotion"].sum()) for s in done.series.values())
+    assert promoted == len(frame) / 10
+
+
+@pytest.mark.parametrize("word", ["Black Friday", "0.2", "20%", "2"])
+@pytest.mark.parametrize("rest", ["", "0"])
+def test_a_flag_that_only_words_set_is_refused(
+    refuse: Refuse, tmp_path: Path, word: str, rest: str
+) -> None:
+    """Read as missing, all promotions of a table would be gone."""
+    frame = table()
+    frame["promotion"] = [word if i % 10 == 0 else rest for i in range(len(frame))]
+    said = refuse(csv(frame, tmp_path / "t.csv"))
+    assert f"promotion = {word} ({len(frame) // 10} rows) is neither 0 nor 1" in said
+    assert "--ignore-columns promotion" in said
+
+
+def test_some_unreadable_flags_stop_nothing(run: Import, tmp_path: Path) -> None:
+    frame = table()
+    frame["promotion"] = ["maybe" if i % 20 == 0 else str(int(i % 5 == 0)) for i in range(1440)]
+    assert "bad_flag 72" in run(csv(frame, tmp_path / "t.csv")).said

@@ -227,5 +227,5 @@ def test_unwritable_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("history", "start"), [(-1, 6), (6, 6), (2, 10), (2, 11)])
 def test_days_that_cannot_be_split(history: int, start: int) -> None:
-    with pytest.raises(DataError, match="cannot be split"):
+    with pytest.raises(DataError, match=r"cannot be split.*--history-days 2\)"):
         PanelSpec("x", "x", 1, date(2024, 1, 1), 10, history, start)

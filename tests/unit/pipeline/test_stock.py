@@ -13,7 +13,7 @@ import pytest
 from envs.errors import DataError
 from pipeline.snapshot import make_snapshot
 from pipeline.sources import DatasetSource
-from pipeline.stock import BadStock
+from pipeline.stock import BAD_STOCK, BadStock
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -141,6 +141,34 @@ def test_csv_is_read_as_parquet_is(
     assert [note.split(": ")[1].split(" (")[0] for note in summary.stock] == [
         "2 have no number on hand", "1 have arrivals that are no quantities"
     ]  # fmt: skip
+
+
+def test_names_and_ids_as_other_systems_write_them(
+    source: DatasetSource, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    expected, _ = written(source, tmp_path, table)
+    padded = table.assign(inventory_id=table["inventory_id"] + "  ").rename(columns=str.upper)
+    parts = table["inventory_id"].str.split("@", expand=True)
+    apart = table.drop(columns="inventory_id").assign(sku=parts[0], Warehouse=parts[1])
+    for same in (padded, apart):
+        got, notes = written(source, tmp_path, same)
+        assert notes == ()
+        assert got["on_hand"].equals(expected["on_hand"])
+
+
+def test_a_number_that_cannot_be_read_is_not_taken_for_zero(
+    source: DatasetSource, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    """The marks between thousands are in the largest stocks: 0 would order for them again."""
+    odd = put("on_hand", "1,250", 2)(table).astype({"on_hand": str})
+    for bad in BAD_STOCK:
+        if bad != "refuse":
+            got, (note,) = written(source, tmp_path, odd, bad)
+            assert "2 have an on_hand that is no number" in note
+            assert "left out" in note
+            assert set(table["inventory_id"]) - set(got.index) == set(table["inventory_id"][:2])
+    with pytest.raises(DataError, match=r"on_hand .*= 5,5 \(all rows\) holds no number.*a point"):
+        written(source, tmp_path, table.assign(on_hand="5,5"))
 
 
 HOPELESS: dict[str, tuple[Spoil, str]] = {
