@@ -48,14 +48,13 @@ class ActionModelKind(StrEnum):
 
 
 SENSIBLE_START: dict[ActionModelKind, float] = {
-    ActionModelKind.NONE: 0.10,
-    ActionModelKind.BASE: 0.33,
-    ActionModelKind.COEFF: 0.10,
+    ActionModelKind.NONE: 0.3,
+    ActionModelKind.BASE: 1.0,
+    ActionModelKind.COEFF: 0.1,
     ActionModelKind.BOTH: 0.25,
 }
-"""Untrained action (share of the range) that neither starves nor floods an inventory:
+"""Untrained output (scales, or coefficients) that neither starves nor floods an inventory:
 a level of about one scale, an order of about one review period's demand."""
-
 
 EDGE = 5e-3
 """A sigmoid is stretched by this share of the range at both ends, so that they are reached."""

@@ -142,6 +142,7 @@ class ShardSettings:
 
     def _module_settings(self: Any) -> dict[str, Any]:
         layout = self.source.layout
+        highest = self.coefficient_high if self.action_model.uses_features else self.action_high
         return {
             "layout": {
                 "max_lead_time": layout.max_lead_time,
@@ -156,7 +157,7 @@ class ShardSettings:
             },
             "hidden": tuple(self.hidden),
             "initial_action": (
-                SENSIBLE_START[self.action_model]
+                SENSIBLE_START[self.action_model] / highest
                 if self.initial_action is None
                 else self.initial_action
             ),

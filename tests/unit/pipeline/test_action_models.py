@@ -82,7 +82,7 @@ def test_the_range_of_an_action(kind: ActionModelKind) -> None:
 
 def test_a_start_is_named_for_every_action_model() -> None:
     assert set(SENSIBLE_START) == set(ActionModelKind)
-    assert all(0 < start < 1 for start in SENSIBLE_START.values())
+    assert all(0 < start <= 1 for start in SENSIBLE_START.values())
 
 
 def test_an_unknown_action_model_is_refused() -> None:
