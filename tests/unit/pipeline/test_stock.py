@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ import pytest
 from envs.errors import DataError
 from pipeline.snapshot import make_snapshot
 from pipeline.sources import DatasetSource
-from pipeline.stock import BAD_STOCK, BadStock
+from pipeline.stock import BadStock
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -161,7 +161,7 @@ def test_a_number_that_cannot_be_read_is_not_taken_for_zero(
 ) -> None:
     """The marks between thousands are in the largest stocks: 0 would order for them again."""
     odd = put("on_hand", "1,250", 2)(table).astype({"on_hand": str})
-    for bad in BAD_STOCK:
+    for bad in get_args(BadStock):
         if bad != "refuse":
             got, (note,) = written(source, tmp_path, odd, bad)
             assert "2 have an on_hand that is no number" in note
