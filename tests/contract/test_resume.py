@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import ray
 import torch
 
 from pipeline.config import RunConfig
 from pipeline.sources import DatasetSource
 from pipeline.train import RunResult, TrainingRun
 
+pytestmark = pytest.mark.usefixtures("cluster")
 SMALL: dict[str, dict[str, Any]] = {
     # The warm-up ends after the cut, and the replay (2 of 4 fragments) overwrites rows.
     "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "critic_warm_up": 10,
@@ -26,14 +26,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "ds": {"hidden": [8], "fragment_days": 30, "updates_per_iteration": 2,
            "train_batch_size_per_learner": 32},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    """One small Ray cluster for the whole file."""
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
 
 
 def ends_with(training: TrainingRun) -> tuple[dict[str, torch.Tensor], list[Any], RunResult | None]:

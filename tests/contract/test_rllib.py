@@ -27,6 +27,7 @@ from pipeline.model_store import load_model
 from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.train import SMOOTHED, RunResult, TrainingRun
 
+pytestmark = pytest.mark.usefixtures("cluster")
 SMALL: dict[str, dict[str, Any]] = {
     "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "critic_warm_up": 1,
              "updates_per_iteration": 3, "train_batch_size_per_learner": 64},
@@ -35,14 +36,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "ds": {"hidden": [8], "fragment_days": 30, "updates_per_iteration": 2,
            "train_batch_size_per_learner": 32},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    """One small Ray cluster for the whole file."""
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
 
 
 def small_run(algorithm: str, **settings: Any) -> RunConfig:

@@ -8,22 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.unit.data.long_tables import Import, Refuse, importing, refusing, table
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Import:
-    return importing(tmp_path)
-
-
-@pytest.fixture
-def refuse(tmp_path: Path) -> Refuse:
-    return refusing(tmp_path)
-
-
-def csv(frame: pd.DataFrame, path: Path) -> Path:
-    frame.to_csv(path, index=False)
-    return path
+from tests.unit.data.long_tables import Import, Refuse, csv, table
 
 
 def dates(frame: pd.DataFrame, pattern: str) -> pd.Series[str]:

@@ -8,17 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.data.long_tables import Import, Refuse, importing, refusing, table
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Import:
-    return importing(tmp_path)
-
-
-@pytest.fixture
-def refuse(tmp_path: Path) -> Refuse:
-    return refusing(tmp_path)
+from tests.unit.data.long_tables import Import, Refuse, table
 
 
 def attributes(frame: pd.DataFrame, path: Path) -> Path:
