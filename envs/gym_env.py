@@ -27,9 +27,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.demand import poisson_scenario
 from envs.errors import ScenarioError
 from envs.objective import day_cost
+from envs.problems.poisson import poisson_scenario
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Scenario
 

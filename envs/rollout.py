@@ -15,8 +15,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from envs.asking import Decision, Policy, Questions
-from envs.compiled import COMPILED_ROWS, compiled_metrics
 from envs.dynamics import (
     DayOutcome,
     Into,
@@ -25,7 +23,9 @@ from envs.dynamics import (
     advance,
     unmet_demand,
 )
+from envs.fast.compiled import COMPILED_ROWS, compiled_metrics
 from envs.objective import HorizonMetrics, HorizonSums
+from envs.review import Decision, Policy, Questions
 from envs.state import InventoryState, Scenario
 
 __all__ = ["Decision", "Policy", "Trajectory", "rollout", "rollout_metrics"]
@@ -102,7 +102,7 @@ def rollout_metrics(
         state: Stock on the first morning; None starts empty.
         counted: [T, N] bool, days that enter the metrics; None takes the scenario's.
         tile_rows: Inventories per tile; None: see ``ASKED_ROWS``.
-        compiled: Translate the days to machine code first (:mod:`envs.compiled`), which takes
+        compiled: Translate the days to machine code first (:mod:`envs.fast.compiled`), which takes
             some ten seconds per shape and process.
         block_days: Also add up every block of so many days (see
             :attr:`~envs.objective.HorizonMetrics.blocks`); the last one takes the days that are

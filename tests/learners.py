@@ -9,7 +9,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.learner import Learner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from envs.study import study_setting1
+from envs.problems.settings import study_setting1
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from envs.study import SettingName
+from envs.problems.settings import SettingName
 from pipeline.action_models import ActionModelKind
 from pipeline.algorithms.build import build_config
 from pipeline.config import AlgorithmName, RunConfig

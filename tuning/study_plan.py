@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from envs.errors import ConfigError
-from envs.study import SettingName
+from envs.problems.settings import SettingName
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, parse
 from pipeline.study.trajectories import StudyData

@@ -35,9 +35,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from envs.asking import Arrivals
 from envs.dynamics import DayOutcome
 from envs.orders import OrderRules, admissible, rules_of
+from envs.review import Arrivals
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.action_models import squash

@@ -10,10 +10,10 @@ from functools import cache
 
 import torch
 
-from envs.classical import PENALTIES, ClassicalProblem, problem_named
 from envs.errors import ConfigError
+from envs.problems.classical import PENALTIES, ClassicalProblem, problem_named
+from envs.problems.settings import study_setting1
 from envs.rollout import Policy
-from envs.study import study_setting1
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig
 from pipeline.evaluate import evaluate_scenario, play_policy
@@ -53,7 +53,7 @@ class Case:
     title: str
     """Of the problem or problems."""
     names: tuple[str, ...]
-    """Of :data:`envs.classical.PROBLEMS`; none for the study's setting 1."""
+    """Of :data:`envs.problems.classical.PROBLEMS`; none for the study's setting 1."""
     algorithm: AlgorithmName
     action_model: ActionModelKind
     iterations: int

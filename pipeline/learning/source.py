@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from envs.classical import ClassicalProblem, scenario
+from envs.problems.classical import ClassicalProblem, scenario
 from envs.state import PER_DAY, PER_INVENTORY, InventoryState, ObservationLayout, Scenario
 from pipeline.seeding import derive_seed
 from pipeline.sources import Split, evaluation_start, training_start
@@ -40,7 +40,7 @@ class ClassicalSource:
 
     @property
     def layout(self) -> ObservationLayout:
-        """That of :func:`~envs.demand.poisson_scenario`."""
+        """That of :func:`~envs.problems.poisson.poisson_scenario`."""
         return ObservationLayout(self.max_lead_time, 1, 3)
 
     def num_tiles(self, split: Split) -> int:

@@ -6,7 +6,7 @@ plays, its expected cost per day, and how far that cost may be off.
 
 from __future__ import annotations
 
-from envs.classical import ClassicalProblem
+from envs.problems.classical import ClassicalProblem
 from pipeline.solvers.closed_form import newsvendor
 from pipeline.solvers.lost_sales import best_base_stock, best_capped_base_stock, optimal
 from pipeline.solvers.search import search_by_simulation

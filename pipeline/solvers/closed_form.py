@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize
 
-from envs.classical import ClassicalProblem, Normal
 from envs.errors import ScenarioError
+from envs.problems.classical import ClassicalProblem, Normal
 from pipeline.solvers.laws import expected_cost, total_demand
 from pipeline.solvers.solution import BaseStock, Solution
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from envs.classical import DemandLaw, Geometric, Poisson
 from envs.errors import ScenarioError
+from envs.problems.classical import DemandLaw, Geometric, Poisson
 
 NEGLIGIBLE = 1e-15
 """Probability of demand that is left out of a table of probabilities."""

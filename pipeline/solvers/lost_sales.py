@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.classical import ClassicalProblem
 from envs.errors import ScenarioError
+from envs.problems.classical import ClassicalProblem
 from pipeline.solvers.laws import daily_probabilities, total_demand
 from pipeline.solvers.search import lowest_neighbour
 from pipeline.solvers.solution import BaseStock, CappedBaseStock, Solution, TablePolicy

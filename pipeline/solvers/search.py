@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 
-from envs.classical import ClassicalProblem
+from envs.problems.classical import ClassicalProblem
 from envs.rollout import Policy
 from pipeline.solvers.simulation import simulate
 from pipeline.solvers.solution import Solution

@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from envs.problems.settings import SETTING1_LOW, SETTING1_SPREAD, feature_of, study_scenario
 from envs.rollout import Decision
 from envs.state import Observation
-from envs.study import SETTING1_LOW, SETTING1_SPREAD, feature_of, study_scenario
 from pipeline.order_up_to import order_up_to
 from pipeline.solvers.solution import Solution
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs.classical import ClassicalProblem, scenario
 from envs.objective import day_cost
+from envs.problems.classical import ClassicalProblem, scenario
 from envs.rollout import Policy, rollout
 from envs.state import Scenario
 from pipeline.sources import evaluation_start
@@ -56,7 +56,7 @@ def simulate(
         periods: Inventory-days that count, at least; rounded up.
         seed: Policies simulated with the same seed see the same demand.
         warm_up_days: Rounded up to whole review periods.
-        round_orders, max_lead_time: As in :func:`envs.classical.scenario`.
+        round_orders, max_lead_time: As in :func:`envs.problems.classical.scenario`.
         control: Another policy and its exact expected cost: it plays the same demand, and
             what the sample makes it cost too much is taken off the estimate.
     """

@@ -19,7 +19,7 @@ import pandas as pd
 import yaml
 
 from envs.errors import ConfigError
-from envs.study import SETTINGS
+from envs.problems.settings import SETTINGS
 from pipeline.data.progress import Progress
 from pipeline.report_data import TRIAL
 from pipeline.study.folder import CRITIC_KEY, GROWTH_KEY, HORIZON_KEY, StudyFolder

@@ -9,8 +9,8 @@ import click
 import pandas as pd
 
 from envs.errors import ConfigError
+from envs.problems.settings import SettingName
 from envs.state import Scenario
-from envs.study import SettingName
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.model_store import load_model
 from pipeline.networks import PolicyNetwork

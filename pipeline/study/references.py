@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from envs.problems.settings import SETTING4_COST, SETTING4_MEAN, SETTING4_QUANTILE, feature_of
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
-from envs.study import SETTING4_COST, SETTING4_MEAN, SETTING4_QUANTILE, feature_of
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.model_store import POLICY, load_model
 from pipeline.order_up_to import order_up_to

@@ -19,8 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from envs.errors import ConfigError, DataError
-from envs.state import Scenario
-from envs.study import (
+from envs.problems.settings import (
     SETTINGS,
     STUDY_DAYS,
     SettingName,
@@ -28,6 +27,7 @@ from envs.study import (
     given_setting,
     study_setting,
 )
+from envs.state import Scenario
 from pipeline.seeding import derive_seed
 from pipeline.sources import GivenScenarios
 

@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from envs.classical import PROBLEMS, scenario
 from envs.objective import day_cost
+from envs.problems.classical import PROBLEMS, scenario
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.sources import evaluation_start

@@ -11,7 +11,8 @@ import pytest
 import torch
 from scipy import stats
 
-from envs.classical import (
+from envs.errors import ScenarioError
+from envs.problems.classical import (
     PROBLEMS,
     ClassicalProblem,
     DemandLaw,
@@ -21,7 +22,6 @@ from envs.classical import (
     problem_named,
     scenario,
 )
-from envs.errors import ScenarioError
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import torch
 from stockpyl.sim import simulation
 from stockpyl.supply_chain_network import single_stage_system
 
-from envs.classical import PROBLEMS, ClassicalProblem, Poisson, scenario
 from envs.gym_env import InventoryVectorEnv
 from envs.objective import day_cost, governed_days
+from envs.problems.classical import PROBLEMS, ClassicalProblem, Poisson, scenario
+from envs.problems.settings import study_setting1
 from envs.rollout import Decision, Policy, rollout
 from envs.state import InventoryState, Observation, Scenario
-from envs.study import study_setting1
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.solvers import BaseStock, CappedBaseStock, optimal, solve_setting1
 from pipeline.sources import evaluation_start

@@ -18,8 +18,8 @@ import pytest
 import torch
 from scipy import stats
 
-from envs.classical import PROBLEMS, ClassicalProblem, Normal, scenario
 from envs.objective import day_cost
+from envs.problems.classical import PROBLEMS, ClassicalProblem, Normal, scenario
 from envs.rollout import Policy, rollout
 from pipeline.solvers import Estimate, newsvendor, simulate, solve
 from pipeline.sources import evaluation_start
@@ -134,7 +134,7 @@ def cost_of_cut_normal(problem: ClassicalProblem, level: float, step: float = 0.
 
 @pytest.mark.parametrize("lead", [1, 4, 20])
 def test_cutting_normal_demand_at_zero_costs_under_a_thousandth(lead: int) -> None:
-    """What the docstring of :class:`~envs.classical.Normal` says about the library's demand."""
+    """What the docstring of :class:`~envs.problems.classical.Normal` says about its demand."""
     problem = PROBLEMS[f"backlog_normal_b9_L{lead}"]
     solution = newsvendor(problem)
     cut = cost_of_cut_normal(problem, solution.parameters["level"])

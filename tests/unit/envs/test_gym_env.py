@@ -11,10 +11,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-from envs.demand import poisson_scenario
 from envs.errors import ScenarioError
 from envs.gym_env import ENV_ID, InventoryEnv, InventoryVectorEnv
 from envs.objective import day_cost, horizon_metrics
+from envs.problems.poisson import poisson_scenario
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from envs.objective import day_cost, decision_rewards, governed_days
+from envs.problems.settings import feature_of, study_scenario
 from envs.rollout import Decision, Policy, rollout
-from envs.study import feature_of, study_scenario
 
 LEDGERS: dict[str, Policy] = {
     "basestock_40": lambda o: Decision((40.0 - o.stock.sum(-1)).clamp(min=0.0)),

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from envs.objective import day_cost, governed_days
+from envs.problems.settings import study_setting1
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Scenario
-from envs.study import study_setting1
 from pipeline.algorithms.decisions import (
     Decisions,
     cost_scale,

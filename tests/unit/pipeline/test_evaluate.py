@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from envs.objective import BLOCK_SUMS, horizon_metrics
+from envs.problems.settings import study_setting1
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
-from envs.study import study_setting1
 from pipeline.evaluate import (
     METRICS,
     counted_days,

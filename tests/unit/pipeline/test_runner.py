@@ -12,9 +12,9 @@ from ray.rllib.core.columns import Columns
 
 from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
+from envs.problems.settings import study_setting1
 from envs.rollout import rollout
 from envs.state import InventoryState
-from envs.study import study_setting1
 from pipeline.action_models import SENSIBLE_START, ActionModelKind
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_columns

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from envs.errors import DataError
+from envs.problems.settings import study_setting1
 from envs.rollout import Decision
-from envs.study import study_setting1
 from pipeline.data.draws import Draws
 from pipeline.data.generate import make
 from pipeline.data.panel import RawTile

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from stockpyl.loss_functions import negative_binomial_loss, normal_loss, poisson_loss
 
-from envs.classical import Geometric, Normal, Poisson
 from envs.errors import ScenarioError
+from envs.problems.classical import Geometric, Normal, Poisson
 from pipeline.solvers.laws import (
     daily_probabilities,
     expected_cost,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from envs.classical import PROBLEMS, ClassicalProblem, Normal
 from envs.errors import ScenarioError
+from envs.problems.classical import PROBLEMS, ClassicalProblem, Normal
 from pipeline.solvers import (
     CappedBaseStock,
     TablePolicy,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from stockpyl.newsvendor import newsvendor_discrete, newsvendor_normal, newsvendor_poisson
 
-from envs.classical import PROBLEMS, ClassicalProblem, Geometric, Normal, Poisson
 from envs.errors import ScenarioError
+from envs.problems.classical import PROBLEMS, ClassicalProblem, Geometric, Normal, Poisson
 from pipeline.solvers import BaseStock, newsvendor, solve
 from pipeline.solvers.laws import expected_cost, total_demand
 

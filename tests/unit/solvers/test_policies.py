@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.classical import PROBLEMS, ClassicalProblem, Poisson, scenario
+from envs.problems.classical import PROBLEMS, ClassicalProblem, Poisson, scenario
 from envs.rollout import rollout
 from envs.state import Observation
 from pipeline.solvers import (

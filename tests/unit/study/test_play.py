@@ -11,8 +11,8 @@ import torch
 from click.testing import CliRunner
 
 from envs.errors import ConfigError, DataError
+from envs.problems.settings import setting1_demand
 from envs.state import ObservationLayout
-from envs.study import setting1_demand
 from pipeline.action_models import ActionModel
 from pipeline.cli import commands
 from pipeline.model_store import save_model

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from envs.objective import day_cost
+from envs.problems.settings import study_setting1
 from envs.rollout import rollout
 from envs.state import Observation
-from envs.study import study_setting1
 from pipeline.action_models import ActionModel
 from pipeline.algorithms.decisions import extract_decisions
 from pipeline.networks import PolicyNetwork

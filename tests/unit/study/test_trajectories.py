@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from envs.errors import ConfigError, DataError
-from envs.study import SETTING1_LOW, SettingName, feature_of
+from envs.problems.settings import SETTING1_LOW, SettingName, feature_of
 from pipeline.study.trajectories import (
     StudyData,
     blurred,

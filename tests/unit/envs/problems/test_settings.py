@@ -7,9 +7,7 @@ import torch
 
 from envs.errors import ScenarioError
 from envs.objective import governed_days, horizon_metrics
-from envs.rollout import Decision, rollout
-from envs.state import Observation
-from envs.study import (
+from envs.problems.settings import (
     SETTING1_LOW,
     SETTING4_COST,
     SETTING4_QUANTILE,
@@ -22,6 +20,8 @@ from envs.study import (
     study_setting,
     study_setting1,
 )
+from envs.rollout import Decision, rollout
+from envs.state import Observation
 
 
 def test_setting_1_is_the_studys() -> None:

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from envs.asking import Arrivals, Policy
 from envs.dynamics import DayOutcome, step
 from envs.errors import ConfigError
 from envs.objective import HorizonMetrics, HorizonSums
 from envs.orders import OrderRules, admissible, delivered, rules_of
+from envs.review import Arrivals, Policy
 from envs.state import InventoryState, Observation, Scenario
 
 BLOCK_DAYS = 8

@@ -2,7 +2,8 @@
 
 It needs no files, so tests, the registered gymnasium environment and the classical
 problems of the literature start here. Retail-like data sets are made by
-``python -m pipeline data make``; the synthetic study's settings are in :mod:`envs.study`.
+``python -m pipeline data make``; the synthetic study's settings are in
+:mod:`envs.problems.settings`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ The published numbers are long-run average costs per day. They come from
 * the newsvendor on demand over L + 1 days (backlog and the newsvendor itself).
 
 The study's setting 1, whose demand changes from day to day, is
-:func:`envs.study.study_setting1`.
+:func:`envs.problems.settings.study_setting1`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from envs.demand import poisson_scenario
 from envs.errors import ScenarioError
+from envs.problems.poisson import poisson_scenario
 from envs.state import Scenario
 
 
@@ -160,7 +160,7 @@ def scenario(
 ) -> Scenario:
     """``n`` independent inventories of a problem over ``days`` days.
 
-    The observation is that of :func:`~envs.demand.poisson_scenario`.
+    The observation is that of :func:`~envs.problems.poisson.poisson_scenario`.
 
     Args:
         problem: Any, of :data:`PROBLEMS` or your own.

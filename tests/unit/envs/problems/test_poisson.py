@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from envs.demand import poisson_scenario
 from envs.errors import ScenarioError
+from envs.problems.poisson import poisson_scenario
 
 
 def test_poisson_demand_has_its_mean_and_variance() -> None:

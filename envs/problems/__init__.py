@@ -1,0 +1,1 @@
+"""Problems to play: textbook demand, classical problems, the synthetic study's settings."""
