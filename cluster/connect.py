@@ -18,7 +18,7 @@ from cluster.authentication import ensure_token
 from cluster.local import LocalCluster
 from cluster.record import RECORD, remove_record, write_record
 from envs.errors import ClusterError
-from pipeline.environment import PACKAGES, ROOT
+from pipeline.tools.environment import PACKAGES, ROOT
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from cluster import host
 from cluster.host import GIB
 from envs.errors import ClusterError
-from pipeline.environment import foreign_package
+from pipeline.tools.environment import foreign_package
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """``python -m pipeline``."""
 
-from pipeline.environment import prepare
+from pipeline.tools.environment import prepare
 
 prepare()  # before anything imports Ray
 

@@ -12,7 +12,7 @@ from pipeline.bench.scale import scale
 from pipeline.data.cli import data
 from pipeline.learning.cli import classical
 from pipeline.serve_cli import decide, snapshot
-from pipeline.terminal import run_commands
+from pipeline.tools.terminal import run_commands
 
 if TYPE_CHECKING:
     from pipeline.sources import Split

@@ -37,8 +37,8 @@ from pipeline.snapshot import (
     table_of,
 )
 from pipeline.snapshot_check import SnapshotChecker
-from pipeline.streamed import StreamedParquet
 from pipeline.sweep_folder import FORECAST, SELECTION, Sweep, read_sweep
+from pipeline.tools.streamed import StreamedParquet
 from pipeline.tuned_baselines import FILE as BASELINES
 from pipeline.tuned_baselines import PROSE, read_baselines
 

@@ -23,11 +23,11 @@ import ray
 import torch
 
 from envs.errors import ConfigError, DeepStockError
-from pipeline.data.progress import Progress
 from pipeline.evaluate import PolicyFor, evaluate_tile, play_policy
 from pipeline.model_store import POLICY, load_model
 from pipeline.sources import DatasetSource, Split
-from pipeline.streamed import StreamedParquet
+from pipeline.tools.progress import Progress
+from pipeline.tools.streamed import StreamedParquet
 
 RETRIES = 5
 """Times that a tile is evaluated again when its worker dies."""

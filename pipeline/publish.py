@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 import yaml
 
-from pipeline.data.progress import Progress
 from pipeline.evaluate import METRICS
 from pipeline.model_store import load_model
 from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.sweep_folder import PRESET, Sweep
+from pipeline.tools.progress import Progress
 from pipeline.tracking import SweepRun
 from pipeline.train import RunResult
 

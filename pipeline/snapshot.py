@@ -26,7 +26,6 @@ from envs.orders import whole_units
 from envs.rollout import Policy, rollout
 from envs.state import EXPECTED
 from pipeline.data.panel import RawTile, TileRef
-from pipeline.data.progress import Progress
 from pipeline.data.schema import reviewed
 from pipeline.features import BASIS, FEATURES, build_features
 from pipeline.forecast import DayFactors
@@ -34,7 +33,8 @@ from pipeline.outlook import varying
 from pipeline.plan import missing_quantities
 from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.stock import BadStock, Stock, StockTable
-from pipeline.streamed import StreamedParquet
+from pipeline.tools.progress import Progress
+from pipeline.tools.streamed import StreamedParquet
 
 SCALARS: dict[str, pa.DataType] = {
     "inventory_id": pa.string(),

@@ -24,10 +24,10 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEAR
 
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig
-from pipeline.cpu_time import CpuClock
 from pipeline.evaluate import METRICS
 from pipeline.model_store import save_model
 from pipeline.sources import ScenarioSource
+from pipeline.tools.cpu_time import CpuClock
 
 Status = Literal["finished", "diverged", "failed", "stopped"]
 """``stopped``: a sweep gave up on the configuration before its end."""

@@ -21,11 +21,11 @@ from envs.errors import DataError
 from envs.state import ObservationLayout
 from pipeline.baselines import BaseStockPerClass, ForecastSafetyStock, perfect_hindsight
 from pipeline.class_baseline import Classes, OrderUpToPerClass
-from pipeline.data.progress import Progress
 from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy, summarize
 from pipeline.order_up_to import ForecastErrorRule
 from pipeline.sources import DatasetSource
 from pipeline.sweep_folder import Sweep
+from pipeline.tools.progress import Progress
 
 FILE = "baselines.json"
 PER_CLASS, SAFETY_STOCK = "order_up_to_per_class", "forecast_safety_stock"

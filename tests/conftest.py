@@ -11,8 +11,8 @@ import torch
 
 from envs.state import InventoryState, Scenario
 from pipeline.data.generate import make
-from pipeline.environment import prepare
 from pipeline.sources import DatasetSource
+from pipeline.tools.environment import prepare
 
 prepare()
 torch.set_num_threads(1)

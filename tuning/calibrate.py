@@ -11,8 +11,8 @@ import numpy as np
 
 from envs.errors import ConfigError
 from pipeline.config import RunConfig
-from pipeline.cpu_time import CpuClock
 from pipeline.sources import ScenarioSource
+from pipeline.tools.cpu_time import CpuClock
 from pipeline.train import TrainingRun
 from tuning.preset import Preset, trial_key
 

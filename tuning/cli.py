@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.terminal import run_commands
+from pipeline.tools.terminal import run_commands
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 

@@ -18,7 +18,7 @@ from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 
-from pipeline.seeding import derive_seed
+from pipeline.tools.seeding import derive_seed
 
 
 def adam(parameters: list[torch.nn.Parameter]) -> torch.optim.Adam:

@@ -50,10 +50,10 @@ from pipeline.algorithms.decisions import (
 )
 from pipeline.algorithms.modules import scenario_columns
 from pipeline.algorithms.replay import ReplayShard
-from pipeline.environment import keep_freed_memory
 from pipeline.evaluate import summarize_source
-from pipeline.seeding import derive_seed
 from pipeline.sources import ScenarioSource
+from pipeline.tools.environment import keep_freed_memory
+from pipeline.tools.seeding import derive_seed
 
 
 class ShardRunner(EnvRunner, Checkpointable):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.bench.limits import Limits, load, machine
 from pipeline.bench.timing import Row
-from pipeline.environment import ROOT
+from pipeline.tools.environment import ROOT
 
 SLOWER = 0.8
 """A rate below this share of the previous one, relative to the machine's limits, is flagged."""

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from envs.errors import DataError
 from pipeline.data.panel import Panel, RawTile, TileRef, check_inventories
 from pipeline.data.parts import file_info
-from pipeline.data.progress import Progress
 from pipeline.data.schema import QUANTITIES, SALES_CLASSES, UNKNOWN, Manifest
+from pipeline.tools.progress import Progress
 
 Array = npt.NDArray[Any]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from envs.errors import DataError
 from pipeline.data.parts import PanelSpec, PartSummary, PartWriter, default_test_start
-from pipeline.data.progress import Progress
 from pipeline.data.retail import Market
 from pipeline.data.retail_parameters import RetailParameters
 from pipeline.data.schema import (
@@ -22,6 +21,7 @@ from pipeline.data.schema import (
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.tiles import TilePlan, plan_tiles
 from pipeline.data.writer import PanelWriter
+from pipeline.tools.progress import Progress
 
 DEFAULT_FIRST_DAY = date(2024, 1, 1)
 

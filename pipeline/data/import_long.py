@@ -22,11 +22,11 @@ from pipeline.data.long_plan import constants
 from pipeline.data.long_table import LongTable
 from pipeline.data.long_tile import Ahead, LongTile
 from pipeline.data.parts import PanelSpec, default_test_start
-from pipeline.data.progress import Progress
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import Manifest
 from pipeline.data.tiles import TilePlan, plan_tiles
 from pipeline.data.writer import PanelWriter, check_out
+from pipeline.tools.progress import Progress
 
 REMEDIES = {
     "unknown_id": "Complete the attributes, or the sku and warehouse of these rows",

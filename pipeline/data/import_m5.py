@@ -26,11 +26,11 @@ import pyarrow.parquet as pq
 from envs.errors import DataError
 from pipeline.data.imports import ImportOptions, carry, read_columns, regular_price, write_tile
 from pipeline.data.parts import PanelSpec, default_test_start
-from pipeline.data.progress import Progress
 from pipeline.data.quality import Quarantine, absurd
 from pipeline.data.schema import UNKNOWN, Manifest, inventory_ids
 from pipeline.data.tiles import plan_tiles
 from pipeline.data.writer import PanelWriter, check_out
+from pipeline.tools.progress import Progress
 
 Array = npt.NDArray[Any]
 

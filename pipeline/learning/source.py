@@ -10,8 +10,8 @@ import torch
 
 from envs.problems.classical import ClassicalProblem, scenario
 from envs.state import PER_DAY, PER_INVENTORY, InventoryState, ObservationLayout, Scenario
-from pipeline.seeding import derive_seed
 from pipeline.sources import Split, evaluation_start, training_start
+from pipeline.tools.seeding import derive_seed
 
 TRAINING_TILES = 16
 TRAINING_ROWS, TRAINING_DAYS = 512, 240

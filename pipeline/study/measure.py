@@ -20,7 +20,6 @@ import yaml
 
 from envs.errors import ConfigError
 from envs.problems.settings import SETTINGS
-from pipeline.data.progress import Progress
 from pipeline.report_data import TRIAL
 from pipeline.study.folder import CRITIC_KEY, GROWTH_KEY, HORIZON_KEY, StudyFolder
 from pipeline.study.outputs import outputs_of
@@ -28,6 +27,7 @@ from pipeline.study.q_error import Q_ERROR
 from pipeline.study.references import References
 from pipeline.study.testing import TEST, play_runs
 from pipeline.sweep_folder import SELECTION
+from pipeline.tools.progress import Progress
 from pipeline.train import RunResult
 
 

@@ -28,8 +28,8 @@ from envs.problems.settings import (
     study_setting,
 )
 from envs.state import Scenario
-from pipeline.seeding import derive_seed
 from pipeline.sources import GivenScenarios
+from pipeline.tools.seeding import derive_seed
 
 DATA = Path(__file__).parent / "data"
 FROM_DEMAND: tuple[SettingName, ...] = ("setting1", "setting2", "setting3")

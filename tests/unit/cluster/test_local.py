@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PRELUDE = """
 import json, sys
 from pathlib import Path
-from pipeline.environment import prepare
+from pipeline.tools.environment import prepare
 prepare()
 import ray
 from cluster.connect import open_cluster

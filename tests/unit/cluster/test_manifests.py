@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.environment import DEFAULTS, PACKAGES
+from pipeline.tools.environment import DEFAULTS, PACKAGES
 
 ROOT = Path(__file__).resolve().parents[3]
 CLUSTER = ROOT / "cluster"

@@ -14,7 +14,7 @@ from cluster import host
 from cluster.preflight import Needs, NodeReport, check_host, check_reports
 from cluster.train import job_needs
 from envs.errors import ClusterError
-from pipeline.environment import DEFAULTS, foreign_package
+from pipeline.tools.environment import DEFAULTS, foreign_package
 from tuning.preset import load_preset
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,7 +92,7 @@ def test_prepare_respects_what_the_user_has_set() -> None:
         [
             sys.executable,
             "-c",
-            "import os; from pipeline.environment import prepare; prepare(); "
+            "import os; from pipeline.tools.environment import prepare; prepare(); "
             "print(os.environ['RAY_AUTH_MODE'], os.environ['OMP_NUM_THREADS'])",
         ],
         cwd=ROOT,

@@ -26,7 +26,6 @@ from pipeline.data.writer import PanelWriter
 from pipeline.evaluate import summarize_source
 from pipeline.features import BASIS, FEATURES
 from pipeline.forecast import DayFactors
-from pipeline.seeding import derive_seed
 from pipeline.sources import (
     NO_PLAN_DAYS,
     NO_PLAN_SHARE,
@@ -36,6 +35,7 @@ from pipeline.sources import (
     evaluation_start,
     training_start,
 )
+from pipeline.tools.seeding import derive_seed
 
 
 def perturbed(raw: RawTile, day: int) -> RawTile:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from envs.errors import ConfigError
-from pipeline import cpu_time
-from pipeline.cpu_time import CpuClock
+from pipeline.tools import cpu_time
+from pipeline.tools.cpu_time import CpuClock
 from tuning import calibrate as module
 from tuning.calibrate import Calibration, MethodCost, calibrate
 from tuning.preset import load_preset

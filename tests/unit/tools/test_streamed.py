@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from envs.errors import ConfigError
-from pipeline.streamed import ROW_GROUP, StreamedParquet
+from pipeline.tools.streamed import ROW_GROUP, StreamedParquet
 
 SCHEMA = pa.schema([("a", pa.int64())])
 
