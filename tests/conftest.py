@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from envs.state import InventoryState, Scenario
-from pipeline.data.generate import make
+from pipeline.data.synthetic.generate import make
 from pipeline.sources import DatasetSource
 from pipeline.tools.environment import prepare
 

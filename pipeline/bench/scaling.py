@@ -25,7 +25,7 @@ from pipeline.bench.limits import Limits
 from pipeline.bench.sections import metrics_only, with_policy
 from pipeline.bench.timing import Row, Work, as_row, take_turns
 from pipeline.config import AlgorithmName, RunConfig
-from pipeline.data.generate import make
+from pipeline.data.synthetic.generate import make
 from pipeline.sources import DatasetSource
 
 Records = list[dict[str, Any]]

@@ -138,8 +138,8 @@ def make_command(
     **common: Any,
 ) -> None:
     """Generate retail-like demand into a data set."""
-    from pipeline.data.generate import make
-    from pipeline.data.retail_parameters import RetailParameters
+    from pipeline.data.synthetic.generate import make
+    from pipeline.data.synthetic.parameters import RetailParameters
 
     terms, common = _terms(common)
     manifest = make(
@@ -168,8 +168,8 @@ def import_group() -> None:
 @_common
 def import_m5_command(source: Path, max_bad_share: float, **common: Any) -> None:
     """Import the folder SOURCE with the Walmart M5 tables as Parquet."""
-    from pipeline.data.import_m5 import import_m5
-    from pipeline.data.imports import ImportOptions
+    from pipeline.data.importing.common import ImportOptions
+    from pipeline.data.importing.m5 import import_m5
 
     terms, common = _terms(common)
     out = common.pop("out")
@@ -189,8 +189,8 @@ def import_long_command(source: Path, max_bad_share: float, **common: Any) -> No
     optionally, price, promotion, event, snap, on_sale, known, on_hand (stock at the end of the
     day). Rows without demand after the last day with demand are a plan.
     """
-    from pipeline.data.import_long import import_long
-    from pipeline.data.imports import ImportOptions
+    from pipeline.data.importing.common import ImportOptions
+    from pipeline.data.importing.long.run import import_long
 
     long, common = take_long_options(common)
     terms, common = _terms(common)

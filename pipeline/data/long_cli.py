@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from envs.errors import DataError
-from pipeline.data.long_options import LongOptions
+from pipeline.data.importing.long.options import LongOptions
 
 Command = Callable[..., Any]
 _DAY = click.DateTime(formats=["%Y-%m-%d"])

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.data.generate import make
+from pipeline.data.synthetic.generate import make
 from pipeline.data.terms import SupplyTerms
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from envs.rollout import rollout
 from pipeline.action_models import ActionModel
 from pipeline.cli import commands
 from pipeline.config import RunConfig
-from pipeline.data.generate import make
+from pipeline.data.synthetic.generate import make
 from pipeline.decide import decide_sweep, find_decider
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork

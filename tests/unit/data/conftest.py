@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.data.generate import make
 from pipeline.data.panel import Panel
-from pipeline.data.retail_parameters import RetailParameters
+from pipeline.data.synthetic.generate import make
+from pipeline.data.synthetic.parameters import RetailParameters
 from tests.unit.data.long_tables import Import, Refuse, importing, refusing
 
 SMALL: dict[str, Any] = {

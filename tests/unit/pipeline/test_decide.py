@@ -17,7 +17,7 @@ from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel
-from pipeline.data.generate import make
+from pipeline.data.synthetic.generate import make
 from pipeline.decide import decide, find_decider, orders_schema
 from pipeline.model_store import TrainedModel, save_model
 from pipeline.networks import PolicyNetwork

@@ -10,9 +10,9 @@ import torch
 
 from envs.rollout import Decision
 from envs.state import Observation
-from pipeline.data.import_long import import_long
-from pipeline.data.imports import ImportOptions
-from pipeline.data.long_options import LongOptions
+from pipeline.data.importing.common import ImportOptions
+from pipeline.data.importing.long.options import LongOptions
+from pipeline.data.importing.long.run import import_long
 from pipeline.data.terms import SupplyTerms
 from pipeline.decide import Decider, decide
 from pipeline.snapshot import make_snapshot

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.data.import_long import import_long
+from pipeline.data.importing.long.run import import_long
 from pipeline.features import FEATURES
 from pipeline.snapshot import make_snapshot
 from pipeline.sources import DatasetSource

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from envs.errors import DataError
 from pipeline.action_models import ActionModel
 from pipeline.cli import commands
-from pipeline.data.import_long import import_long
-from pipeline.data.imports import ImportOptions
-from pipeline.data.long_options import LongOptions
+from pipeline.data.importing.common import ImportOptions
+from pipeline.data.importing.long.options import LongOptions
+from pipeline.data.importing.long.run import import_long
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
 from pipeline.sources import DatasetSource

@@ -15,12 +15,12 @@ from envs.errors import DataError
 from envs.problems.settings import study_setting1
 from envs.rollout import Decision
 from pipeline.data.draws import Draws
-from pipeline.data.generate import make
 from pipeline.data.panel import RawTile
 from pipeline.data.parts import PanelSpec
-from pipeline.data.retail import Market
-from pipeline.data.retail_parameters import RetailParameters
 from pipeline.data.schema import QUANTITIES
+from pipeline.data.synthetic.generate import make
+from pipeline.data.synthetic.parameters import RetailParameters
+from pipeline.data.synthetic.retail import Market
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter
 from pipeline.evaluate import summarize_source

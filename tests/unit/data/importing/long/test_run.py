@@ -15,9 +15,9 @@ import pytest
 
 from envs.errors import DataError
 from pipeline.data.check import check
-from pipeline.data.import_long import import_long
-from pipeline.data.imports import ImportOptions
-from pipeline.data.long_options import LongOptions
+from pipeline.data.importing.common import ImportOptions
+from pipeline.data.importing.long.options import LongOptions
+from pipeline.data.importing.long.run import import_long
 from pipeline.data.panel import Panel
 from tests.unit.data.long_tables import ahead_of, series
 

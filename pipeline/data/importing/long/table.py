@@ -14,14 +14,21 @@ import pandas as pd
 import pyarrow as pa
 
 from envs.errors import DataError
-from pipeline.data import duck, long_notes
-from pipeline.data.attributes import Attributes
-from pipeline.data.imports import ImportOptions
-from pipeline.data.long_calendar import Closed, check_holes, check_period, closed_days, spread
-from pipeline.data.long_options import FLAGS, LongOptions
-from pipeline.data.long_plan import MAX_AHEAD, LongPlan
-from pipeline.data.long_stage import Stage, open_files
-from pipeline.data.long_values import quote
+from pipeline.data.importing import duck
+from pipeline.data.importing.common import ImportOptions
+from pipeline.data.importing.long import notes
+from pipeline.data.importing.long.attributes import Attributes
+from pipeline.data.importing.long.calendar import (
+    Closed,
+    check_holes,
+    check_period,
+    closed_days,
+    spread,
+)
+from pipeline.data.importing.long.options import FLAGS, LongOptions
+from pipeline.data.importing.long.plan import MAX_AHEAD, LongPlan
+from pipeline.data.importing.long.stage import Stage, open_files
+from pipeline.data.importing.long.values import quote
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import DEFAULT_WEIGHT_MEANING, inventory_ids
 from pipeline.data.terms import DRAWN_PRICE, TERMS
@@ -294,10 +301,10 @@ class LongTable:
             how = "drawn" if self._long.fill_missing == "drawn" else "filled with the median"
             self._notes.append(f"{counts} {how}")
         given = self._attributes.given if self._attributes else []
-        self._unpriced = long_notes.without_price(self._db, "price" in given)
+        self._unpriced = notes.without_price(self._db, "price" in given)
         if "price" in self.found and self._unpriced:
             self._notes.append(f"price: {self._unpriced} of {n} have none on any day: drawn")
-        self._notes += long_notes.returns(self._db, self._long)
+        self._notes += notes.returns(self._db, self._long)
         waiting = self.closed.waiting
         if waiting:
             days = ", ".join(f"{name} {count} days" for name, count in list(waiting.items())[:10])
@@ -323,7 +330,7 @@ class LongTable:
             )
         if closed := self.closed.describe():
             self._notes.append(closed)
-        self._notes += long_notes.sold_out(self._db) + long_notes.silence(self._db)
+        self._notes += notes.sold_out(self._db) + notes.silence(self._db)
         self._notes += self.plan.notes
         for note in self._notes:
             print(f"data import long: {note}", file=sys.stderr)

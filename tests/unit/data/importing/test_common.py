@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.errors import DataError
-from pipeline.data.imports import ImportOptions, carry, regular_price
+from pipeline.data.importing.common import ImportOptions, carry, regular_price
 
 NAN = np.nan
 

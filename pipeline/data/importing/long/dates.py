@@ -13,10 +13,10 @@ from datetime import datetime
 import duckdb
 
 from envs.errors import DataError
-from pipeline.data import duck
-from pipeline.data.long_files import Files, Shape
-from pipeline.data.long_options import EXCEL, LongOptions
-from pipeline.data.long_values import quote
+from pipeline.data.importing import duck
+from pipeline.data.importing.long.files import Files, Shape
+from pipeline.data.importing.long.options import EXCEL, LongOptions
+from pipeline.data.importing.long.values import quote
 
 _YEARS = ("1900-01-01", "2199-12-31")
 _DAY = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"

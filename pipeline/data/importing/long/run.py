@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.imports import ImportOptions, write_tile
-from pipeline.data.long_options import LongOptions
-from pipeline.data.long_plan import constants
-from pipeline.data.long_table import LongTable
-from pipeline.data.long_tile import Ahead, LongTile
+from pipeline.data.importing.common import ImportOptions, write_tile
+from pipeline.data.importing.long.options import LongOptions
+from pipeline.data.importing.long.plan import constants
+from pipeline.data.importing.long.table import LongTable
+from pipeline.data.importing.long.tile import Ahead, LongTile
 from pipeline.data.parts import PanelSpec, default_test_start
 from pipeline.data.quality import Quarantine
 from pipeline.data.schema import Manifest

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from envs.errors import DataError
-from pipeline.data.long_options import LongOptions
+from pipeline.data.importing.long.options import LongOptions
 from tests.unit.data.long_tables import Import, Refuse, csv, table
 
 # --- numbers -------------------------------------------------------------------------------

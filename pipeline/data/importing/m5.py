@@ -24,7 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.errors import DataError
-from pipeline.data.imports import ImportOptions, carry, read_columns, regular_price, write_tile
+from pipeline.data.importing.common import (
+    ImportOptions,
+    carry,
+    read_columns,
+    regular_price,
+    write_tile,
+)
 from pipeline.data.parts import PanelSpec, default_test_start
 from pipeline.data.quality import Quarantine, absurd
 from pipeline.data.schema import UNKNOWN, Manifest, inventory_ids

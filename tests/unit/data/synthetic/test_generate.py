@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from envs.errors import DataError
 from pipeline.data.check import check
-from pipeline.data.generate import make
 from pipeline.data.panel import Panel
-from pipeline.data.retail import Market
-from pipeline.data.retail_parameters import RetailParameters
 from pipeline.data.schema import QUANTITIES, TILES_PER_PART
+from pipeline.data.synthetic.generate import make
+from pipeline.data.synthetic.parameters import RetailParameters
+from pipeline.data.synthetic.retail import Market
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.tiles import plan_tiles
 

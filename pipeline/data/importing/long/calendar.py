@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.errors import DataError
-from pipeline.data.long_options import FLAGS, LongOptions
-from pipeline.data.long_values import quote
+from pipeline.data.importing.long.options import FLAGS, LongOptions
+from pipeline.data.importing.long.values import quote
 
 Array = npt.NDArray[Any]
 

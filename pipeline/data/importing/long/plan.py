@@ -13,9 +13,9 @@ import duckdb
 import pandas as pd
 
 from envs.errors import DataError
-from pipeline.data import duck
-from pipeline.data.long_options import FLAGS, LongOptions
-from pipeline.data.long_stage import Stage, open_files
+from pipeline.data.importing import duck
+from pipeline.data.importing.long.options import FLAGS, LongOptions
+from pipeline.data.importing.long.stage import Stage, open_files
 from pipeline.data.tiles import TilePlan
 
 MAX_AHEAD = 366

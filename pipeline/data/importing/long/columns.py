@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from envs.errors import DataError
-from pipeline.data.long_files import Files, Shape
-from pipeline.data.long_options import OPTIONAL, REQUIRED, LongOptions
+from pipeline.data.importing.long.files import Files, Shape
+from pipeline.data.importing.long.options import OPTIONAL, REQUIRED, LongOptions
 
 _ALIASES: dict[str, tuple[str, ...]] = {
     "sku": (

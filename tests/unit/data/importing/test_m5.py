@@ -13,8 +13,8 @@ import pytest
 
 from envs.errors import DataError
 from pipeline.data.check import check
-from pipeline.data.import_m5 import import_m5
-from pipeline.data.imports import ImportOptions
+from pipeline.data.importing.common import ImportOptions
+from pipeline.data.importing.m5 import import_m5
 from pipeline.data.panel import Panel
 from pipeline.data.schema import UNKNOWN
 

@@ -10,7 +10,7 @@ import re
 import duckdb
 
 from envs.errors import DataError
-from pipeline.data.long_options import FLAGS, NUMBERS, LongOptions
+from pipeline.data.importing.long.options import FLAGS, NUMBERS, LongOptions
 
 _TRUE = ("1", "1.0", "true", "t", "yes", "y", "on", "x")
 _FALSE = ("0", "0.0", "false", "f", "no", "n", "off")

@@ -32,7 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.data.draws import Draws
-from pipeline.data.retail_parameters import (
+from pipeline.data.schema import inventory_ids
+from pipeline.data.synthetic.parameters import (
     CATEGORIES,
     DISPERSION_MEDIAN,
     DISPERSION_SIGMA,
@@ -55,7 +56,6 @@ from pipeline.data.retail_parameters import (
     YEAR_DEVIATION,
     RetailParameters,
 )
-from pipeline.data.schema import inventory_ids
 from pipeline.data.terms import SupplyTerms
 
 Array = npt.NDArray[Any]

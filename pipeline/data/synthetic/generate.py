@@ -9,8 +9,6 @@ from pathlib import Path
 
 from envs.errors import DataError
 from pipeline.data.parts import PanelSpec, PartSummary, PartWriter, default_test_start
-from pipeline.data.retail import Market
-from pipeline.data.retail_parameters import RetailParameters
 from pipeline.data.schema import (
     DEFAULT_HISTORY_DAYS,
     DEFAULT_TILE_ROWS,
@@ -18,6 +16,8 @@ from pipeline.data.schema import (
     TILES_PER_PART,
     Manifest,
 )
+from pipeline.data.synthetic.parameters import RetailParameters
+from pipeline.data.synthetic.retail import Market
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.tiles import TilePlan, plan_tiles
 from pipeline.data.writer import PanelWriter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
-from pipeline.data import duck
-from pipeline.data.long_options import LongOptions
+from pipeline.data.importing import duck
+from pipeline.data.importing.long.options import LongOptions
 
 _BUSY = 20.0
 """Units a day, of all inventories together, that do not fall to 0 by chance."""

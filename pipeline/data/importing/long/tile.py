@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.data.imports import ImportOptions, carry, regular_price
-from pipeline.data.long_options import FLAGS, LongOptions
-from pipeline.data.long_plan import PLANNED
+from pipeline.data.importing.common import ImportOptions, carry, regular_price
+from pipeline.data.importing.long.options import FLAGS, LongOptions
+from pipeline.data.importing.long.plan import PLANNED
 from pipeline.data.quality import Quarantine, absurd
 from pipeline.data.schema import UNKNOWN, inventory_ids
 from pipeline.data.terms import TERMS, drawn_prices

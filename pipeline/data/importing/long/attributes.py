@@ -9,11 +9,11 @@ import duckdb
 import numpy as np
 
 from envs.errors import DataError
-from pipeline.data import duck
-from pipeline.data.long_columns import choose, plain, position, unused
-from pipeline.data.long_files import Files, Shape
-from pipeline.data.long_options import LongOptions
-from pipeline.data.long_values import blank, check_marks, identity, number, text
+from pipeline.data.importing import duck
+from pipeline.data.importing.long.columns import choose, plain, position, unused
+from pipeline.data.importing.long.files import Files, Shape
+from pipeline.data.importing.long.options import LongOptions
+from pipeline.data.importing.long.values import blank, check_marks, identity, number, text
 from pipeline.data.schema import STATIC_COLUMNS
 from pipeline.data.terms import TERMS
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import duckdb
 
 from envs.errors import DataError
-from pipeline.data import duck
-from pipeline.data.long_columns import choose, position, unused
-from pipeline.data.long_dates import check_zone, day, unreadable
-from pipeline.data.long_files import Files, Shape
-from pipeline.data.long_options import FLAGS, NUMBERS, OPTIONAL, REQUIRED, LongOptions
-from pipeline.data.long_values import Marks, blank, flag, identity, number, quote, text
+from pipeline.data.importing import duck
+from pipeline.data.importing.long.columns import choose, position, unused
+from pipeline.data.importing.long.dates import check_zone, day, unreadable
+from pipeline.data.importing.long.files import Files, Shape
+from pipeline.data.importing.long.options import FLAGS, NUMBERS, OPTIONAL, REQUIRED, LongOptions
+from pipeline.data.importing.long.values import Marks, blank, flag, identity, number, quote, text
 from pipeline.data.quality import FLAWS, MAX_DEMAND
 
 NAMES = (*REQUIRED, *OPTIONAL)

@@ -1,0 +1,1 @@
+"""Data sets of a made-up, retail-like market."""
