@@ -21,7 +21,7 @@ from torch import Tensor
 
 from envs.state import Observation, Scenario
 from pipeline.evaluate import play_policy, play_scenario
-from pipeline.features import FEATURES
+from pipeline.features.build import FEATURES
 from pipeline.order_up_to import (
     FORECAST,
     ForecastErrorRule,

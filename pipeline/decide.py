@@ -24,7 +24,7 @@ from envs.rollout import Policy
 from envs.state import EXPECTED, Observation, ObservationLayout
 from pipeline.action_models import ActionModel
 from pipeline.config import RunConfig, load_yaml
-from pipeline.forecast import DayFactors
+from pipeline.features.forecast import DayFactors
 from pipeline.model_store import POLICY, TrainedModel, load_data_model
 from pipeline.order_up_to import RuleActions
 from pipeline.snapshot import (

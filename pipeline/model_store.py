@@ -20,8 +20,8 @@ from torch import nn
 from envs.errors import ConfigError, DataError
 from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel
-from pipeline.features import BASIS, FEATURES
-from pipeline.forecast import DayFactors
+from pipeline.features.build import BASIS, FEATURES
+from pipeline.features.forecast import DayFactors
 from pipeline.networks import PolicyNetwork
 
 POLICY, FORECAST = "policy.pt", "forecast.json"

@@ -14,7 +14,7 @@ from torch import Tensor
 from envs.rollout import Decision
 from envs.state import Observation
 from pipeline.action_models import ActionModelKind
-from pipeline.features import BASIS, FEATURES
+from pipeline.features.build import BASIS, FEATURES
 from pipeline.sources import ScenarioSource, Split
 
 FORECAST = BASIS.index("near_forecast")

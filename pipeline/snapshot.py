@@ -1,7 +1,7 @@
 """A day's snapshot: all that a decision needs, one row per inventory, in one Parquet file.
 
 It is made from a data set as of a morning (:func:`make_snapshot`), with the features of
-:mod:`pipeline.features`, and read tile by tile (:func:`read_snapshot`) to decide orders.
+:mod:`pipeline.features.build`, and read tile by tile (:func:`read_snapshot`) to decide orders.
 ``docs/data-formats.md`` says the same in prose. K: days that an order may still be on its way.
 """
 
@@ -27,10 +27,10 @@ from envs.rollout import Policy, rollout
 from envs.state import EXPECTED
 from pipeline.data.panel import RawTile, TileRef
 from pipeline.data.schema import reviewed
-from pipeline.features import BASIS, FEATURES, build_features
-from pipeline.forecast import DayFactors
-from pipeline.outlook import varying
-from pipeline.plan import missing_quantities
+from pipeline.features.build import BASIS, FEATURES, build_features
+from pipeline.features.forecast import DayFactors
+from pipeline.features.outlook import varying
+from pipeline.features.plan import missing_quantities
 from pipeline.sources import DatasetSource, evaluation_start
 from pipeline.stock import BadStock, Stock, StockTable
 from pipeline.tools.progress import Progress

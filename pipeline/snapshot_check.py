@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from envs.errors import DataError
 from envs.state import EXPECTED, ObservationLayout
-from pipeline.features import FEATURES
+from pipeline.features.build import FEATURES
 from pipeline.snapshot import LISTS, SCALARS
 
 AGAIN = "Make the snapshot again with `python -m pipeline data snapshot`."

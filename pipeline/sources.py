@@ -23,10 +23,10 @@ from envs.state import InventoryState, ObservationLayout, Scenario
 from pipeline.data.draws import Draws
 from pipeline.data.panel import Panel, RawTile, TileRef
 from pipeline.data.schema import QUANTITIES
-from pipeline.features import BASIS, FEATURES, build_features, scenario_of
-from pipeline.forecast import FLAGS, DayFactors, TrainingHistory
-from pipeline.outlook import log_price_ratio
-from pipeline.windows import day_major
+from pipeline.features.build import BASIS, FEATURES, build_features, scenario_of
+from pipeline.features.forecast import FLAGS, DayFactors, TrainingHistory
+from pipeline.features.outlook import log_price_ratio
+from pipeline.features.windows import day_major
 
 Split = Literal["train", "validation", "test"]
 
@@ -127,7 +127,7 @@ class DatasetSource:
 
     @property
     def layout(self) -> ObservationLayout:
-        """K from the data's longest lead time; M and F from :mod:`pipeline.features`."""
+        """K from the data's longest lead time; M and F from :mod:`pipeline.features.build`."""
         return ObservationLayout(self.max_lead_time, len(BASIS), len(FEATURES))
 
     def num_tiles(self, split: Split) -> int:

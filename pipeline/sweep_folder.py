@@ -19,7 +19,7 @@ import yaml
 
 from envs.errors import ConfigError
 from pipeline.config import RunConfig
-from pipeline.forecast import DayFactors
+from pipeline.features.forecast import DayFactors
 from pipeline.sources import DatasetSource
 
 SELECTION, PRESET, FORECAST = "selection.json", "preset.yaml", "forecast.json"

@@ -19,7 +19,7 @@ from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig
 from pipeline.data.panel import validate_inventories
-from pipeline.forecast import DayFactors
+from pipeline.features.forecast import DayFactors
 from pipeline.sources import DatasetSource, ScenarioSource
 from pipeline.study.trajectories import StudyData
 from pipeline.sweep_folder import (

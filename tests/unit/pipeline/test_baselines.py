@@ -21,7 +21,7 @@ from pipeline.baselines import (
     perfect_hindsight,
 )
 from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy
-from pipeline.features import BASIS, FEATURES
+from pipeline.features.build import BASIS, FEATURES
 from pipeline.order_up_to import FORECAST, order_up_to
 from pipeline.sources import DatasetSource, Split, evaluation_start
 

@@ -21,7 +21,7 @@ from pipeline.class_baseline import (
     shrunk_costs,
 )
 from pipeline.evaluate import play_policy, play_scenario, summarize_source
-from pipeline.features import BASIS, FEATURES
+from pipeline.features.build import BASIS, FEATURES
 from pipeline.order_up_to import FORECAST
 from pipeline.sources import DatasetSource, Split
 

@@ -14,7 +14,7 @@ from envs.errors import DataError
 from envs.rollout import Decision
 from envs.state import EXPECTED, ObservationLayout
 from pipeline.decide import Decider, decide, find_decider
-from pipeline.features import BASIS, FEATURES
+from pipeline.features.build import BASIS, FEATURES
 from pipeline.model_store import TrainedModel, load_model, save_model
 from pipeline.snapshot import forecast_mark, make_snapshot
 from pipeline.sources import DatasetSource

@@ -10,7 +10,7 @@ import torch
 from envs.errors import DataError
 from envs.state import ObservationLayout
 from pipeline.action_models import ActionModel, ActionModelKind
-from pipeline.forecast import DayFactors
+from pipeline.features.forecast import DayFactors
 from pipeline.model_store import FORECAST, POLICY, load_model, save_model
 from pipeline.networks import PolicyNetwork
 

@@ -15,7 +15,7 @@ from envs.rollout import Trajectory, rollout
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
 from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.data.draws import Draws
-from pipeline.features import BASIS, FEATURES, scenario_of
+from pipeline.features.build import BASIS, FEATURES, scenario_of
 from pipeline.networks import STOCK_CLIP, Critic, PolicyNetwork, ValueNetwork, network_inputs
 from pipeline.sources import evaluation_start
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.data.importing.long.run import import_long
-from pipeline.features import FEATURES
+from pipeline.features.build import FEATURES
 from pipeline.snapshot import make_snapshot
 from pipeline.sources import DatasetSource
 

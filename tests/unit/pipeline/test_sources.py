@@ -24,8 +24,8 @@ from pipeline.data.synthetic.retail import Market
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter
 from pipeline.evaluate import summarize_source
-from pipeline.features import BASIS, FEATURES
-from pipeline.forecast import DayFactors
+from pipeline.features.build import BASIS, FEATURES
+from pipeline.features.forecast import DayFactors
 from pipeline.sources import (
     NO_PLAN_DAYS,
     NO_PLAN_SHARE,

@@ -18,7 +18,7 @@ from pipeline.action_models import ActionModel
 from pipeline.class_baseline import OrderUpToPerClass
 from pipeline.decide import decide_sweep, find_decider
 from pipeline.evaluate import evaluate_scenario, play_policy, summarize_source
-from pipeline.features import FEATURES
+from pipeline.features.build import FEATURES
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
 from pipeline.sources import DatasetSource

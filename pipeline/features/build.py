@@ -1,10 +1,11 @@
 """As-of-date features: from a tile of raw history to a :class:`~envs.state.Scenario`.
 
-Everything for day t uses demand of days before t (:mod:`pipeline.past`), plus what is known ahead
-(:mod:`pipeline.plan`, :mod:`pipeline.outlook`): price, promotions, events, SNAP days, whether the
-item is on sale. All quantities scale with the inventory's own history: multiplying that history by
-k multiplies ``scale`` and ``basis`` by k and leaves ``features`` as they are, once there is enough
-of it (``OWN_DAYS``); until then it is multiplied together with its category's rate.
+Everything for day t uses demand of days before t (:mod:`pipeline.features.past`), plus what is
+known ahead (:mod:`pipeline.features.plan`, :mod:`pipeline.features.outlook`): price, promotions,
+events, SNAP days, whether the item is on sale. All quantities scale with the inventory's own
+history: multiplying that history by k multiplies ``scale`` and ``basis`` by k and leaves
+``features`` as they are, once there is enough of it (``OWN_DAYS``); until then it is multiplied
+together with its category's rate.
 
 Notation: L lead time, P review period, H = L + P the protection period (days).
 """
@@ -24,12 +25,12 @@ from envs.orders import OrderFacts
 from envs.state import Scenario
 from pipeline.data.draws import Draws
 from pipeline.data.schema import reviewed
-from pipeline.forecast import DayFactors
-from pipeline.order_facts import order_facts
-from pipeline.outlook import Forecaster, Outlook
-from pipeline.past import Past
-from pipeline.plan import Plan, gone_days
-from pipeline.windows import day_major
+from pipeline.features.forecast import DayFactors
+from pipeline.features.order_facts import order_facts
+from pipeline.features.outlook import Forecaster, Outlook
+from pipeline.features.past import Past
+from pipeline.features.plan import Plan, gone_days
+from pipeline.features.windows import day_major
 
 FEATURES: tuple[str, ...] = (
     "recent_demand",  # EW mean demand (half-life 7 days) over H / scale

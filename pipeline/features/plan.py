@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.data.schema import UNKNOWN
-from pipeline.forecast import FLAGS
-from pipeline.windows import cumulated, day_major
+from pipeline.features.forecast import FLAGS
+from pipeline.features.windows import cumulated, day_major
 
 PLANNED: tuple[str, ...] = (*FLAGS, "on_sale")
 """Quantities that a plan gives. (Prices are carried on, and a plan need not have them.)"""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.windows import BLOCK, Horizon, cumulated, day_major, past_sum
+from pipeline.features.windows import BLOCK, Horizon, cumulated, day_major, past_sum
 
 
 @pytest.mark.parametrize("days", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])

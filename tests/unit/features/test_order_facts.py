@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from envs.orders import INFINITE, OrderFacts
-from pipeline.features import BASIS, FeatureTile
-from pipeline.plan import GONE_DAYS
-from tests.unit.pipeline.conftest import History, make_history
+from pipeline.features.build import BASIS, FeatureTile
+from pipeline.features.plan import GONE_DAYS
+from tests.unit.conftest import History, make_history
 
 T, DAY = 150, 100
 """Days of the history, and the morning that is asked about."""

@@ -2,7 +2,7 @@
 
 A day's factor is exp(weekday + promotion + price + event + SNAP effects), estimated per
 category by Poisson regression on training days of training inventories. The level of an
-inventory is tracked as of each date (see :mod:`pipeline.features`). Fast, linear in
+inventory is tracked as of each date (see :mod:`pipeline.features.build`). Fast, linear in
 the inventory's history, and transparent: it feeds the forecast features of every method
 and the forecast baseline alike.
 """

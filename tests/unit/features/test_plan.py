@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from pipeline.data.schema import QUANTITIES, UNKNOWN
-from pipeline.features import BASIS, FEATURES, FeatureTile
-from pipeline.forecast import FLAGS
-from pipeline.outlook import varying
-from pipeline.plan import PLANNED, Plan, carry_assortment, missing_quantities
+from pipeline.features.build import BASIS, FEATURES, FeatureTile
+from pipeline.features.forecast import FLAGS
+from pipeline.features.outlook import varying
+from pipeline.features.plan import PLANNED, Plan, carry_assortment, missing_quantities
 
 AHEAD = [name for name, quantity in QUANTITIES.items() if quantity.known_ahead]
 SHARES = {"promotion": 0.08, "event": 0.04, "snap": 0.33, "on_sale": 0.95}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.windows import Horizon, cumulated, past_sum
+from pipeline.features.windows import Horizon, cumulated, past_sum
 
 RECENT, FORECAST, LONGER = 7.0, 28.0, 56.0
 """Half-lives, days, of the exponentially weighted means."""

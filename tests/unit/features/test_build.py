@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from pipeline.data.schema import QUANTITIES
-from pipeline.features import (
+from pipeline.features.build import (
     BASIS,
     FEATURES,
     FeatureTile,
 )
-from pipeline.outlook import log_price_ratio
-from pipeline.past import FORECAST, LONGER, RECENT
+from pipeline.features.outlook import log_price_ratio
+from pipeline.features.past import FORECAST, LONGER, RECENT
 
 WARM = 75
 """Days after which every inventory of the test history has sold and speaks for itself: launched

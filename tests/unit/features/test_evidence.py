@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.features import FeatureTile
-from pipeline.past import LONGER, OWN_DAYS, PRIOR_DAYS, RECENT
-from tests.unit.pipeline.test_features import WARM, basis, expected_factors, feature
+from pipeline.features.build import FeatureTile
+from pipeline.features.past import LONGER, OWN_DAYS, PRIOR_DAYS, RECENT
+from tests.unit.features.test_build import WARM, basis, expected_factors, feature
 
 
 def without_sales(history: Any, on_sale_from: int) -> FeatureTile:

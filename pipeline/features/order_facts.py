@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.orders import INFINITE, OrderFacts
-from pipeline.outlook import Outlook
+from pipeline.features.outlook import Outlook
 
 
 def order_facts(outlook: Outlook, usual: Tensor) -> OrderFacts:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.forecast import ALL, EFFECTS, MIN_UNITS, DayFactors, TrainingHistory
+from pipeline.features.forecast import ALL, EFFECTS, MIN_UNITS, DayFactors, TrainingHistory
 
 WEEKDAY = np.array([-0.4, -0.2, 0.0, 0.1, 0.2, 0.5, -0.1])
 TRUE = {"price_ratio": -1.5, "promotion": 0.6, "event": 0.3, "snap": -0.25}

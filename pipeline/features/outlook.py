@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.forecast import FLAGS, DayFactors
-from pipeline.past import Past
-from pipeline.plan import PLANNED, WEEK, Plan, gone_days, is_open, stays
-from pipeline.windows import Horizon, cumulated
+from pipeline.features.forecast import FLAGS, DayFactors
+from pipeline.features.past import Past
+from pipeline.features.plan import PLANNED, WEEK, Plan, gone_days, is_open, stays
+from pipeline.features.windows import Horizon, cumulated
 
 
 class SellingDays(NamedTuple):
@@ -30,7 +30,7 @@ class SellingDays(NamedTuple):
     near: Tensor
     """Of [t, t+H)."""
     gone: Tensor
-    """Until :func:`~pipeline.plan.gone_days` from t: no more than before t+H if it ends."""
+    """Until :func:`~pipeline.features.plan.gone_days` from t: at most before t+H if it ends."""
 
 
 @dataclass(frozen=True)

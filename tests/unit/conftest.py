@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.features import FeatureTile, build_features
-from pipeline.forecast import EFFECTS, DayFactors
+from pipeline.features.build import FeatureTile, build_features
+from pipeline.features.forecast import EFFECTS, DayFactors
 
 
 @dataclass(frozen=True)
 class History:
-    """A raw tile: what :func:`~pipeline.features.build_features` is made from."""
+    """A raw tile: what :func:`~pipeline.features.build.build_features` is made from."""
 
     static: dict[str, np.ndarray[Any, Any]]
     dynamic: dict[str, np.ndarray[Any, Any]]
