@@ -24,7 +24,7 @@ from pipeline.order_up_to import (
     order_up_to_given_level,
     tuning_tiles,
 )
-from pipeline.sources import ScenarioSource
+from pipeline.scenarios.source import ScenarioSource
 
 SAFETY_FACTORS = tuple(np.round(np.arange(-0.5, 3.01, 0.1), 2).tolist())
 LEVEL_FACTORS = tuple(np.round(np.geomspace(0.2, 4.0, 40), 3).tolist())

@@ -29,7 +29,7 @@ from pipeline.order_up_to import (
     order_up_to_given_level,
     tuning_tiles,
 )
-from pipeline.sources import ScenarioSource
+from pipeline.scenarios.source import ScenarioSource
 
 BANDS = {"log_cost_ratio": 8, "zero_share": 3, "review_period": 4, "lead_time": 3}
 """Feature -> most bands, from the one that matters most to the one that does least: a coarser

@@ -15,7 +15,7 @@ from pipeline.serve_cli import decide, snapshot
 from pipeline.tools.terminal import run_commands
 
 if TYPE_CHECKING:
-    from pipeline.sources import Split
+    from pipeline.scenarios.source import Split
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -73,9 +73,9 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
 
     The same command again resumes.
     """
+    from pipeline.scenarios.trajectories import setting_file
     from pipeline.session import evaluate_run, write_parquet
     from pipeline.study.play import play_file
-    from pipeline.study.trajectories import setting_file
 
     found = setting_file(data)
     if found is None:

@@ -17,7 +17,7 @@ from pipeline.bootstrap import Rows, resample
 from pipeline.comparison_columns import comparison_table
 from pipeline.evaluate_tiles import Candidate, evaluate_policies, model_candidate
 from pipeline.report import comparison_html, comparison_markdown
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Sweep, read_sweep
 from pipeline.tuned_baselines import HINDSIGHT, TunedBaselines, tuned_baselines
 

@@ -19,7 +19,7 @@ from envs.objective import BLOCK_SUMS, HorizonMetrics, after_warm_up
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
-from pipeline.sources import DatasetSource, ScenarioSource, Split, evaluation_start
+from pipeline.scenarios.source import DatasetSource, ScenarioSource, Split, evaluation_start
 
 METRICS = ("cost", "stockout_rate_pct", "turnover_days", "fill_rate_pct")
 BLOCK_DAYS, MOST_BLOCKS = 7, 52

@@ -25,7 +25,7 @@ import torch
 from envs.errors import ConfigError, DeepStockError
 from pipeline.evaluate import PolicyFor, evaluate_tile, play_policy
 from pipeline.model_store import POLICY, load_model
-from pipeline.sources import DatasetSource, Split
+from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.tools.progress import Progress
 from pipeline.tools.streamed import StreamedParquet
 

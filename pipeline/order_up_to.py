@@ -15,7 +15,7 @@ from envs.rollout import Decision
 from envs.state import Observation
 from pipeline.action_models import ActionModelKind
 from pipeline.features.build import BASIS, FEATURES
-from pipeline.sources import ScenarioSource, Split
+from pipeline.scenarios.source import ScenarioSource, Split
 
 FORECAST = BASIS.index("near_forecast")
 TUNING_TILES = 16

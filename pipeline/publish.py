@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.evaluate import METRICS
 from pipeline.model_store import load_model
-from pipeline.sources import DatasetSource, evaluation_start
+from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.sweep_folder import PRESET, Sweep
 from pipeline.tools.progress import Progress
 from pipeline.tracking import SweepRun

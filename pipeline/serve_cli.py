@@ -47,8 +47,8 @@ def snapshot(
             "does not go with the other options",
         )  # fmt: skip
     from pipeline.decide import find_decider
+    from pipeline.scenarios.source import DatasetSource
     from pipeline.snapshot import make_snapshot
-    from pipeline.sources import DatasetSource
 
     found = find_decider(model) if model else None
     source = DatasetSource(directory, found.factors if found else None)

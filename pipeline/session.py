@@ -19,7 +19,7 @@ from pipeline.data.panel import validate_inventories
 from pipeline.evaluate import METRICS, SUMMARIZED, in_words, summarize
 from pipeline.evaluate_tiles import evaluate_policies, model_candidate
 from pipeline.model_store import load_data_model
-from pipeline.sources import DatasetSource, Split
+from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
 from pipeline.tuned_baselines import tuned_baselines
 

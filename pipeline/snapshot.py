@@ -31,7 +31,7 @@ from pipeline.features.build import BASIS, FEATURES, build_features
 from pipeline.features.forecast import DayFactors
 from pipeline.features.outlook import varying
 from pipeline.features.plan import missing_quantities
-from pipeline.sources import DatasetSource, evaluation_start
+from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.stock import BadStock, Stock, StockTable
 from pipeline.tools.progress import Progress
 from pipeline.tools.streamed import StreamedParquet

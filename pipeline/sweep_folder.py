@@ -20,7 +20,7 @@ import yaml
 from envs.errors import ConfigError
 from pipeline.config import RunConfig
 from pipeline.features.forecast import DayFactors
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 
 SELECTION, PRESET, FORECAST = "selection.json", "preset.yaml", "forecast.json"
 

@@ -26,7 +26,7 @@ from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS
 from pipeline.model_store import save_model
-from pipeline.sources import ScenarioSource
+from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
 
 Status = Literal["finished", "diverged", "failed", "stopped"]

@@ -23,7 +23,7 @@ from pipeline.baselines import BaseStockPerClass, ForecastSafetyStock, perfect_h
 from pipeline.class_baseline import Classes, OrderUpToPerClass
 from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy, summarize
 from pipeline.order_up_to import ForecastErrorRule
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Sweep
 from pipeline.tools.progress import Progress
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from envs.errors import ConfigError
 from pipeline.config import RunConfig
-from pipeline.sources import ScenarioSource
+from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
 from pipeline.train import TrainingRun
 from tuning.preset import Preset, trial_key

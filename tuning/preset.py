@@ -23,7 +23,7 @@ from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.data.synthetic.generate import make
 from pipeline.data.terms import CostLaw, SupplyTerms
-from pipeline.study.trajectories import StudyData
+from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.seeding import derive_seed
 from pipeline.trial_key import TrialKey
 from tuning.spaces import latin_hypercube

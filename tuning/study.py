@@ -18,9 +18,9 @@ from envs.problems.settings import SettingName
 from pipeline.action_models import ActionModelKind
 from pipeline.algorithms.build import build_config
 from pipeline.config import AlgorithmName, RunConfig
-from pipeline.sources import GivenScenarios
+from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.trajectories import StudyData
 from pipeline.study.folder import StudyFolder
-from pipeline.study.trajectories import StudyData
 from pipeline.sweep_folder import Selected, write_selection
 from tuning.preset import Preset
 from tuning.stages import SweepStages

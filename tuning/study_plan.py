@@ -10,7 +10,7 @@ from envs.errors import ConfigError
 from envs.problems.settings import SettingName
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig, parse
-from pipeline.study.trajectories import StudyData
+from pipeline.scenarios.trajectories import StudyData
 from tuning.preset import (
     PRESETS,
     Preset,

@@ -20,8 +20,8 @@ from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig
 from pipeline.data.panel import validate_inventories
 from pipeline.features.forecast import DayFactors
-from pipeline.sources import DatasetSource, ScenarioSource
-from pipeline.study.trajectories import StudyData
+from pipeline.scenarios.source import DatasetSource, ScenarioSource
+from pipeline.scenarios.trajectories import StudyData
 from pipeline.sweep_folder import (
     FORECAST,
     PRESET,

@@ -14,7 +14,7 @@ import torch
 from ray import tune
 
 from pipeline.config import RunConfig
-from pipeline.sources import ScenarioSource
+from pipeline.scenarios.source import ScenarioSource
 from pipeline.study.q_error import probe_critic
 from pipeline.train import RunResult, TrainingRun
 from tuning.label import TrialLabel

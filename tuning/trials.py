@@ -13,7 +13,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from pipeline.config import RunConfig
-from pipeline.sources import ScenarioSource
+from pipeline.scenarios.source import ScenarioSource
 from pipeline.train import RunResult
 from tuning.reporter import SweepReporter
 from tuning.trial import MethodTrial

@@ -85,7 +85,7 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
 
     Args:
         run: What to train.
-        source: A :class:`~pipeline.sources.ScenarioSource`.
+        source: A :class:`~pipeline.scenarios.source.ScenarioSource`.
         **inventories: Further arguments of the config's ``inventories()``.
 
     Raises:

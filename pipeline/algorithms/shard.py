@@ -33,7 +33,7 @@ from envs.errors import ClusterError
 from envs.state import InventoryState, Scenario
 from pipeline.action_models import SENSIBLE_START, ActionModel, ActionModelKind
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.sources import ScenarioSource, Split
+from pipeline.scenarios.source import ScenarioSource, Split
 from pipeline.tools.seeding import derive_seed
 
 Rows = Literal["replayed", "advantages", "windows"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from envs.state import ObservationLayout, Scenario
 from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import GivenScenarios
+from pipeline.scenarios.source import GivenScenarios
 
 LEAD, FEATURES, BASIS, HIDDEN = 4, 20, 5, (64, 64)
 """The shapes that rates are quoted for."""

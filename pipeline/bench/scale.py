@@ -80,7 +80,7 @@ def save_untrained(data: Path, run: Path) -> None:
     from pipeline.action_models import ActionModel, ActionModelKind
     from pipeline.model_store import save_model
     from pipeline.networks import PolicyNetwork
-    from pipeline.sources import DatasetSource
+    from pipeline.scenarios.source import DatasetSource
 
     source = DatasetSource(data)
     torch.manual_seed(0)

@@ -26,7 +26,7 @@ from pipeline.bench.sections import metrics_only, with_policy
 from pipeline.bench.timing import Row, Work, as_row, take_turns
 from pipeline.config import AlgorithmName, RunConfig
 from pipeline.data.synthetic.generate import make
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 
 Records = list[dict[str, Any]]
 

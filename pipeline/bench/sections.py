@@ -23,7 +23,7 @@ from pipeline.bench.limits import Limits
 from pipeline.bench.stock import stock_runner
 from pipeline.bench.timing import Row, Work, take_turns
 from pipeline.config import AlgorithmName, RunConfig
-from pipeline.sources import ScenarioSource
+from pipeline.scenarios.source import ScenarioSource
 
 MILLION = 1_000_000
 DEMAND, OUTCOMES = 4.0, 16.0

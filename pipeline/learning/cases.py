@@ -17,10 +17,10 @@ from envs.rollout import Policy
 from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName, RunConfig
 from pipeline.evaluate import evaluate_scenario, play_policy
-from pipeline.learning.source import ClassicalSource
+from pipeline.scenarios.classical import ClassicalSource
+from pipeline.scenarios.source import ScenarioSource, empty_start
+from pipeline.scenarios.trajectories import StudyData
 from pipeline.solvers import Solution, best_base_stock, newsvendor, simulate, solve_setting1
-from pipeline.sources import ScenarioSource, empty_start
-from pipeline.study.trajectories import StudyData
 
 TEST_SEED = 2_000_003
 """Of the demand that results are measured on; nothing trains on it."""

@@ -12,7 +12,7 @@ from envs.rollout import rollout
 from envs.state import Observation
 from pipeline.model_store import load_model
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import empty_start
+from pipeline.scenarios.source import empty_start
 from pipeline.study.references import References
 
 TRAJECTORIES = 500

@@ -14,8 +14,8 @@ from envs.state import Scenario
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.model_store import load_model
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import empty_start
-from pipeline.study.trajectories import read_trajectories, trajectories_of
+from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.trajectories import read_trajectories, trajectories_of
 
 
 def play(policy: PolicyNetwork, scenario: Scenario) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def play_file(run: Path, setting: SettingName, file: Path) -> pd.DataFrame:
     Args:
         run: Folder of a run that was trained in the study (or on a problem of its layout).
         setting: Whose problem and feature.
-        file: See :func:`~pipeline.study.trajectories.read_trajectories`.
+        file: See :func:`~pipeline.scenarios.trajectories.read_trajectories`.
 
     Returns:
         One row per trajectory: ``trajectory`` (its name) and the metrics.

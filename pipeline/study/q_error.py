@@ -12,8 +12,8 @@ from torch import Tensor
 from envs.rollout import rollout
 from envs.state import Scenario
 from pipeline.algorithms.decisions import Decisions, extract_decisions
-from pipeline.sources import empty_start
-from pipeline.study.trajectories import unseen_scenario
+from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.trajectories import unseen_scenario
 
 TRAJECTORIES = 1000
 Q_ERROR = "q_error.json"

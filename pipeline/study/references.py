@@ -19,10 +19,10 @@ from envs.state import Observation, Scenario
 from pipeline.evaluate import evaluate_scenario, play_policy
 from pipeline.model_store import POLICY, load_model
 from pipeline.order_up_to import order_up_to
+from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.trajectories import unseen_scenario
 from pipeline.solvers import solve_setting1
-from pipeline.sources import empty_start
 from pipeline.study.folder import StudyFolder
-from pipeline.study.trajectories import unseen_scenario
 
 
 def newsvendor_levels(observation: Observation) -> Decision:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipeline.config import RunConfig
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 from pipeline.train import RunResult, TrainingRun
 
 pytestmark = pytest.mark.usefixtures("cluster")

@@ -21,8 +21,8 @@ from scipy import stats
 from envs.objective import day_cost
 from envs.problems.classical import PROBLEMS, ClassicalProblem, Normal, scenario
 from envs.rollout import Policy, rollout
+from pipeline.scenarios.source import evaluation_start
 from pipeline.solvers import Estimate, newsvendor, simulate, solve
-from pipeline.sources import evaluation_start
 
 DEVIATIONS = 4.0
 FAST = (

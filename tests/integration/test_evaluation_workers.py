@@ -12,8 +12,8 @@ from envs.state import Scenario
 from pipeline.baselines import ForecastSafetyStock
 from pipeline.evaluate import evaluate_dataset, play_policy
 from pipeline.evaluate_tiles import Candidate, evaluate_policies
+from pipeline.scenarios.source import DatasetSource
 from pipeline.session import ray_session
-from pipeline.sources import DatasetSource
 
 
 def test_the_tiles_of_a_worker_that_dies_are_evaluated_again(

@@ -19,7 +19,7 @@ from pipeline.data.synthetic.generate import make
 from pipeline.decide import decide_sweep, find_decider
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import DatasetSource, evaluation_start
+from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.sweep_folder import FORECAST, Selected, write_selection
 from pipeline.tuned_baselines import RULES, tuned_baselines
 from tests.unit.pipeline.test_snapshot import AHEAD, DAYS, shorter

@@ -17,7 +17,7 @@ from pipeline.action_models import ActionModel
 from pipeline.cli import commands
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 
 
 def run(*arguments: object) -> Result:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.learning.bench import bench_classical, train_and_score
 from pipeline.learning.cases import Case, Score, select_cases
-from pipeline.learning.source import ClassicalSource
+from pipeline.scenarios.classical import ClassicalSource
 from pipeline.session import ray_session
 
 PERIODS = 150_000

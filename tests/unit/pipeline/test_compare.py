@@ -15,7 +15,7 @@ from pipeline.compare import NO_PLAN, compare, without_plan
 from pipeline.evaluate import METRICS, evaluate_dataset, play_policy, summarize
 from pipeline.model_store import load_model, save_model
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Selected, write_selection
 from pipeline.tuned_baselines import PER_CLASS, read_baselines
 

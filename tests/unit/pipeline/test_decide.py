@@ -21,9 +21,9 @@ from pipeline.data.synthetic.generate import make
 from pipeline.decide import decide, find_decider, orders_schema
 from pipeline.model_store import TrainedModel, save_model
 from pipeline.networks import PolicyNetwork
+from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.session import evaluate_run
 from pipeline.snapshot import make_snapshot, snapshot_schema
-from pipeline.sources import DatasetSource, evaluation_start
 
 
 def model_of(source: DatasetSource, kind: str = "both") -> TrainedModel:

@@ -15,8 +15,8 @@ from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long
 from pipeline.data.terms import SupplyTerms
 from pipeline.decide import Decider, decide
+from pipeline.scenarios.source import DatasetSource
 from pipeline.snapshot import make_snapshot
-from pipeline.sources import DatasetSource
 from tests.unit.data.long_tables import table
 
 DAYS, LAST = 134, "2024-04-29"

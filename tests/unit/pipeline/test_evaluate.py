@@ -23,7 +23,7 @@ from pipeline.evaluate import (
     summarize,
     summarize_source,
 )
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
 

@@ -12,7 +12,7 @@ from envs.rollout import Decision
 from envs.state import Observation
 from pipeline.evaluate import evaluate_dataset, play_policy
 from pipeline.evaluate_tiles import Candidate, evaluate_policies
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 
 
 def base_stock(observation: Observation) -> Decision:

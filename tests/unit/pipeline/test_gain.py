@@ -18,7 +18,7 @@ from pipeline.algorithms.build import build_config
 from pipeline.algorithms.decisions import cost_scale, extract_decisions, generalized_advantages
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig
-from pipeline.sources import DatasetSource, GivenScenarios
+from pipeline.scenarios.source import DatasetSource, GivenScenarios
 from pipeline.tools.seeding import derive_seed
 
 

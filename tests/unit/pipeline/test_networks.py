@@ -17,7 +17,7 @@ from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.data.draws import Draws
 from pipeline.features.build import BASIS, FEATURES, scenario_of
 from pipeline.networks import STOCK_CLIP, Critic, PolicyNetwork, ValueNetwork, network_inputs
-from pipeline.sources import evaluation_start
+from pipeline.scenarios.source import evaluation_start
 
 KINDS = list(ActionModelKind)
 K = 9

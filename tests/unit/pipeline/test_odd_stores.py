@@ -17,7 +17,7 @@ from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 from tests.unit.data.long_tables import table
 
 

@@ -21,7 +21,7 @@ from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_co
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS, summarize_source
-from pipeline.sources import DatasetSource, GivenScenarios, training_start
+from pipeline.scenarios.source import DatasetSource, GivenScenarios, training_start
 
 SMALL: dict[str, dict[str, Any]] = {
     "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "exploration_noise": 0.1,

@@ -14,8 +14,8 @@ from pipeline.data.panel import Panel
 from pipeline.data.parts import PanelSpec
 from pipeline.data.schema import QUANTITIES, UNKNOWN
 from pipeline.data.writer import PanelWriter
+from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.snapshot import make_snapshot, matrix
-from pipeline.sources import DatasetSource, Split
 
 DAYS, AHEAD = 160, 42
 """Of the shorter extract of the 180 days of the generated set; no far forecast ends later."""

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from envs.errors import DataError
+from pipeline.scenarios.source import DatasetSource
 from pipeline.snapshot import make_snapshot
-from pipeline.sources import DatasetSource
 from pipeline.stock import BadStock
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]

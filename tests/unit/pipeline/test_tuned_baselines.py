@@ -21,7 +21,7 @@ from pipeline.evaluate import evaluate_scenario, play_policy, summarize_source
 from pipeline.features.build import FEATURES
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
-from pipeline.sources import DatasetSource
+from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Selected, read_sweep, write_selection
 from pipeline.tuned_baselines import (
     FILE,

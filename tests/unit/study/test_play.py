@@ -17,13 +17,13 @@ from pipeline.action_models import ActionModel
 from pipeline.cli import commands
 from pipeline.model_store import save_model
 from pipeline.networks import PolicyNetwork
+from pipeline.scenarios.trajectories import DATA, published
 from pipeline.study.folder import StudyFolder
 from pipeline.study.measure import measure
 from pipeline.study.outputs import outputs_of
 from pipeline.study.play import play, play_file
 from pipeline.study.references import References
 from pipeline.study.testing import TEST, play_runs
-from pipeline.study.trajectories import DATA, published
 
 
 def constant(level_share: float, layout: ObservationLayout) -> PolicyNetwork:

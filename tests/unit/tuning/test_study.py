@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from envs.errors import ConfigError
-from pipeline.study.trajectories import StudyData
+from pipeline.scenarios.trajectories import StudyData
 from pipeline.train import RunResult
 from tuning.preset import load_preset
 from tuning.study import _critics, _growth, _horizon, plan_study

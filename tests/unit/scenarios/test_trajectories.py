@@ -10,7 +10,7 @@ import torch
 
 from envs.errors import ConfigError, DataError
 from envs.problems.settings import SETTING1_LOW, SettingName, feature_of
-from pipeline.study.trajectories import (
+from pipeline.scenarios.trajectories import (
     StudyData,
     blurred,
     published,

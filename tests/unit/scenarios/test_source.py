@@ -26,7 +26,7 @@ from pipeline.data.writer import PanelWriter
 from pipeline.evaluate import summarize_source
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
-from pipeline.sources import (
+from pipeline.scenarios.source import (
     NO_PLAN_DAYS,
     NO_PLAN_SHARE,
     DatasetSource,
