@@ -18,7 +18,7 @@ from envs.rollout import Policy
 from envs.state import Observation, Scenario
 from pipeline.evaluate import PolicyFor, counted_days, play_policy, play_scenario
 from pipeline.features.build import FEATURES
-from pipeline.order_up_to import (
+from pipeline.policies.order_up_to import (
     ForecastErrorRule,
     feature,
     order_up_to_given_level,

@@ -22,7 +22,7 @@ from torch import Tensor
 from envs.state import Observation, Scenario
 from pipeline.evaluate import play_policy, play_scenario
 from pipeline.features.build import FEATURES
-from pipeline.order_up_to import (
+from pipeline.policies.order_up_to import (
     FORECAST,
     ForecastErrorRule,
     feature,

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from envs.errors import ConfigError
-from pipeline.action_models import ActionModelKind
+from pipeline.policies.action_models import ActionModelKind
 
 
 class AlgorithmName(StrEnum):

@@ -22,11 +22,11 @@ from envs.errors import ConfigError, DataError
 from envs.orders import INFINITE, OrderFacts, OrderRules, Reason, explained, order_rules
 from envs.rollout import Policy
 from envs.state import EXPECTED, Observation, ObservationLayout
-from pipeline.action_models import ActionModel
 from pipeline.config import RunConfig, load_yaml
 from pipeline.features.forecast import DayFactors
-from pipeline.model_store import POLICY, TrainedModel, load_data_model
-from pipeline.order_up_to import RuleActions
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.order_up_to import RuleActions
+from pipeline.policies.store import POLICY, TrainedModel, load_data_model
 from pipeline.snapshot import (
     PLAN_KNOWN,
     forecast_mark,

@@ -24,7 +24,7 @@ import torch
 
 from envs.errors import ConfigError, DeepStockError
 from pipeline.evaluate import PolicyFor, evaluate_tile, play_policy
-from pipeline.model_store import POLICY, load_model
+from pipeline.policies.store import POLICY, load_model
 from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.tools.progress import Progress
 from pipeline.tools.streamed import StreamedParquet

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from pipeline.evaluate import METRICS
-from pipeline.model_store import load_model
+from pipeline.policies.store import load_model
 from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.sweep_folder import PRESET, Sweep
 from pipeline.tools.progress import Progress

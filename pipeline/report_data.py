@@ -14,11 +14,11 @@ import pandas as pd
 import yaml
 
 from envs.errors import ConfigError, DataError
-from pipeline.action_models import ActionModelKind
 from pipeline.bootstrap import Interval
 from pipeline.comparison_columns import COLUMNS
 from pipeline.config import RunConfig
 from pipeline.data.schema import SALES_CLASSES, Manifest
+from pipeline.policies.action_models import ActionModelKind
 from pipeline.sweep_folder import Sweep, read_sweep
 from pipeline.train import RunResult
 from pipeline.tuned_baselines import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK

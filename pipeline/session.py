@@ -18,7 +18,7 @@ from pipeline.config import RunConfig, load_yaml, parse
 from pipeline.data.panel import validate_inventories
 from pipeline.evaluate import METRICS, SUMMARIZED, in_words, summarize
 from pipeline.evaluate_tiles import evaluate_policies, model_candidate
-from pipeline.model_store import load_data_model
+from pipeline.policies.store import load_data_model
 from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
 from pipeline.tuned_baselines import tuned_baselines

@@ -15,9 +15,9 @@ from pathlib import Path
 import yaml
 
 from envs.problems.settings import SettingName
-from pipeline.action_models import ActionModelKind
 from pipeline.algorithms.build import build_config
 from pipeline.config import AlgorithmName, RunConfig
+from pipeline.policies.action_models import ActionModelKind
 from pipeline.scenarios.source import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.study.folder import StudyFolder

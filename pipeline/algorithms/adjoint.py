@@ -40,8 +40,8 @@ from envs.orders import OrderRules, admissible, rules_of
 from envs.review import Arrivals
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.action_models import squash
-from pipeline.networks import STOCK_CLIP, PolicyNetwork, stock_columns
+from pipeline.policies.action_models import squash
+from pipeline.policies.networks import STOCK_CLIP, PolicyNetwork, stock_columns
 
 aten = torch.ops.aten
 

@@ -20,8 +20,8 @@ from envs.dynamics import advance, arrival_slots, place_order, unmet_demand
 from envs.orders import admissible, delivered, rules_of
 from envs.rollout import Trajectory
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.action_models import ActionModel
 from pipeline.algorithms.decisions import Decisions, cost_scale
+from pipeline.policies.action_models import ActionModel
 
 HOLDING, SHORTAGE = 0, 1
 """The two parts of a cost, where they are kept apart."""

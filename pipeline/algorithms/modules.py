@@ -29,9 +29,9 @@ from envs.state import (
     ObservationLayout,
     Scenario,
 )
-from pipeline.action_models import ActionModel, squash
 from pipeline.algorithms.adjoint import TrainingRollout
-from pipeline.networks import Critic, PolicyNetwork, ValueNetwork
+from pipeline.policies.action_models import ActionModel, squash
+from pipeline.policies.networks import Critic, PolicyNetwork, ValueNetwork
 
 AVERAGING = 16
 """The averaged policy takes over 1 / (1 + n / 16) of the n-th update's weights: an average over

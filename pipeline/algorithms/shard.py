@@ -31,8 +31,8 @@ from torch import Tensor
 
 from envs.errors import ClusterError
 from envs.state import InventoryState, Scenario
-from pipeline.action_models import SENSIBLE_START, ActionModel, ActionModelKind
 from pipeline.algorithms.runner import ShardRunner
+from pipeline.policies.action_models import SENSIBLE_START, ActionModel, ActionModelKind
 from pipeline.scenarios.source import ScenarioSource, Split
 from pipeline.tools.seeding import derive_seed
 

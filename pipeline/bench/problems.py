@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from envs.state import ObservationLayout, Scenario
-from pipeline.action_models import ActionModel, ActionModelKind
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.networks import PolicyNetwork
 from pipeline.scenarios.source import GivenScenarios
 
 LEAD, FEATURES, BASIS, HIDDEN = 4, 20, 5, (64, 64)

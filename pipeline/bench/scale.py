@@ -77,9 +77,9 @@ def save_untrained(data: Path, run: Path) -> None:
     # Here, not above: the command line lists its commands without importing torch.
     import torch
 
-    from pipeline.action_models import ActionModel, ActionModelKind
-    from pipeline.model_store import save_model
-    from pipeline.networks import PolicyNetwork
+    from pipeline.policies.action_models import ActionModel, ActionModelKind
+    from pipeline.policies.networks import PolicyNetwork
+    from pipeline.policies.store import save_model
     from pipeline.scenarios.source import DatasetSource
 
     source = DatasetSource(data)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from envs.state import Scenario
-from pipeline.action_models import ActionModelKind
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.bench import problems
@@ -26,6 +25,7 @@ from pipeline.bench.sections import metrics_only, with_policy
 from pipeline.bench.timing import Row, Work, as_row, take_turns
 from pipeline.config import AlgorithmName, RunConfig
 from pipeline.data.synthetic.generate import make
+from pipeline.policies.action_models import ActionModelKind
 from pipeline.scenarios.source import DatasetSource
 
 Records = list[dict[str, Any]]

@@ -12,7 +12,6 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from envs.objective import day_cost
 from envs.rollout import rollout, rollout_metrics
 from envs.state import InventoryState, Scenario
-from pipeline.action_models import ActionModelKind
 from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of, target_size
@@ -23,6 +22,7 @@ from pipeline.bench.limits import Limits
 from pipeline.bench.stock import stock_runner
 from pipeline.bench.timing import Row, Work, take_turns
 from pipeline.config import AlgorithmName, RunConfig
+from pipeline.policies.action_models import ActionModelKind
 from pipeline.scenarios.source import ScenarioSource
 
 MILLION = 1_000_000

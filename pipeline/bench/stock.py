@@ -11,10 +11,10 @@ from ray.tune import register_env
 
 from envs.gym_env import InventoryVectorEnv
 from envs.state import Scenario
-from pipeline.action_models import ActionModelKind
 from pipeline.algorithms.build import build_config
 from pipeline.bench import problems
 from pipeline.config import AlgorithmName, RunConfig
+from pipeline.policies.action_models import ActionModelKind
 
 
 def stock_runner(

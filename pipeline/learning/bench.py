@@ -20,7 +20,7 @@ import ray
 import torch
 
 from pipeline.learning.cases import Case, Score
-from pipeline.model_store import load_model
+from pipeline.policies.store import load_model
 from pipeline.session import ray_session
 from pipeline.study.intervals import mean_interval
 from pipeline.train import TrainingRun

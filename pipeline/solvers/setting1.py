@@ -24,7 +24,7 @@ from torch import Tensor
 from envs.problems.settings import SETTING1_LOW, SETTING1_SPREAD, feature_of, study_scenario
 from envs.rollout import Decision
 from envs.state import Observation
-from pipeline.order_up_to import order_up_to
+from pipeline.policies.order_up_to import order_up_to
 from pipeline.solvers.solution import Solution
 
 Array = NDArray[np.float64]

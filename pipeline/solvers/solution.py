@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from envs.rollout import Decision, Policy
 from envs.state import Observation
-from pipeline.order_up_to import order_up_to
+from pipeline.policies.order_up_to import order_up_to
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 
 from envs.rollout import rollout
 from envs.state import Observation
-from pipeline.model_store import load_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import load_model
 from pipeline.scenarios.source import empty_start
 from pipeline.study.references import References
 

@@ -12,8 +12,8 @@ from envs.errors import ConfigError
 from envs.problems.settings import SettingName
 from envs.state import Scenario
 from pipeline.evaluate import evaluate_scenario, play_policy
-from pipeline.model_store import load_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import load_model
 from pipeline.scenarios.source import empty_start
 from pipeline.scenarios.trajectories import read_trajectories, trajectories_of
 

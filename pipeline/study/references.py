@@ -17,8 +17,8 @@ from envs.problems.settings import SETTING4_COST, SETTING4_MEAN, SETTING4_QUANTI
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
 from pipeline.evaluate import evaluate_scenario, play_policy
-from pipeline.model_store import POLICY, load_model
-from pipeline.order_up_to import order_up_to
+from pipeline.policies.order_up_to import order_up_to
+from pipeline.policies.store import POLICY, load_model
 from pipeline.scenarios.source import empty_start
 from pipeline.scenarios.trajectories import unseen_scenario
 from pipeline.solvers import solve_setting1

@@ -12,7 +12,7 @@ import numpy as np
 import ray
 
 from envs.errors import DataError
-from pipeline.model_store import POLICY, load_model
+from pipeline.policies.store import POLICY, load_model
 from pipeline.study.intervals import paired_difference
 from pipeline.study.play import play
 from pipeline.study.references import TestSet

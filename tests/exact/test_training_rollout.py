@@ -15,10 +15,10 @@ from torch import Tensor
 from envs.objective import day_cost
 from envs.rollout import rollout
 from envs.state import InventoryState, Scenario
-from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.algorithms import adjoint
 from pipeline.algorithms.adjoint import TrainingRollout
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.networks import PolicyNetwork
 from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]

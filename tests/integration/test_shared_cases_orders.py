@@ -13,10 +13,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from pipeline.action_models import ActionModel
 from pipeline.cli import commands
-from pipeline.model_store import save_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import save_model
 from pipeline.scenarios.source import DatasetSource
 
 

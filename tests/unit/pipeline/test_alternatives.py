@@ -16,7 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from envs.orders import admissible, rules_of
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.algorithms.alternatives import (
     HOLDING,
     SHORTAGE,
@@ -25,6 +24,7 @@ from pipeline.algorithms.alternatives import (
     play_alternatives,
 )
 from pipeline.algorithms.decisions import Decisions, extract_decisions
+from pipeline.policies.action_models import ActionModel, ActionModelKind
 from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]

@@ -22,7 +22,7 @@ from pipeline.baselines import (
 )
 from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy
 from pipeline.features.build import BASIS, FEATURES
-from pipeline.order_up_to import FORECAST, order_up_to
+from pipeline.policies.order_up_to import FORECAST, order_up_to
 from pipeline.scenarios.source import DatasetSource, Split, evaluation_start
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]

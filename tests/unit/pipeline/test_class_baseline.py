@@ -22,7 +22,7 @@ from pipeline.class_baseline import (
 )
 from pipeline.evaluate import play_policy, play_scenario, summarize_source
 from pipeline.features.build import BASIS, FEATURES
-from pipeline.order_up_to import FORECAST
+from pipeline.policies.order_up_to import FORECAST
 from pipeline.scenarios.source import DatasetSource, Split
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from pipeline.action_models import ActionModel
 from pipeline.compare import NO_PLAN, compare, without_plan
 from pipeline.evaluate import METRICS, evaluate_dataset, play_policy, summarize
-from pipeline.model_store import load_model, save_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import load_model, save_model
 from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Selected, write_selection
 from pipeline.tuned_baselines import PER_CLASS, read_baselines

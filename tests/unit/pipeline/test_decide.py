@@ -16,11 +16,11 @@ from envs.errors import ConfigError, DataError
 from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import ObservationLayout
-from pipeline.action_models import ActionModel
 from pipeline.data.synthetic.generate import make
 from pipeline.decide import decide, find_decider, orders_schema
-from pipeline.model_store import TrainedModel, save_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import TrainedModel, save_model
 from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.session import evaluate_run
 from pipeline.snapshot import make_snapshot, snapshot_schema

@@ -10,13 +10,13 @@ import torch
 from click.testing import CliRunner
 
 from envs.errors import DataError
-from pipeline.action_models import ActionModel
 from pipeline.cli import commands
 from pipeline.data.importing.common import ImportOptions
 from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long
-from pipeline.model_store import save_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import save_model
 from pipeline.scenarios.source import DatasetSource
 from tests.unit.data.long_tables import table
 

@@ -15,12 +15,12 @@ from envs.objective import day_cost, governed_days
 from envs.problems.settings import study_setting1
 from envs.rollout import rollout
 from envs.state import InventoryState
-from pipeline.action_models import SENSIBLE_START, ActionModelKind
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.config import RunConfig
 from pipeline.evaluate import METRICS, summarize_source
+from pipeline.policies.action_models import SENSIBLE_START, ActionModelKind
 from pipeline.scenarios.source import DatasetSource, GivenScenarios, training_start
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -12,10 +12,10 @@ import torch
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from envs.state import ObservationLayout
-from pipeline.action_models import ActionModel
 from pipeline.evaluate import METRICS
-from pipeline.model_store import load_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import load_model
 from pipeline.train import RunResult, TrainingRun, read_history
 
 LUCKY = [5.0, 4.0, 0.5, 9.0, 3.0, 2.0, 2.2, 2.6, 3.0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.action_models import ActionModelKind
 from pipeline.config import AlgorithmName
+from pipeline.policies.action_models import ActionModelKind
 from pipeline.trial_key import TrialKey
 
 

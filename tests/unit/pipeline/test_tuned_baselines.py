@@ -14,13 +14,13 @@ import yaml
 
 from envs.errors import DataError
 from pipeline import tuned_baselines as module
-from pipeline.action_models import ActionModel
 from pipeline.class_baseline import OrderUpToPerClass
 from pipeline.decide import decide_sweep, find_decider
 from pipeline.evaluate import evaluate_scenario, play_policy, summarize_source
 from pipeline.features.build import FEATURES
-from pipeline.model_store import save_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import save_model
 from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Selected, read_sweep, write_selection
 from pipeline.tuned_baselines import (

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from envs.errors import ConfigError, DataError
 from envs.problems.settings import setting1_demand
 from envs.state import ObservationLayout
-from pipeline.action_models import ActionModel
 from pipeline.cli import commands
-from pipeline.model_store import save_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import save_model
 from pipeline.scenarios.trajectories import DATA, published
 from pipeline.study.folder import StudyFolder
 from pipeline.study.measure import measure

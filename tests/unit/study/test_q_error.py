@@ -13,9 +13,9 @@ from envs.objective import day_cost
 from envs.problems.settings import study_setting1
 from envs.rollout import rollout
 from envs.state import Observation
-from pipeline.action_models import ActionModel
 from pipeline.algorithms.decisions import extract_decisions
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
 from pipeline.study.q_error import discounted_returns, q_error
 
 

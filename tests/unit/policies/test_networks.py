@@ -13,10 +13,16 @@ from torch.nn import functional
 
 from envs.rollout import Trajectory, rollout
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
-from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.data.draws import Draws
 from pipeline.features.build import BASIS, FEATURES, scenario_of
-from pipeline.networks import STOCK_CLIP, Critic, PolicyNetwork, ValueNetwork, network_inputs
+from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.networks import (
+    STOCK_CLIP,
+    Critic,
+    PolicyNetwork,
+    ValueNetwork,
+    network_inputs,
+)
 from pipeline.scenarios.source import evaluation_start
 
 KINDS = list(ActionModelKind)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from envs.rollout import Decision
 from envs.state import Observation, ObservationLayout
-from pipeline.action_models import ActionModel, logit_of, squash
+from pipeline.policies.action_models import ActionModel, logit_of, squash
 
 STOCK_CLIP = 20.0
 """Stock inputs are cut at this many scales: an overstocked new product must not

@@ -19,10 +19,10 @@ from torch import nn
 
 from envs.errors import ConfigError, DataError
 from envs.state import ObservationLayout
-from pipeline.action_models import ActionModel
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
 
 POLICY, FORECAST = "policy.pt", "forecast.json"
 

@@ -9,10 +9,10 @@ import torch
 
 from envs.errors import DataError
 from envs.state import ObservationLayout
-from pipeline.action_models import ActionModel, ActionModelKind
 from pipeline.features.forecast import DayFactors
-from pipeline.model_store import FORECAST, POLICY, load_model, save_model
-from pipeline.networks import PolicyNetwork
+from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import FORECAST, POLICY, load_model, save_model
 
 LAYOUT = ObservationLayout(3, 5, 4)
 FACTORS = DayFactors({"*": [0.1] * 11}, {"*": 2.5})

@@ -7,7 +7,7 @@ import torch
 
 from envs.errors import ConfigError
 from envs.state import Observation
-from pipeline.action_models import (
+from pipeline.policies.action_models import (
     EDGE,
     SENSIBLE_START,
     ActionModel,

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from envs.rollout import Decision
 from envs.state import Observation
-from pipeline.action_models import ActionModelKind
 from pipeline.features.build import BASIS, FEATURES
+from pipeline.policies.action_models import ActionModelKind
 from pipeline.scenarios.source import ScenarioSource, Split
 
 FORECAST = BASIS.index("near_forecast")
@@ -69,7 +69,7 @@ class ForecastErrorRule(ABC):
 
 
 class RuleActions:
-    """What a rule's action means, as :class:`~pipeline.action_models.ActionModel` says it."""
+    """A rule's action, as :class:`~pipeline.policies.action_models.ActionModel` says it."""
 
     kind = ActionModelKind.BOTH
     outputs = 2
