@@ -16,7 +16,7 @@ from torch import Tensor
 
 from envs.rollout import Policy
 from envs.state import Observation, Scenario
-from pipeline.evaluate import PolicyFor, counted_days, play_policy, play_scenario
+from pipeline.evaluation.play import PolicyFor, counted_days, play_policy, play_scenario
 from pipeline.features.build import FEATURES
 from pipeline.policies.order_up_to import (
     ForecastErrorRule,

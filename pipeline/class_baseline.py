@@ -20,7 +20,7 @@ from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
 from envs.state import Observation, Scenario
-from pipeline.evaluate import play_policy, play_scenario
+from pipeline.evaluation.play import play_policy, play_scenario
 from pipeline.features.build import FEATURES
 from pipeline.policies.order_up_to import (
     FORECAST,

@@ -73,9 +73,9 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
 
     The same command again resumes.
     """
+    from pipeline.evaluation.trajectories import play_file
     from pipeline.scenarios.trajectories import setting_file
     from pipeline.session import evaluate_run, write_parquet
-    from pipeline.study.play import play_file
 
     found = setting_file(data)
     if found is None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.bootstrap import Rows, resample
 from pipeline.comparison_columns import comparison_table
-from pipeline.evaluate_tiles import Candidate, evaluate_policies, model_candidate
+from pipeline.evaluation.intervals import Rows, resample
+from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
 from pipeline.report import comparison_html, comparison_markdown
 from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Sweep, read_sweep

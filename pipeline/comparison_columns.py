@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pipeline.bootstrap import Interval, Rows, Sample, difference, interval
-from pipeline.evaluate import METRICS, SUMMARIZED, summarize
+from pipeline.evaluation.intervals import Interval, Rows, Sample, difference, interval
+from pipeline.evaluation.play import METRICS, SUMMARIZED, summarize
 from pipeline.sweep_folder import Sweep
 from pipeline.tuned_baselines import PER_CLASS
 
@@ -69,7 +69,7 @@ def comparison_table(
 
     Args:
         sweep: Finished.
-        samples: Of :func:`pipeline.bootstrap.resample`.
+        samples: Of :func:`pipeline.evaluation.intervals.resample`.
         validation: Baseline -> its metrics on validation.
         no_plan: Method or baseline -> its rows without the plan.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.comparison_columns import SHORT
-from pipeline.evaluate import METRICS
+from pipeline.evaluation.play import METRICS
 from pipeline.pages import page
 from pipeline.report_data import BASELINE, display_name, row_names
 from pipeline.tuned_baselines import HINDSIGHT

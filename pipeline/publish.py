@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 import yaml
 
-from pipeline.evaluate import METRICS
+from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import load_model
 from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.sweep_folder import PRESET, Sweep

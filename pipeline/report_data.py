@@ -14,10 +14,10 @@ import pandas as pd
 import yaml
 
 from envs.errors import ConfigError, DataError
-from pipeline.bootstrap import Interval
 from pipeline.comparison_columns import COLUMNS
 from pipeline.config import RunConfig
 from pipeline.data.schema import SALES_CLASSES, Manifest
+from pipeline.evaluation.intervals import Interval
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.sweep_folder import Sweep, read_sweep
 from pipeline.train import RunResult

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.evaluate import METRICS
+from pipeline.evaluation.play import METRICS
 from pipeline.report_data import SweepResults, display_name, rounded
 from pipeline.tuned_baselines import HINDSIGHT, PER_CLASS, PROSE, RULES
 

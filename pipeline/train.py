@@ -24,7 +24,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEAR
 
 from pipeline.algorithms.build import build_config
 from pipeline.config import RunConfig
-from pipeline.evaluate import METRICS
+from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import save_model
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock

@@ -21,7 +21,7 @@ from envs.errors import DataError
 from envs.state import ObservationLayout
 from pipeline.baselines import BaseStockPerClass, ForecastSafetyStock, perfect_hindsight
 from pipeline.class_baseline import Classes, OrderUpToPerClass
-from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy, summarize
+from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy, summarize
 from pipeline.policies.order_up_to import ForecastErrorRule
 from pipeline.scenarios.source import DatasetSource
 from pipeline.sweep_folder import Sweep

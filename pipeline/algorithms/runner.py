@@ -50,7 +50,7 @@ from pipeline.algorithms.decisions import (
 )
 from pipeline.algorithms.modules import scenario_columns
 from pipeline.algorithms.replay import ReplayShard
-from pipeline.evaluate import summarize_source
+from pipeline.evaluation.play import summarize_source
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.environment import keep_freed_memory
 from pipeline.tools.seeding import derive_seed

@@ -15,7 +15,7 @@ from envs.problems.classical import PENALTIES, ClassicalProblem, problem_named
 from envs.problems.settings import study_setting1
 from envs.rollout import Policy
 from pipeline.config import AlgorithmName, RunConfig
-from pipeline.evaluate import evaluate_scenario, play_policy
+from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.scenarios.classical import ClassicalSource
 from pipeline.scenarios.source import ScenarioSource, empty_start

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from envs.problems.settings import SETTING4_COST, SETTING4_MEAN, SETTING4_QUANTILE, feature_of
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
-from pipeline.evaluate import evaluate_scenario, play_policy
+from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.order_up_to import order_up_to
 from pipeline.policies.store import POLICY, load_model
 from pipeline.scenarios.source import empty_start

@@ -12,9 +12,9 @@ import numpy as np
 import ray
 
 from envs.errors import DataError
+from pipeline.evaluation.trajectories import play
 from pipeline.policies.store import POLICY, load_model
 from pipeline.study.intervals import paired_difference
-from pipeline.study.play import play
 from pipeline.study.references import TestSet
 
 TEST = "test.json"

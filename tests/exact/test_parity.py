@@ -16,7 +16,7 @@ from envs.problems.classical import PROBLEMS, ClassicalProblem, Poisson, scenari
 from envs.problems.settings import study_setting1
 from envs.rollout import Decision, Policy, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.evaluate import evaluate_scenario, play_policy
+from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.scenarios.source import evaluation_start
 from pipeline.solvers import BaseStock, CappedBaseStock, optimal, solve_setting1
 

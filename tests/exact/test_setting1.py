@@ -14,7 +14,7 @@ from envs.objective import day_cost
 from envs.problems.settings import SETTING1_LOW, feature_of, study_setting1
 from envs.rollout import Decision, Policy, rollout
 from envs.state import Observation
-from pipeline.evaluate import evaluate_scenario, play_policy
+from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.solvers.setting1 import empirical_law, expected_cost, solve_setting1
 
 PUBLISHED = 0.8543

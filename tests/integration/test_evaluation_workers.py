@@ -10,8 +10,8 @@ import pandas as pd
 from envs.rollout import Policy
 from envs.state import Scenario
 from pipeline.baselines import ForecastSafetyStock
-from pipeline.evaluate import evaluate_dataset, play_policy
-from pipeline.evaluate_tiles import Candidate, evaluate_policies
+from pipeline.evaluation.play import evaluate_dataset, play_policy
+from pipeline.evaluation.tiles import Candidate, evaluate_policies
 from pipeline.scenarios.source import DatasetSource
 from pipeline.session import ray_session
 

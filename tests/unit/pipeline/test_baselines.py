@@ -20,7 +20,7 @@ from pipeline.baselines import (
     ForecastSafetyStock,
     perfect_hindsight,
 )
-from pipeline.evaluate import PolicyFor, evaluate_scenario, play_policy
+from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST, order_up_to
 from pipeline.scenarios.source import DatasetSource, Split, evaluation_start

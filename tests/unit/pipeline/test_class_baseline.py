@@ -20,7 +20,7 @@ from pipeline.class_baseline import (
     OrderUpToPerClass,
     shrunk_costs,
 )
-from pipeline.evaluate import play_policy, play_scenario, summarize_source
+from pipeline.evaluation.play import play_policy, play_scenario, summarize_source
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST
 from pipeline.scenarios.source import DatasetSource, Split

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from pipeline.compare import NO_PLAN, compare, without_plan
-from pipeline.evaluate import METRICS, evaluate_dataset, play_policy, summarize
+from pipeline.evaluation.play import METRICS, evaluate_dataset, play_policy, summarize
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model

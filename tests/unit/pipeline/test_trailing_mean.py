@@ -12,7 +12,7 @@ import torch
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from envs.state import ObservationLayout
-from pipeline.evaluate import METRICS
+from pipeline.evaluation.play import METRICS
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model

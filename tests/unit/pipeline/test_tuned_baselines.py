@@ -16,7 +16,7 @@ from envs.errors import DataError
 from pipeline import tuned_baselines as module
 from pipeline.class_baseline import OrderUpToPerClass
 from pipeline.decide import decide_sweep, find_decider
-from pipeline.evaluate import evaluate_scenario, play_policy, summarize_source
+from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize_source
 from pipeline.features.build import FEATURES
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork

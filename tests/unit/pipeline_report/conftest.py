@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.bootstrap import resample
 from pipeline.comparison_columns import comparison_table
 from pipeline.config import RunConfig
 from pipeline.data.schema import FileInfo, Manifest, quantity_infos
+from pipeline.evaluation.intervals import resample
 from pipeline.sweep_folder import Selected, read_sweep, write_selection
 from pipeline.train import RunResult
 

@@ -23,7 +23,7 @@ from pipeline.data.synthetic.parameters import RetailParameters
 from pipeline.data.synthetic.retail import Market
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter
-from pipeline.evaluate import summarize_source
+from pipeline.evaluation.play import summarize_source
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
 from pipeline.scenarios.source import (

@@ -14,6 +14,7 @@ from envs.errors import ConfigError, DataError
 from envs.problems.settings import setting1_demand
 from envs.state import ObservationLayout
 from pipeline.cli import commands
+from pipeline.evaluation.trajectories import play, play_file
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
@@ -21,7 +22,6 @@ from pipeline.scenarios.trajectories import DATA, published
 from pipeline.study.folder import StudyFolder
 from pipeline.study.measure import measure
 from pipeline.study.outputs import outputs_of
-from pipeline.study.play import play, play_file
 from pipeline.study.references import References
 from pipeline.study.testing import TEST, play_runs
 

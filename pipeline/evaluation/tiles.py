@@ -23,7 +23,7 @@ import ray
 import torch
 
 from envs.errors import ConfigError, DeepStockError
-from pipeline.evaluate import PolicyFor, evaluate_tile, play_policy
+from pipeline.evaluation.play import PolicyFor, evaluate_tile, play_policy
 from pipeline.policies.store import POLICY, load_model
 from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.tools.progress import Progress

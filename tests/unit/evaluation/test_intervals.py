@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import bootstrap as module
-from pipeline.bootstrap import (
+from pipeline.evaluation import intervals as module
+from pipeline.evaluation.intervals import (
     Margins,
     Sample,
     difference,
@@ -20,7 +20,7 @@ from pipeline.bootstrap import (
     resample,
     sample_margins,
 )
-from pipeline.evaluate import METRICS, summarize
+from pipeline.evaluation.play import METRICS, summarize
 
 
 def rows(n: int, seed: int, blocks: int = 8, days: float = 1.0) -> pa.Table:

@@ -11,7 +11,7 @@ import pandas as pd
 from envs.errors import ConfigError
 from envs.problems.settings import SettingName
 from envs.state import Scenario
-from pipeline.evaluate import evaluate_scenario, play_policy
+from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
 from pipeline.scenarios.source import empty_start
@@ -19,7 +19,7 @@ from pipeline.scenarios.trajectories import read_trajectories, trajectories_of
 
 
 def play(policy: PolicyNetwork, scenario: Scenario) -> pd.DataFrame:
-    """One row of metrics per trajectory (see :func:`~pipeline.evaluate.evaluate_scenario`)."""
+    """One row of metrics per trajectory, of :func:`~pipeline.evaluation.play.evaluate_scenario`."""
     return evaluate_scenario(scenario, play_policy(policy.decide), empty_start(scenario))
 
 

@@ -10,8 +10,8 @@ import pytest
 from envs.errors import ConfigError
 from envs.rollout import Decision
 from envs.state import Observation
-from pipeline.evaluate import evaluate_dataset, play_policy
-from pipeline.evaluate_tiles import Candidate, evaluate_policies
+from pipeline.evaluation.play import evaluate_dataset, play_policy
+from pipeline.evaluation.tiles import Candidate, evaluate_policies
 from pipeline.scenarios.source import DatasetSource
 
 

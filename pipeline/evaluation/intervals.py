@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from envs.objective import BLOCK_SUMS
-from pipeline.evaluate import METRICS
+from pipeline.evaluation.play import METRICS
 
 RESAMPLES = 1000
 """Bootstrap resamples, of the inventories and of the blocks of days."""
@@ -48,7 +48,7 @@ _RATIOS = {
     "turnover_days": ("stock", "sales", 1.0),
     "fill_rate_pct": ("sales", "demand", 100.0),
 }
-"""Metric -> numerator, denominator, unit; as :func:`pipeline.evaluate.summarize` adds up."""
+"""Metric -> numerator, denominator, unit; of :func:`~pipeline.evaluation.play.summarize`."""
 
 Array: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = pa.Table | Path
@@ -134,7 +134,7 @@ def difference(
 
     Args:
         own, other: The rows.
-        metric: Of :data:`~pipeline.evaluate.METRICS`.
+        metric: Of :data:`~pipeline.evaluation.play.METRICS`.
         scale: In the metric's unit, or in percent of the other's (NaN where that is 0).
         among: Differences that are looked at together: the intervals of all of them hold
             with 95 % (Bonferroni).
@@ -286,7 +286,7 @@ def margins(rows: Rows) -> Margins:
 def _block_sums(chunk: pa.Table) -> Array:
     """[n, B, sums] of :data:`_SUMS`.
 
-    Money adds up and rates are weighted (see :func:`pipeline.evaluate.summarize`): an
+    Money adds up and rates are weighted (see :func:`pipeline.evaluation.play.summarize`): an
     inventory's days have the weight of 1, or of its own, between them.
     """
     n = len(chunk)

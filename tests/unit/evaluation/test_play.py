@@ -14,7 +14,7 @@ from envs.objective import BLOCK_SUMS, horizon_metrics
 from envs.problems.settings import study_setting1
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.evaluate import (
+from pipeline.evaluation.play import (
     METRICS,
     counted_days,
     evaluate_dataset,

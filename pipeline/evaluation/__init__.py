@@ -1,0 +1,1 @@
+"""What a policy costs on given days, and how sure that figure is."""
