@@ -97,7 +97,7 @@ def compare(sweep: Path) -> None:
     from pipeline.report import write_report
     from pipeline.report_data import SweepResults
     from pipeline.report_words import headline
-    from pipeline.sweep_folder import read_sweep
+    from pipeline.runs.sweep import read_sweep
     from pipeline.tracking import SweepRun
 
     table = run(sweep)

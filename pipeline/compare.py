@@ -17,8 +17,8 @@ from pipeline.comparison_columns import comparison_table
 from pipeline.evaluation.intervals import Rows, resample
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
 from pipeline.report import comparison_html, comparison_markdown
+from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.scenarios.source import DatasetSource
-from pipeline.sweep_folder import Sweep, read_sweep
 from pipeline.tuned_baselines import HINDSIGHT, TunedBaselines, tuned_baselines
 
 NO_PLAN_TILES = 16

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.evaluation.intervals import Interval, Rows, Sample, difference, interval
 from pipeline.evaluation.play import METRICS, SUMMARIZED, summarize
-from pipeline.sweep_folder import Sweep
+from pipeline.runs.sweep import Sweep
 from pipeline.tuned_baselines import PER_CLASS
 
 REFERENCE = "ddpg-both"

@@ -22,11 +22,12 @@ from envs.errors import ConfigError, DataError
 from envs.orders import INFINITE, OrderFacts, OrderRules, Reason, explained, order_rules
 from envs.rollout import Policy
 from envs.state import EXPECTED, Observation, ObservationLayout
-from pipeline.config import RunConfig, load_yaml
 from pipeline.features.forecast import DayFactors
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.order_up_to import RuleActions
 from pipeline.policies.store import POLICY, TrainedModel, load_data_model
+from pipeline.runs.config import RunConfig, load_yaml
+from pipeline.runs.sweep import FORECAST, SELECTION, Sweep, read_sweep
 from pipeline.snapshot import (
     PLAN_KNOWN,
     forecast_mark,
@@ -37,7 +38,6 @@ from pipeline.snapshot import (
     table_of,
 )
 from pipeline.snapshot_check import SnapshotChecker
-from pipeline.sweep_folder import FORECAST, SELECTION, Sweep, read_sweep
 from pipeline.tools.streamed import StreamedParquet
 from pipeline.tuned_baselines import FILE as BASELINES
 from pipeline.tuned_baselines import PROSE, read_baselines

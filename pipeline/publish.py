@@ -12,8 +12,8 @@ import yaml
 
 from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import load_model
+from pipeline.runs.sweep import PRESET, Sweep
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.sweep_folder import PRESET, Sweep
 from pipeline.tools.progress import Progress
 from pipeline.tracking import SweepRun
 from pipeline.train import RunResult

@@ -34,7 +34,7 @@ from pipeline.report_data import (
     searched,
 )
 from pipeline.report_words import headline, tiles
-from pipeline.sweep_folder import SELECTION
+from pipeline.runs.sweep import SELECTION
 
 __all__ = ["comparison_html", "comparison_markdown", "write_report"]
 

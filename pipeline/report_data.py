@@ -15,11 +15,11 @@ import yaml
 
 from envs.errors import ConfigError, DataError
 from pipeline.comparison_columns import COLUMNS
-from pipeline.config import RunConfig
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
 from pipeline.policies.action_models import ActionModelKind
-from pipeline.sweep_folder import Sweep, read_sweep
+from pipeline.runs.config import RunConfig
+from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.train import RunResult
 from pipeline.tuned_baselines import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 

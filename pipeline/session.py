@@ -14,11 +14,11 @@ import ray
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
-from pipeline.config import RunConfig, load_yaml, parse
 from pipeline.data.panel import validate_inventories
 from pipeline.evaluation.play import METRICS, SUMMARIZED, in_words, summarize
 from pipeline.evaluation.tiles import evaluate_policies, model_candidate
 from pipeline.policies.store import load_data_model
+from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
 from pipeline.tuned_baselines import tuned_baselines

@@ -23,9 +23,9 @@ import yaml
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEARNER_RESULTS
 
 from pipeline.algorithms.build import build_config
-from pipeline.config import RunConfig
 from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import save_model
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
 

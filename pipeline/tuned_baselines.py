@@ -23,8 +23,8 @@ from pipeline.baselines import BaseStockPerClass, ForecastSafetyStock, perfect_h
 from pipeline.class_baseline import Classes, OrderUpToPerClass
 from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy, summarize
 from pipeline.policies.order_up_to import ForecastErrorRule
+from pipeline.runs.sweep import Sweep
 from pipeline.scenarios.source import DatasetSource
-from pipeline.sweep_folder import Sweep
 from pipeline.tools.progress import Progress
 
 FILE = "baselines.json"

@@ -12,7 +12,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from envs.problems.settings import study_setting1
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import GivenScenarios
 
 TRAINING: dict[str, dict[str, Any]] = {

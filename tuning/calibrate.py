@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import ConfigError
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
 from pipeline.train import TrainingRun

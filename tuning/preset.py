@@ -18,14 +18,14 @@ from pydantic import (
 )
 
 from envs.errors import ConfigError
-from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.data.synthetic.generate import make
 from pipeline.data.terms import CostLaw, SupplyTerms
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
+from pipeline.runs.trial_key import TrialKey
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.seeding import derive_seed
-from pipeline.trial_key import TrialKey
 from tuning.spaces import latin_hypercube
 
 Count = Annotated[int, Field(ge=1)]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.comparison_columns import REFERENCE
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
+from pipeline.runs.trial_key import TrialKey
 from pipeline.train import RunResult
-from pipeline.trial_key import TrialKey
 from tuning.halving import Bracket
 from tuning.preset import Preset
 from tuning.trials import TrialPlan, remaining

@@ -16,12 +16,12 @@ import yaml
 
 from envs.problems.settings import SettingName
 from pipeline.algorithms.build import build_config
-from pipeline.config import AlgorithmName, RunConfig
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.sweep import Selected, write_selection
 from pipeline.scenarios.source import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.study.folder import StudyFolder
-from pipeline.sweep_folder import Selected, write_selection
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.study_plan import StudyPlan

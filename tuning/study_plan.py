@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from envs.errors import ConfigError
 from envs.problems.settings import SettingName
-from pipeline.config import AlgorithmName, RunConfig, parse
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig, parse
 from pipeline.scenarios.trajectories import StudyData
 from tuning.preset import (
     PRESETS,

@@ -1,6 +1,6 @@
 """Trains every method's configurations with Ray Tune; the same call again resumes.
 
-The folder's layout is in :mod:`pipeline.sweep_folder`; Tune keeps its own files and
+The folder's layout is in :mod:`pipeline.runs.sweep`; Tune keeps its own files and
 TensorBoard's events in ``SWEEP/tune``.
 """
 
@@ -17,12 +17,10 @@ import yaml
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
-from pipeline.config import RunConfig
 from pipeline.data.panel import validate_inventories
 from pipeline.features.forecast import DayFactors
-from pipeline.scenarios.source import DatasetSource, ScenarioSource
-from pipeline.scenarios.trajectories import StudyData
-from pipeline.sweep_folder import (
+from pipeline.runs.config import RunConfig
+from pipeline.runs.sweep import (
     FORECAST,
     PRESET,
     SELECTION,
@@ -31,8 +29,10 @@ from pipeline.sweep_folder import (
     read_sweep,
     write_selection,
 )
+from pipeline.runs.trial_key import TrialKey
+from pipeline.scenarios.source import DatasetSource, ScenarioSource
+from pipeline.scenarios.trajectories import StudyData
 from pipeline.train import RunResult
-from pipeline.trial_key import TrialKey
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.trials import TrialPlan, forget_failures, train_trials

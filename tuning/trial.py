@@ -13,7 +13,7 @@ import ray
 import torch
 from ray import tune
 
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.study.q_error import probe_critic
 from pipeline.train import RunResult, TrainingRun

@@ -12,7 +12,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.train import RunResult
 from tuning.reporter import SweepReporter

@@ -10,7 +10,7 @@ from envs.errors import ConfigError
 from pipeline.algorithms.ddpg import DDPGConfig
 from pipeline.algorithms.ds import DSConfig
 from pipeline.algorithms.ppo import PPOConfig
-from pipeline.config import AlgorithmName, RunConfig, unknown_key
+from pipeline.runs.config import AlgorithmName, RunConfig, unknown_key
 
 CONFIGS: dict[AlgorithmName, Any] = {
     AlgorithmName.DDPG: DDPGConfig,

@@ -23,9 +23,9 @@ from pipeline.bench import problems
 from pipeline.bench.limits import Limits
 from pipeline.bench.sections import metrics_only, with_policy
 from pipeline.bench.timing import Row, Work, as_row, take_turns
-from pipeline.config import AlgorithmName, RunConfig
 from pipeline.data.synthetic.generate import make
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.scenarios.source import DatasetSource
 
 Records = list[dict[str, Any]]

@@ -21,8 +21,8 @@ from pipeline.bench import problems
 from pipeline.bench.limits import Limits
 from pipeline.bench.stock import stock_runner
 from pipeline.bench.timing import Row, Work, take_turns
-from pipeline.config import AlgorithmName, RunConfig
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.scenarios.source import ScenarioSource
 
 MILLION = 1_000_000

@@ -13,8 +13,8 @@ from envs.gym_env import InventoryVectorEnv
 from envs.state import Scenario
 from pipeline.algorithms.build import build_config
 from pipeline.bench import problems
-from pipeline.config import AlgorithmName, RunConfig
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig
 
 
 def stock_runner(

@@ -14,9 +14,9 @@ from envs.errors import ConfigError
 from envs.problems.classical import PENALTIES, ClassicalProblem, problem_named
 from envs.problems.settings import study_setting1
 from envs.rollout import Policy
-from pipeline.config import AlgorithmName, RunConfig
 from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.scenarios.classical import ClassicalSource
 from pipeline.scenarios.source import ScenarioSource, empty_start
 from pipeline.scenarios.trajectories import StudyData

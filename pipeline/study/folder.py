@@ -1,7 +1,7 @@
 """What a study's folder holds; written by ``tuning.study``, read by measurements and figures.
 
 STUDY/plan.yaml                     what was asked for, resolved
-STUDY/<setting>/                    a sweep's folder (see pipeline.sweep_folder) per tuned setting
+STUDY/<setting>/                    a sweep's folder (see pipeline.runs.sweep) per tuned setting
 STUDY/<setting>/<method>/best/      the selected run: config.yaml, model/, history.jsonl, ...
 STUDY/reference/trials/<setting>/   DS trained on the test trajectories
 STUDY/horizon/trials/n05-t016-s0/   setting 4: 5 SKUs, 16 counted days

@@ -21,12 +21,12 @@ import yaml
 from envs.errors import ConfigError
 from envs.problems.settings import SETTINGS
 from pipeline.report_data import TRIAL
+from pipeline.runs.sweep import SELECTION
 from pipeline.study.folder import CRITIC_KEY, GROWTH_KEY, HORIZON_KEY, StudyFolder
 from pipeline.study.outputs import outputs_of
 from pipeline.study.q_error import Q_ERROR
 from pipeline.study.references import References
 from pipeline.study.testing import TEST, play_runs
-from pipeline.sweep_folder import SELECTION
 from pipeline.tools.progress import Progress
 from pipeline.train import RunResult
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource
 from pipeline.train import RunResult, TrainingRun
 

@@ -21,9 +21,9 @@ from envs.rollout import rollout
 from envs.state import InventoryState
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.shard import ShardAlgorithm
-from pipeline.config import RunConfig
 from pipeline.evaluation.play import METRICS, evaluate_scenario, play_policy, summarize
 from pipeline.policies.store import load_model
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.train import SMOOTHED, RunResult, TrainingRun
 

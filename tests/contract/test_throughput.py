@@ -9,7 +9,7 @@ from pipeline.bench.limits import Limits
 from pipeline.bench.scaling import bench_memory
 from pipeline.bench.stock import stock_runner
 from pipeline.bench.timing import Work, take_turns
-from pipeline.config import AlgorithmName
+from pipeline.runs.config import AlgorithmName
 
 UNLIMITED = Limits(flops=1.0, bandwidth=1.0)
 

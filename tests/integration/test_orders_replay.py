@@ -13,14 +13,14 @@ from click.testing import CliRunner
 
 from envs.rollout import rollout
 from pipeline.cli import commands
-from pipeline.config import RunConfig
 from pipeline.data.synthetic.generate import make
 from pipeline.decide import decide_sweep, find_decider
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
+from pipeline.runs.config import RunConfig
+from pipeline.runs.sweep import FORECAST, Selected, write_selection
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.sweep_folder import FORECAST, Selected, write_selection
 from pipeline.tuned_baselines import RULES, tuned_baselines
 from tests.unit.pipeline.test_snapshot import AHEAD, DAYS, shorter
 

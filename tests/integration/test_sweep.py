@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import ray
 
-from pipeline.sweep_folder import Sweep
+from pipeline.runs.sweep import Sweep
 from pipeline.train import read_history
 from tuning.preset import load_preset
 from tuning.sweep import plan_sweep, run_sweep

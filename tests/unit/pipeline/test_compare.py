@@ -15,8 +15,8 @@ from pipeline.evaluation.play import METRICS, evaluate_dataset, play_policy, sum
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model
+from pipeline.runs.sweep import Selected, write_selection
 from pipeline.scenarios.source import DatasetSource
-from pipeline.sweep_folder import Selected, write_selection
 from pipeline.tuned_baselines import PER_CLASS, read_baselines
 
 TRIALS = ["ddpg-both-c01-s0", "ddpg-both-c01-s1", "ddpg-both-c01-s2"]

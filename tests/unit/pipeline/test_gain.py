@@ -17,7 +17,7 @@ from pipeline.algorithms.advantages import gains, observed_values
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.decisions import cost_scale, extract_decisions, generalized_advantages
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, GivenScenarios
 from pipeline.tools.seeding import derive_seed
 

@@ -18,9 +18,9 @@ from envs.state import InventoryState
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.config import RunConfig
 from pipeline.evaluation.play import METRICS, summarize_source
 from pipeline.policies.action_models import SENSIBLE_START, ActionModelKind
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, GivenScenarios, training_start
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -21,8 +21,8 @@ from pipeline.features.build import FEATURES
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
+from pipeline.runs.sweep import Selected, read_sweep, write_selection
 from pipeline.scenarios.source import DatasetSource
-from pipeline.sweep_folder import Selected, read_sweep, write_selection
 from pipeline.tuned_baselines import (
     FILE,
     HINDSIGHT,

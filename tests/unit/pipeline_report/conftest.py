@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from pipeline.comparison_columns import comparison_table
-from pipeline.config import RunConfig
 from pipeline.data.schema import FileInfo, Manifest, quantity_infos
 from pipeline.evaluation.intervals import resample
-from pipeline.sweep_folder import Selected, read_sweep, write_selection
+from pipeline.runs.config import RunConfig
+from pipeline.runs.sweep import Selected, read_sweep, write_selection
 from pipeline.train import RunResult
 
 LEVEL = {"none": 9.0, "base": 2.7, "coeff": 6.0, "both": 2.45}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from envs.errors import ConfigError
-from pipeline.config import AlgorithmName, RunConfig
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.train import RunResult
 from tuning.halving import Bracket, cost_at
 from tuning.preset import Preset, load_preset, trial_key

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import AlgorithmName, RunConfig
 from pipeline.policies.action_models import ActionModelKind
-from pipeline.sweep_folder import PRESET, write_selection
+from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.sweep import PRESET, write_selection
 from pipeline.train import RunResult
 from tuning.preset import Preset, load_preset, trial_key
 from tuning.stages import SweepStages

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.train import RunResult
 from tuning import trials as module
 from tuning.reporter import SweepReporter

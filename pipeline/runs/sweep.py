@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from envs.errors import ConfigError
-from pipeline.config import RunConfig
+from pipeline.runs.config import RunConfig
 from pipeline.features.forecast import DayFactors
 from pipeline.scenarios.source import DatasetSource
 

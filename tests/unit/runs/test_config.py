@@ -9,7 +9,7 @@ import pytest
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import FINAL_RATE, build_config, training_keys
-from pipeline.config import AlgorithmName, RunConfig, load_yaml, parse
+from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse
 from pipeline.policies.action_models import SENSIBLE_START, ActionModelKind
 from pipeline.scenarios.source import DatasetSource
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config import AlgorithmName
+from pipeline.runs.config import AlgorithmName
 from pipeline.policies.action_models import ActionModelKind
-from pipeline.trial_key import TrialKey
+from pipeline.runs.trial_key import TrialKey
 
 
 @pytest.mark.parametrize("algorithm", AlgorithmName)
