@@ -51,6 +51,7 @@ def train(
     check_host(needs, out)
     with open_cluster(address) as cluster:
         # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for it.
+        from pipeline.baselines.tuned import lost_methods, read_baselines
         from pipeline.compare import compare
         from pipeline.comparison_table import comparison_text
         from pipeline.decide import decide_sweep
@@ -59,7 +60,6 @@ def train(
         from pipeline.report_data import SweepResults
         from pipeline.report_words import headline
         from pipeline.tracking import SweepRun
-        from pipeline.tuned_baselines import lost_methods, read_baselines
         from tuning.sweep import plan_sweep, run_sweep
 
         kind = "local cluster" if cluster.started_here else "joined cluster"

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.baselines.tuned import HINDSIGHT, TunedBaselines, tuned_baselines
 from pipeline.comparison_columns import comparison_table
 from pipeline.evaluation.intervals import Rows, resample
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
 from pipeline.report import comparison_html, comparison_markdown
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.scenarios.source import DatasetSource
-from pipeline.tuned_baselines import HINDSIGHT, TunedBaselines, tuned_baselines
 
 NO_PLAN_TILES = 16
 """Tiles that are evaluated without the plan as well: some 30,000 inventories."""

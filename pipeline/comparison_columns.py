@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from pipeline.baselines.tuned import PER_CLASS
 from pipeline.evaluation.intervals import Interval, Rows, Sample, difference, interval
 from pipeline.evaluation.play import METRICS, SUMMARIZED, summarize
 from pipeline.runs.sweep import Sweep
-from pipeline.tuned_baselines import PER_CLASS
 
 REFERENCE = "ddpg-both"
 SHORT = {

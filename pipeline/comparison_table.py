@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.baselines.tuned import HINDSIGHT
 from pipeline.comparison_columns import SHORT
 from pipeline.evaluation.play import METRICS
 from pipeline.pages import page
 from pipeline.report_data import BASELINE, display_name, row_names
-from pipeline.tuned_baselines import HINDSIGHT
 
 DASH = "–"
 TITLE = "Methods compared on later days"

@@ -22,6 +22,8 @@ from envs.errors import ConfigError, DataError
 from envs.orders import INFINITE, OrderFacts, OrderRules, Reason, explained, order_rules
 from envs.rollout import Policy
 from envs.state import EXPECTED, Observation, ObservationLayout
+from pipeline.baselines.tuned import FILE as BASELINES
+from pipeline.baselines.tuned import PROSE, read_baselines
 from pipeline.features.forecast import DayFactors
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.order_up_to import RuleActions
@@ -39,8 +41,6 @@ from pipeline.snapshot import (
 )
 from pipeline.snapshot_check import SnapshotChecker
 from pipeline.tools.streamed import StreamedParquet
-from pipeline.tuned_baselines import FILE as BASELINES
-from pipeline.tuned_baselines import PROSE, read_baselines
 
 BATCH_ROWS = 8_192
 """Inventories decided at a time: their hidden layers stay in the core's cache."""

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
+from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 from pipeline.comparison_columns import REFERENCE
 from pipeline.plot_methods import COST, mark_failed, method_axis, model_colour
 from pipeline.plot_style import (
@@ -31,7 +32,6 @@ from pipeline.report_data import (
     display_name,
     rounded,
 )
-from pipeline.tuned_baselines import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 
 BASELINE_LINES = {PER_CLASS: "-", SAFETY_STOCK: "--", BASE_STOCK: ":", HINDSIGHT: "-."}
 SHOWN = (PER_CLASS, SAFETY_STOCK)

@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 
 from envs.errors import ConfigError, DataError
+from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 from pipeline.comparison_columns import COLUMNS
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
@@ -21,7 +22,6 @@ from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import RunConfig
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.train import RunResult
-from pipeline.tuned_baselines import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 
 BASELINE = "-"
 """``action_model`` of a baseline's row."""

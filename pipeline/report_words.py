@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.baselines.tuned import HINDSIGHT, PER_CLASS, PROSE, RULES
 from pipeline.evaluation.play import METRICS
 from pipeline.report_data import SweepResults, display_name, rounded
-from pipeline.tuned_baselines import HINDSIGHT, PER_CLASS, PROSE, RULES
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import ray
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
+from pipeline.baselines.tuned import tuned_baselines
 from pipeline.data.panel import validate_inventories
 from pipeline.evaluation.play import METRICS, SUMMARIZED, in_words, summarize
 from pipeline.evaluation.tiles import evaluate_policies, model_candidate
@@ -21,7 +22,6 @@ from pipeline.policies.store import load_data_model
 from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.train import RunResult, TrainingRun
-from pipeline.tuned_baselines import tuned_baselines
 
 FEW_TILES = 16
 """Splits up to this size are evaluated sooner than a Ray has started."""

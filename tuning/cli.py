@@ -24,10 +24,10 @@ def commands() -> None:
 @click.option("--retry-failed", is_flag=True, help="Train failed trials of earlier sessions again.")
 def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None:
     """Train and select; the same command again resumes. Compare with `python -m pipeline`."""
+    from pipeline.baselines.tuned import lost_methods, tuned_baselines
     from pipeline.publish import publish_trial
     from pipeline.session import ray_session
     from pipeline.tracking import SweepRun
-    from pipeline.tuned_baselines import lost_methods, tuned_baselines
     from tuning.preset import load_preset
     from tuning.sweep import plan_sweep, run_sweep
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from envs.rollout import Policy
 from envs.state import Scenario
-from pipeline.baselines import ForecastSafetyStock
+from pipeline.baselines.rules import ForecastSafetyStock
 from pipeline.evaluation.play import evaluate_dataset, play_policy
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
 from pipeline.scenarios.source import DatasetSource

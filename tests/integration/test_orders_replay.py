@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from envs.rollout import rollout
+from pipeline.baselines.tuned import RULES, tuned_baselines
 from pipeline.cli import commands
 from pipeline.data.synthetic.generate import make
 from pipeline.decide import decide_sweep, find_decider
@@ -21,7 +22,6 @@ from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
 from pipeline.runs.sweep import FORECAST, Selected, write_selection
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.tuned_baselines import RULES, tuned_baselines
 from tests.unit.pipeline.test_snapshot import AHEAD, DAYS, shorter
 
 TRIAL = "ddpg-both-c00-s0"

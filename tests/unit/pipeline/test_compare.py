@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from pipeline.baselines.tuned import PER_CLASS, read_baselines
 from pipeline.compare import NO_PLAN, compare, without_plan
 from pipeline.evaluation.play import METRICS, evaluate_dataset, play_policy, summarize
 from pipeline.policies.action_models import ActionModel
@@ -17,7 +18,6 @@ from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model
 from pipeline.runs.sweep import Selected, write_selection
 from pipeline.scenarios.source import DatasetSource
-from pipeline.tuned_baselines import PER_CLASS, read_baselines
 
 TRIALS = ["ddpg-both-c01-s0", "ddpg-both-c01-s1", "ddpg-both-c01-s2"]
 FINITE = [*METRICS, "ci_low", "fill_rate_pct_ci_high", "cost_pct_vs_baseline"]

@@ -13,17 +13,9 @@ import pytest
 import yaml
 
 from envs.errors import DataError
-from pipeline import tuned_baselines as module
-from pipeline.class_baseline import OrderUpToPerClass
-from pipeline.decide import decide_sweep, find_decider
-from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize_source
-from pipeline.features.build import FEATURES
-from pipeline.policies.action_models import ActionModel
-from pipeline.policies.networks import PolicyNetwork
-from pipeline.policies.store import save_model
-from pipeline.runs.sweep import Selected, read_sweep, write_selection
-from pipeline.scenarios.source import DatasetSource
-from pipeline.tuned_baselines import (
+from pipeline.baselines import tuned as module
+from pipeline.baselines.per_class import OrderUpToPerClass
+from pipeline.baselines.tuned import (
     FILE,
     HINDSIGHT,
     PER_CLASS,
@@ -34,6 +26,14 @@ from pipeline.tuned_baselines import (
     read_baselines,
     tuned_baselines,
 )
+from pipeline.decide import decide_sweep, find_decider
+from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize_source
+from pipeline.features.build import FEATURES
+from pipeline.policies.action_models import ActionModel
+from pipeline.policies.networks import PolicyNetwork
+from pipeline.policies.store import save_model
+from pipeline.runs.sweep import Selected, read_sweep, write_selection
+from pipeline.scenarios.source import DatasetSource
 
 
 @pytest.fixture(scope="module")

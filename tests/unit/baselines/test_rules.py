@@ -13,7 +13,7 @@ import torch
 
 from envs.rollout import Decision, Policy
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
-from pipeline.baselines import (
+from pipeline.baselines.rules import (
     LEVEL_FACTORS,
     SAFETY_FACTORS,
     BaseStockPerClass,

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from envs.state import InventoryState, Scenario
-from pipeline import class_baseline
-from pipeline.baselines import ForecastSafetyStock
-from pipeline.class_baseline import (
+from pipeline.baselines import per_class
+from pipeline.baselines.per_class import (
     BANDS,
     ERROR_GRID,
     FORECAST_GRID,
@@ -20,6 +19,7 @@ from pipeline.class_baseline import (
     OrderUpToPerClass,
     shrunk_costs,
 )
+from pipeline.baselines.rules import ForecastSafetyStock
 from pipeline.evaluation.play import play_policy, play_scenario, summarize_source
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST
@@ -61,7 +61,7 @@ def test_a_class_with_few_inventories_follows_the_coarser_one() -> None:
     class_of = np.array([0] * 1000 + [1] + [2] * 400)
     costs = np.where(class_of == 0, 1.0, np.where(class_of == 1, 50.0, 3.0))[None, :]
     shrunk = shrunk_costs(costs, class_of, [2, 2])[:, 0]
-    k = class_baseline.PRIOR_INVENTORIES
+    k = per_class.PRIOR_INVENTORIES
     overall = costs.mean()
     first = (costs[0, :1001].sum() + k * overall) / (1001 + k)
     second = (400 * 3.0 + k * overall) / (400 + k)
@@ -81,7 +81,7 @@ def test_inventories_without_a_counted_day_decide_nothing() -> None:
 def test_the_least_cost_is_found_between_the_grids_points(least: tuple[float, float]) -> None:
     a, k = np.meshgrid(FORECAST_GRID, ERROR_GRID, indexing="ij")
     cost = 2.0 + (a - least[0]) ** 2 + 0.2 * (k - least[1]) ** 2
-    assert class_baseline._least(cost.ravel()) == pytest.approx(least, abs=0.12)
+    assert per_class._least(cost.ravel()) == pytest.approx(least, abs=0.12)
 
 
 class CostRatio:
@@ -129,7 +129,7 @@ def test_it_beats_one_factor_for_all_whatever_the_cost_ratio(
 def test_the_grids_costs_are_those_of_the_rule(source: DatasetSource) -> None:
     """Levels are laid out for all days ahead; the rule sees one observation at a time."""
     scenario = source.load("validation", 0)
-    costs = class_baseline._grid_costs(source, scenario)
+    costs = per_class._grid_costs(source, scenario)
     classes = Classes({name: [] for name in BANDS})
     for pair in (0, 10, len(costs) - 1):
         a, k = FORECAST_GRID[pair // len(ERROR_GRID)], ERROR_GRID[pair % len(ERROR_GRID)]
