@@ -50,7 +50,7 @@ def train(
     out: Path,
 ) -> None:
     """Train one policy; the same command again resumes."""
-    from pipeline.session import train_run
+    from pipeline.training.session import train_run
 
     train_run(directory, algorithm, action_model, config_file, seed, out)
 
@@ -75,7 +75,7 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
     """
     from pipeline.evaluation.trajectories import play_file
     from pipeline.scenarios.trajectories import setting_file
-    from pipeline.session import evaluate_run, write_parquet
+    from pipeline.training.session import evaluate_run, write_parquet
 
     found = setting_file(data)
     if found is None:

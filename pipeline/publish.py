@@ -16,7 +16,7 @@ from pipeline.runs.sweep import PRESET, Sweep
 from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.tools.progress import Progress
 from pipeline.tracking import SweepRun
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 
 EXAMPLE_ROWS = 4
 

@@ -21,7 +21,7 @@ from pipeline.evaluation.intervals import Interval
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import RunConfig
 from pipeline.runs.sweep import Sweep, read_sweep
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 
 BASELINE = "-"
 """``action_model`` of a baseline's row."""

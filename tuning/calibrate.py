@@ -13,7 +13,7 @@ from envs.errors import ConfigError
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
-from pipeline.train import TrainingRun
+from pipeline.training.run import TrainingRun
 from tuning.preset import Preset, trial_key
 
 TOLERANCE = 0.15

@@ -26,8 +26,8 @@ def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None
     """Train and select; the same command again resumes. Compare with `python -m pipeline`."""
     from pipeline.baselines.tuned import lost_methods, tuned_baselines
     from pipeline.publish import publish_trial
-    from pipeline.session import ray_session
     from pipeline.tracking import SweepRun
+    from pipeline.training.session import ray_session
     from tuning.preset import load_preset
     from tuning.sweep import plan_sweep, run_sweep
 
@@ -65,7 +65,7 @@ def calibrate(
     Ends with an error if the preset's dearest method costs over 15 % more CPU time than its
     cheapest.
     """
-    from pipeline.session import ray_session
+    from pipeline.training.session import ray_session
     from tuning import calibrate as calibration
     from tuning.preset import load_preset
     from tuning.sweep import preset_source

@@ -9,7 +9,7 @@ from typing import Any
 
 from ray import tune
 
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 
 
 class SweepReporter(tune.Callback):

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.comparison_columns import REFERENCE
 from pipeline.runs.config import RunConfig
 from pipeline.runs.trial_key import TrialKey
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 from tuning.halving import Bracket
 from tuning.preset import Preset
 from tuning.trials import TrialPlan, remaining

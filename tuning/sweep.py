@@ -32,7 +32,7 @@ from pipeline.runs.sweep import (
 from pipeline.runs.trial_key import TrialKey
 from pipeline.scenarios.source import DatasetSource, ScenarioSource
 from pipeline.scenarios.trajectories import StudyData
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.trials import TrialPlan, forget_failures, train_trials

@@ -16,7 +16,7 @@ from ray import tune
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.study.q_error import probe_critic
-from pipeline.train import RunResult, TrainingRun
+from pipeline.training.run import RunResult, TrainingRun
 from tuning.label import TrialLabel
 
 

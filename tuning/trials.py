@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 from tuning.reporter import SweepReporter
 from tuning.trial import MethodTrial
 

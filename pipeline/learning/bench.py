@@ -21,9 +21,9 @@ import torch
 
 from pipeline.learning.cases import Case, Score
 from pipeline.policies.store import load_model
-from pipeline.session import ray_session
 from pipeline.study.intervals import mean_interval
-from pipeline.train import TrainingRun
+from pipeline.training.run import TrainingRun
+from pipeline.training.session import ray_session
 
 SCORE = "score.json"
 

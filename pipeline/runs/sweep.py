@@ -2,7 +2,7 @@
 
 SWEEP/preset.yaml           what was asked for, resolved, and ``data_directory``
 SWEEP/forecast.json         the forecaster of all trials
-SWEEP/trials/<key>/         one folder per trial (see pipeline.train)
+SWEEP/trials/<key>/         one folder per trial (see pipeline.training.run)
 SWEEP/selection.json        per method: the chosen trial, how many were tried and failed
 """
 

@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from envs.errors import ConfigError
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 
 PLAN, REPORT = "plan.yaml", "study.html"
 HORIZON_KEY = re.compile(r"n(?P<n>\d+)-t(?P<t>\d+)-s(?P<seed>\d+)")

@@ -28,7 +28,7 @@ from pipeline.study.q_error import Q_ERROR
 from pipeline.study.references import References
 from pipeline.study.testing import TEST, play_runs
 from pipeline.tools.progress import Progress
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pipeline.study.folder import REPORT
 from pipeline.study.growth import overtaking
 from pipeline.study.plots_diagnostics import sensitivity_table
 from pipeline.study.results import SETTING_NAMES, StudyResults
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 
 
 def write_study(directory: Path) -> Path:

@@ -13,7 +13,7 @@ import torch
 
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource
-from pipeline.train import RunResult, TrainingRun
+from pipeline.training.run import RunResult, TrainingRun
 
 pytestmark = pytest.mark.usefixtures("cluster")
 SMALL: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from pipeline.evaluation.play import METRICS, evaluate_scenario, play_policy, su
 from pipeline.policies.store import load_model
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.train import SMOOTHED, RunResult, TrainingRun
+from pipeline.training.run import SMOOTHED, RunResult, TrainingRun
 
 pytestmark = pytest.mark.usefixtures("cluster")
 SMALL: dict[str, dict[str, Any]] = {

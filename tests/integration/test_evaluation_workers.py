@@ -13,7 +13,7 @@ from pipeline.baselines.rules import ForecastSafetyStock
 from pipeline.evaluation.play import evaluate_dataset, play_policy
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
 from pipeline.scenarios.source import DatasetSource
-from pipeline.session import ray_session
+from pipeline.training.session import ray_session
 
 
 def test_the_tiles_of_a_worker_that_dies_are_evaluated_again(

@@ -14,7 +14,7 @@ import pytest
 import ray
 
 from pipeline.runs.sweep import Sweep
-from pipeline.train import read_history
+from pipeline.training.run import read_history
 from tuning.preset import load_preset
 from tuning.sweep import plan_sweep, run_sweep
 

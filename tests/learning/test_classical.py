@@ -11,7 +11,7 @@ import pytest
 from pipeline.learning.bench import bench_classical, train_and_score
 from pipeline.learning.cases import Case, Score, select_cases
 from pipeline.scenarios.classical import ClassicalSource
-from pipeline.session import ray_session
+from pipeline.training.session import ray_session
 
 PERIODS = 150_000
 

@@ -65,7 +65,7 @@ def test_envs_knows_no_ray_and_no_files() -> None:
 @pytest.mark.parametrize(
     ("package", "source"),
     [
-        ("envs", "import pipeline.train"),
+        ("envs", "import pipeline.training.run"),
         ("pipeline", "from tuning.sweep import run_sweep"),
         ("tuning", "def f():\n    from cluster import local"),
     ],

@@ -22,8 +22,8 @@ from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import TrainedModel, save_model
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.session import evaluate_run
 from pipeline.snapshot import make_snapshot, snapshot_schema
+from pipeline.training.session import evaluate_run
 
 
 def model_of(source: DatasetSource, kind: str = "both") -> TrainedModel:

@@ -15,7 +15,7 @@ from pipeline.plot_training import configurations_figure
 from pipeline.report import comparison_html, comparison_markdown, write_report
 from pipeline.report_data import SweepResults, row_names
 from pipeline.report_words import headline, tiles
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 
 
 class Page(HTMLParser):

@@ -14,7 +14,7 @@ import pytest
 from envs.errors import ConfigError
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 from tuning.halving import Bracket, cost_at
 from tuning.preset import Preset, load_preset, trial_key
 from tuning.trials import TrialPlan
@@ -35,7 +35,7 @@ def plans(directory: Path, count: int, method: str = "ds-base") -> list[TrialPla
 
 
 def train(trial: TrialPlan, curve: Curve, diverges_at: int | None = None) -> None:
-    """What :class:`~pipeline.train.TrainingRun` leaves on the disk when it is trained."""
+    """What :class:`~pipeline.training.run.TrainingRun` leaves on the disk when it is trained."""
     trial.folder.mkdir(parents=True, exist_ok=True)
     stop = trial.until or trial.run.iterations
     if diverges_at is not None and diverges_at <= stop:

@@ -9,7 +9,7 @@ import yaml
 
 from envs.errors import ConfigError
 from pipeline.scenarios.trajectories import StudyData
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 from tuning.preset import load_preset
 from tuning.study import _critics, _growth, _horizon, plan_study
 from tuning.study_plan import load_study

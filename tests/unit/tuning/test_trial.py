@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.train import RunResult
+from pipeline.training.run import RunResult
 from tuning import trial as module
 from tuning.trial import MethodTrial
 

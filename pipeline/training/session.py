@@ -21,7 +21,7 @@ from pipeline.evaluation.tiles import evaluate_policies, model_candidate
 from pipeline.policies.store import load_data_model
 from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.scenarios.source import DatasetSource, Split
-from pipeline.train import RunResult, TrainingRun
+from pipeline.training.run import RunResult, TrainingRun
 
 FEW_TILES = 16
 """Splits up to this size are evaluated sooner than a Ray has started."""

@@ -1,0 +1,1 @@
+"""One training run: from a configuration to the model that validated best."""
