@@ -52,13 +52,13 @@ def train(
     with open_cluster(address) as cluster:
         # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for it.
         from pipeline.baselines.tuned import lost_methods, read_baselines
-        from pipeline.compare import compare
-        from pipeline.comparison_table import comparison_text
+        from pipeline.comparison.compare import compare
+        from pipeline.comparison.report import write_report
+        from pipeline.comparison.results import SweepResults
+        from pipeline.comparison.table import comparison_text
+        from pipeline.comparison.words import headline
         from pipeline.decide import decide_sweep
         from pipeline.publish import publish_comparison, publish_trial
-        from pipeline.report import write_report
-        from pipeline.report_data import SweepResults
-        from pipeline.report_words import headline
         from pipeline.tracking import SweepRun
         from tuning.sweep import plan_sweep, run_sweep
 

@@ -91,12 +91,12 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
 @click.argument("sweep", type=FOLDER)
 def compare(sweep: Path) -> None:
     """Evaluate a finished sweep on later days: comparison.{csv,md,html}, also in MLflow."""
-    from pipeline.compare import compare as run
-    from pipeline.comparison_table import comparison_text
+    from pipeline.comparison.compare import compare as run
+    from pipeline.comparison.report import write_report
+    from pipeline.comparison.results import SweepResults
+    from pipeline.comparison.table import comparison_text
+    from pipeline.comparison.words import headline
     from pipeline.publish import publish_comparison
-    from pipeline.report import write_report
-    from pipeline.report_data import SweepResults
-    from pipeline.report_words import headline
     from pipeline.runs.sweep import read_sweep
     from pipeline.tracking import SweepRun
 
@@ -112,7 +112,7 @@ def compare(sweep: Path) -> None:
 @click.argument("sweep", type=FOLDER)
 def report(sweep: Path) -> None:
     """Write one HTML with every table and plot of a compared sweep."""
-    from pipeline.report import write_report
+    from pipeline.comparison.report import write_report
 
     click.echo(f"Report: {write_report(sweep)}")
 

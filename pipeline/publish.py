@@ -29,7 +29,7 @@ def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None
     Args:
         run: Entered.
         sweep: Compared, with its report written.
-        table: :func:`pipeline.compare.compare`'s.
+        table: :func:`pipeline.comparison.compare.compare`'s.
     """
     source = sweep.source()
     manifest = source.panel.manifest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.comparison_columns import REFERENCE
+from pipeline.comparison.columns import REFERENCE
 from pipeline.runs.config import RunConfig
 from pipeline.runs.trial_key import TrialKey
 from pipeline.training.run import RunResult

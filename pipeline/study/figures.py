@@ -9,8 +9,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pipeline.plot_style import LIGHT, Theme
-from pipeline.plots import DPI, write_plots
+from pipeline.comparison.figures import DPI, write_plots
+from pipeline.comparison.style import LIGHT, Theme
 from pipeline.study.plots import (
     best_so_far_figure,
     gap_figure,

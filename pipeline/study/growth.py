@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report_data import display_name
+from pipeline.comparison.results import display_name
 from pipeline.study.intervals import Interval, difference
 from pipeline.study.results import MODELS, StudyResults
 

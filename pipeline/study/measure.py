@@ -20,7 +20,7 @@ import yaml
 
 from envs.errors import ConfigError
 from envs.problems.settings import SETTINGS
-from pipeline.report_data import TRIAL
+from pipeline.comparison.results import TRIAL
 from pipeline.runs.sweep import SELECTION
 from pipeline.study.folder import CRITIC_KEY, GROWTH_KEY, HORIZON_KEY, StudyFolder
 from pipeline.study.outputs import outputs_of

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.plot_style import (
+from pipeline.comparison.style import (
     ALGORITHM_MARKERS,
     FONT,
     LIGHT,

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.plot_style import (
+from pipeline.comparison.style import (
     ALGORITHM_MARKERS,
     FONT,
     LIGHT,

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.pages import page
-from pipeline.plot_style import DARK
-from pipeline.plots import write_plots
+from pipeline.comparison.figures import write_plots
+from pipeline.comparison.pages import page
+from pipeline.comparison.style import DARK
 from pipeline.study.claims import Claim, claims
 from pipeline.study.figures import FIGURES, render
 from pipeline.study.folder import REPORT

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from envs.errors import ConfigError
-from pipeline.report_data import display_name
+from pipeline.comparison.results import display_name
 from pipeline.study.folder import StudyFolder
 from pipeline.study.intervals import mean_interval
 

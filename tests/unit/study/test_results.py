@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from envs.errors import ConfigError
-from pipeline.plot_style import LIGHT
+from pipeline.comparison.style import LIGHT
 from pipeline.study.claims import claims
 from pipeline.study.figures import FIGURES
 from pipeline.study.growth import overtaking

@@ -14,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.baselines.tuned import HINDSIGHT, TunedBaselines, tuned_baselines
-from pipeline.comparison_columns import comparison_table
+from pipeline.comparison.columns import comparison_table
+from pipeline.comparison.report import comparison_html, comparison_markdown
 from pipeline.evaluation.intervals import Rows, resample
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
-from pipeline.report import comparison_html, comparison_markdown
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.scenarios.source import DatasetSource
 
@@ -49,7 +49,7 @@ def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
 
     Returns:
         The table, one row per method and baseline (see
-        :func:`~pipeline.comparison_columns.comparison_table`).
+        :func:`~pipeline.comparison.columns.comparison_table`).
 
     Raises:
         ConfigError: The folder holds no finished sweep.

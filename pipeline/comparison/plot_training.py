@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.plot_methods import COST, mark_failed, method_axis, model_colour
-from pipeline.plot_style import FONT, LIGHT, SMALL, Theme, canvas, label_axes, scale_axis
-from pipeline.report_data import SweepResults
+from pipeline.comparison.plot_methods import COST, mark_failed, method_axis, model_colour
+from pipeline.comparison.results import SweepResults
+from pipeline.comparison.style import FONT, LIGHT, SMALL, Theme, canvas, label_axes, scale_axis
 
 
 def learning_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | None:

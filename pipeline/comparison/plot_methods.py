@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from matplotlib.axes import Axes
 
-from pipeline.plot_style import FONT, MODEL_COLOURS, Theme
-from pipeline.report_data import SweepResults
+from pipeline.comparison.results import SweepResults
+from pipeline.comparison.style import FONT, MODEL_COLOURS, Theme
 
 COST = "cost\nmoney per inventory and day"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.baselines.tuned import HINDSIGHT, PER_CLASS, PROSE, RULES
+from pipeline.comparison.results import SweepResults, display_name, rounded
 from pipeline.evaluation.play import METRICS
-from pipeline.report_data import SweepResults, display_name, rounded
 
 
 @dataclass(frozen=True)

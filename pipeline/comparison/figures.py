@@ -13,10 +13,10 @@ from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
-from pipeline.plot_comparison import classes_figure, cost_figure, service_figure
-from pipeline.plot_style import LIGHT, Theme
-from pipeline.plot_training import configurations_figure, learning_figure
-from pipeline.report_data import SweepResults
+from pipeline.comparison.plot_comparison import classes_figure, cost_figure, service_figure
+from pipeline.comparison.plot_training import configurations_figure, learning_figure
+from pipeline.comparison.results import SweepResults
+from pipeline.comparison.style import LIGHT, Theme
 
 DPI = 180
 

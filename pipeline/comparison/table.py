@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.baselines.tuned import HINDSIGHT
-from pipeline.comparison_columns import SHORT
+from pipeline.comparison.columns import SHORT
+from pipeline.comparison.pages import page
+from pipeline.comparison.results import BASELINE, display_name, row_names
 from pipeline.evaluation.play import METRICS
-from pipeline.pages import page
-from pipeline.report_data import BASELINE, display_name, row_names
 
 DASH = "–"
 TITLE = "Methods compared on later days"
@@ -99,7 +99,7 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
     """The rows of ``comparison.csv`` as they are shown.
 
     Args:
-        table: As :func:`pipeline.compare.compare` makes it.
+        table: As :func:`pipeline.comparison.compare.compare` makes it.
         causes: Method (``ddpg-both``) -> why it has no finished trial.
     """
     causes = causes or {}
@@ -173,7 +173,7 @@ def comparison_html(table: pd.DataFrame, caption: str) -> str:
     """A small page with the table alone.
 
     Args:
-        table: As :func:`pipeline.compare.compare` makes it.
+        table: As :func:`pipeline.comparison.compare.compare` makes it.
         caption: What the figures are, in a sentence or two.
     """
     return page(

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from pipeline.baselines.tuned import PER_CLASS, read_baselines
-from pipeline.compare import NO_PLAN, compare, without_plan
+from pipeline.comparison.compare import NO_PLAN, compare, without_plan
 from pipeline.evaluation.play import METRICS, evaluate_dataset, play_policy, summarize
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork

@@ -9,9 +9,16 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
-from pipeline.comparison_columns import REFERENCE
-from pipeline.plot_methods import COST, mark_failed, method_axis, model_colour
-from pipeline.plot_style import (
+from pipeline.comparison.columns import REFERENCE
+from pipeline.comparison.plot_methods import COST, mark_failed, method_axis, model_colour
+from pipeline.comparison.results import (
+    ALL_CLASSES,
+    BASELINE,
+    SweepResults,
+    display_name,
+    rounded,
+)
+from pipeline.comparison.style import (
     ALGORITHM_MARKERS,
     FONT,
     LIGHT,
@@ -24,13 +31,6 @@ from pipeline.plot_style import (
     place_labels,
     scale_axis,
     spread,
-)
-from pipeline.report_data import (
-    ALL_CLASSES,
-    BASELINE,
-    SweepResults,
-    display_name,
-    rounded,
 )
 
 BASELINE_LINES = {PER_CLASS: "-", SAFETY_STOCK: "--", BASE_STOCK: ":", HINDSIGHT: "-."}

@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from pipeline import plots
-from pipeline.plot_style import DARK, LIGHT, canvas, place_labels, spread, wants_log
-from pipeline.report_data import SweepResults
+from pipeline.comparison import figures
+from pipeline.comparison.results import SweepResults
+from pipeline.comparison.style import DARK, LIGHT, canvas, place_labels, spread, wants_log
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def _texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
 
 
-@pytest.mark.parametrize("name", list(plots.FIGURES))
+@pytest.mark.parametrize("name", list(figures.FIGURES))
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
 def test_every_figure_is_drawn_on_its_themes_ground(results, name: str, theme) -> None:
-    figure = plots.FIGURES[name](results, theme)
+    figure = figures.FIGURES[name](results, theme)
     assert figure is not None
     assert matplotlib.colors.same_color(figure.get_facecolor(), theme.background)
     for axes in figure.axes:
@@ -35,7 +35,7 @@ def test_every_figure_is_drawn_on_its_themes_ground(results, name: str, theme) -
 
 
 def test_cost_figure_shows_every_method_and_baseline(results) -> None:
-    figure = plots.cost_figure(results)
+    figure = figures.cost_figure(results)
     axes = figure.axes[0]
     assert len(axes.containers) == 11  # one errorbar per method with figures
     texts = " ".join(_texts(figure))
@@ -48,7 +48,7 @@ def test_cost_figure_shows_every_method_and_baseline(results) -> None:
 
 def test_baselines_far_off_do_not_squeeze_the_methods(build_sweep) -> None:
     results = SweepResults.read(build_sweep(algorithms=("ds",), failing=("ds-none", "ds-coeff")))
-    figure = plots.cost_figure(results)
+    figure = figures.cost_figure(results)
     low, high = figure.axes[0].get_ylim()
     assert low > results.baseline_cost("perfect_hindsight")
     assert low < results.methods["ci_low"].min()
@@ -58,7 +58,7 @@ def test_baselines_far_off_do_not_squeeze_the_methods(build_sweep) -> None:
 
 
 def test_cost_intervals_are_the_tables(results) -> None:
-    axes = plots.cost_figure(results).axes[0]
+    axes = figures.cost_figure(results).axes[0]
     row = results.methods.set_index("name").loc["ddpg-none"]
     (bars,) = axes.containers[0].lines[2]
     (low, high) = bars.get_segments()[0][:, 1]
@@ -67,7 +67,7 @@ def test_cost_intervals_are_the_tables(results) -> None:
 
 
 def test_service_labels_do_not_overlap_and_stay_inside(results) -> None:
-    figure = plots.service_figure(results)
+    figure = figures.service_figure(results)
     axes = figure.axes[0]
     renderer = FigureCanvasAgg(figure).get_renderer()
     labels = [
@@ -93,7 +93,7 @@ def test_labels_of_points_on_one_spot_do_not_overlap() -> None:
 
 
 def test_learning_figure_has_a_panel_per_algorithm_and_a_line_per_model(results) -> None:
-    figure = plots.learning_figure(results)
+    figure = figures.learning_figure(results)
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["DDPG", "PPO", "DS"]
     curves = [[line for line in axes.lines if len(line.get_xdata()) > 1] for axes in figure.axes]
@@ -107,20 +107,20 @@ def test_a_curve_that_starts_far_up_runs_in_from_above(build_sweep) -> None:
     path = sweep / "trials" / "ds-base-c00-s0" / "history.jsonl"
     first = {"iteration": 1, "seconds": 1.0, "cost": 5000.0}
     path.write_text(json.dumps(first) + "\n" + path.read_text())
-    figure = plots.learning_figure(SweepResults.read(sweep))
+    figure = figures.learning_figure(SweepResults.read(sweep))
     assert figure is not None
     assert figure.axes[0].get_ylim()[1] < 20
 
 
 def test_configurations_figure_has_a_mark_per_trial(results) -> None:
-    axes = plots.configurations_figure(results).axes[0]
+    axes = figures.configurations_figure(results).axes[0]
     marks = [len(points.get_offsets()) for points in axes.collections]
     assert sum(marks) == len(results.trials)
     assert marks[-1] == sum(trial.result.status != "finished" for trial in results.trials)
 
 
 def test_classes_figure_is_relative_to_ddpg_both(results) -> None:
-    figure = plots.classes_figure(results)
+    figure = figures.classes_figure(results)
     assert figure is not None
     image = figure.axes[0].images[0].get_array()
     costs = results.class_costs()
@@ -132,7 +132,7 @@ def test_classes_figure_is_relative_to_ddpg_both(results) -> None:
 
 def test_classes_fall_back_on_the_class_baseline_without_ddpg_both(build_sweep) -> None:
     results = SweepResults.read(build_sweep(algorithms=("ds",)))
-    figure = plots.classes_figure(results)
+    figure = figures.classes_figure(results)
     assert figure is not None
     assert "relative to Order-up-to per class" in " ".join(_texts(figure))
 
@@ -140,19 +140,19 @@ def test_classes_fall_back_on_the_class_baseline_without_ddpg_both(build_sweep) 
 def test_without_evaluations_there_is_no_class_figure(build_sweep) -> None:
     sweep = build_sweep(algorithms=("ds",))
     shutil.rmtree(sweep / "evaluation")
-    assert plots.classes_figure(SweepResults.read(sweep)) is None
+    assert figures.classes_figure(SweepResults.read(sweep)) is None
 
 
 def test_every_method_failing_still_draws(build_sweep) -> None:
     methods = tuple(f"ds-{model}" for model in ("none", "base", "coeff", "both"))
     results = SweepResults.read(build_sweep(algorithms=("ds",), failing=methods))
-    assert set(plots.render(results)) == set(plots.FIGURES) - {"learning"}
+    assert set(figures.render(results)) == set(figures.FIGURES) - {"learning"}
 
 
 def test_save_plots_writes_pngs_and_leaves_no_state(build_sweep) -> None:
     sweep = build_sweep(algorithms=("ds",))
-    paths = plots.save_plots(sweep)
-    assert [path.stem for path in paths] == list(plots.FIGURES)
+    paths = figures.save_plots(sweep)
+    assert [path.stem for path in paths] == list(figures.FIGURES)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     assert sorted((sweep / "plots").iterdir()) == sorted(paths)
     import matplotlib.pyplot as plt

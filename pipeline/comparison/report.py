@@ -15,7 +15,17 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.comparison_table import (
+from pipeline.comparison.figures import FIGURES, render, write_plots
+from pipeline.comparison.pages import page
+from pipeline.comparison.results import (
+    SweepResults,
+    display_name,
+    number,
+    rounded,
+    searched,
+)
+from pipeline.comparison.style import DARK
+from pipeline.comparison.table import (
     COLUMNS,
     METRIC_COLUMNS,
     comparison_html,
@@ -23,17 +33,7 @@ from pipeline.comparison_table import (
     duration,
     shown_rows,
 )
-from pipeline.pages import page
-from pipeline.plot_style import DARK
-from pipeline.plots import FIGURES, render, write_plots
-from pipeline.report_data import (
-    SweepResults,
-    display_name,
-    number,
-    rounded,
-    searched,
-)
-from pipeline.report_words import headline, tiles
+from pipeline.comparison.words import headline, tiles
 from pipeline.runs.sweep import SELECTION
 
 __all__ = ["comparison_html", "comparison_markdown", "write_report"]

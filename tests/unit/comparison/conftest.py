@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.comparison_columns import comparison_table
+from pipeline.comparison.columns import comparison_table
 from pipeline.data.schema import FileInfo, Manifest, quantity_infos
 from pipeline.evaluation.intervals import resample
 from pipeline.runs.config import RunConfig

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from envs.errors import ConfigError
-from pipeline.report_data import (
+from pipeline.comparison.results import (
     SweepResults,
     display_name,
     number,

@@ -15,7 +15,7 @@ import yaml
 
 from envs.errors import ConfigError, DataError
 from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
-from pipeline.comparison_columns import COLUMNS
+from pipeline.comparison.columns import COLUMNS
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
 from pipeline.policies.action_models import ActionModelKind

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline import report
-from pipeline.plot_training import configurations_figure
-from pipeline.report import comparison_html, comparison_markdown, write_report
-from pipeline.report_data import SweepResults, row_names
-from pipeline.report_words import headline, tiles
+from pipeline.comparison import report
+from pipeline.comparison.plot_training import configurations_figure
+from pipeline.comparison.report import comparison_html, comparison_markdown, write_report
+from pipeline.comparison.results import SweepResults, row_names
+from pipeline.comparison.words import headline, tiles
 from pipeline.training.run import RunResult
 
 

@@ -1,0 +1,1 @@
+"""All methods on the same later days: table, figures and the report of a sweep."""
