@@ -36,7 +36,7 @@ def study(name: str, out: Path, address: str | None, *, retry_failed: bool = Fal
         from pipeline.study.measure import measure
         from pipeline.study.publish import publish_run, publish_study
         from pipeline.study.report import write_study
-        from pipeline.tracking import SweepRun
+        from pipeline.tracking.door import SweepRun
         from tuning.study import plan_study, run_study
 
         click.echo(f"Ray: {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")

@@ -58,8 +58,8 @@ def train(
         from pipeline.comparison.table import comparison_text
         from pipeline.comparison.words import headline
         from pipeline.decide import decide_sweep
-        from pipeline.publish import publish_comparison, publish_trial
-        from pipeline.tracking import SweepRun
+        from pipeline.tracking.door import SweepRun
+        from pipeline.tracking.publish import publish_comparison, publish_trial
         from tuning.sweep import plan_sweep, run_sweep
 
         kind = "local cluster" if cluster.started_here else "joined cluster"

@@ -16,8 +16,8 @@ from cluster import host
 from cluster.processes import Uninterrupted, end_session, end_with_parent
 from cluster.record import read_record
 from envs.errors import ClusterError
-from pipeline.tracking import experiment_id
-from pipeline.tracking_store import page, tracking_uri
+from pipeline.tracking.door import experiment_id
+from pipeline.tracking.store import page, tracking_uri
 
 _START_TIMEOUT_S = 90.0
 

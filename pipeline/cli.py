@@ -96,9 +96,9 @@ def compare(sweep: Path) -> None:
     from pipeline.comparison.results import SweepResults
     from pipeline.comparison.table import comparison_text
     from pipeline.comparison.words import headline
-    from pipeline.publish import publish_comparison
     from pipeline.runs.sweep import read_sweep
-    from pipeline.tracking import SweepRun
+    from pipeline.tracking.door import SweepRun
+    from pipeline.tracking.publish import publish_comparison
 
     table = run(sweep)
     write_report(sweep)

@@ -25,8 +25,8 @@ def commands() -> None:
 def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None:
     """Train and select; the same command again resumes. Compare with `python -m pipeline`."""
     from pipeline.baselines.tuned import lost_methods, tuned_baselines
-    from pipeline.publish import publish_trial
-    from pipeline.tracking import SweepRun
+    from pipeline.tracking.door import SweepRun
+    from pipeline.tracking.publish import publish_trial
     from pipeline.training.session import ray_session
     from tuning.preset import load_preset
     from tuning.sweep import plan_sweep, run_sweep

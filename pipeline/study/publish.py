@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.publish import publish_trial
 from pipeline.study.folder import PLAN, REPORT, StudyFolder
-from pipeline.tracking import SweepRun
+from pipeline.tracking.door import SweepRun
+from pipeline.tracking.publish import publish_trial
 
 TABLES = ("methods.csv", "claims.csv")
 

@@ -24,8 +24,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 from envs.errors import ConfigError
-from pipeline.tracking_content import digest_of, flattened
-from pipeline.tracking_store import artifact_location, ask_server, page, quiet, tracking_uri
+from pipeline.tracking.content import digest_of, flattened
+from pipeline.tracking.store import artifact_location, ask_server, page, quiet, tracking_uri
 
 EXPERIMENT = "deepstock"
 RUN_FILE = "mlflow_run.json"

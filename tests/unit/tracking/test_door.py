@@ -15,8 +15,8 @@ import torch
 from mlflow import MlflowClient
 
 from envs.errors import ConfigError
-from pipeline import tracking_store
-from pipeline.tracking import EXPERIMENT, SweepRun, experiment_id
+from pipeline.tracking import store
+from pipeline.tracking.door import EXPERIMENT, SweepRun, experiment_id
 
 HISTORY = {"validation_cost": [(1, 3.0), (2, 2.5)], "critic_loss": [(1, 0.9), (2, 0.4)]}
 FINAL = {"validation_cost": 2.5, "validation_stockout_pct": 4.0}
@@ -203,10 +203,10 @@ def test_files_are_logged_and_logging_prints_nothing(
 
 def test_the_environment_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
-    assert tracking_store.tracking_uri() == "http://mlflow:5000"
+    assert store.tracking_uri() == "http://mlflow:5000"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(tmp_path)
-    assert tracking_store.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store.tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.mark.parametrize(

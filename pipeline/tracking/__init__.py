@@ -1,0 +1,1 @@
+"""What goes to MLflow, through one door."""
