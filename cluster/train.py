@@ -57,7 +57,7 @@ def train(
         from pipeline.comparison.results import SweepResults
         from pipeline.comparison.table import comparison_text
         from pipeline.comparison.words import headline
-        from pipeline.decide import decide_sweep
+        from pipeline.serving.decide import decide_sweep
         from pipeline.tracking.door import SweepRun
         from pipeline.tracking.publish import publish_comparison, publish_trial
         from tuning.sweep import plan_sweep, run_sweep

@@ -10,7 +10,7 @@ import click
 from envs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.stock import BadStock
+    from pipeline.serving.stock import BadStock
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -46,9 +46,9 @@ def snapshot(
             "--played", "given", "Give it with --model, and without --stock and --day.",
             "does not go with the other options",
         )  # fmt: skip
-    from pipeline.decide import find_decider
     from pipeline.scenarios.source import DatasetSource
-    from pipeline.snapshot import make_snapshot
+    from pipeline.serving.decide import find_decider
+    from pipeline.serving.snapshot import make_snapshot
 
     found = find_decider(model) if model else None
     source = DatasetSource(directory, found.factors if found else None)
@@ -69,7 +69,7 @@ def snapshot(
 @click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
 def decide(model: Path, snapshot: Path, out: Path) -> None:
     """Decide the orders of a day: a trained policy on a snapshot."""
-    from pipeline.decide import decide as run
-    from pipeline.decide import find_decider
+    from pipeline.serving.decide import decide as run
+    from pipeline.serving.decide import find_decider
 
     click.echo(f"{run(find_decider(model), snapshot, out)}: {out}")

@@ -15,14 +15,14 @@ from envs.rollout import rollout
 from pipeline.baselines.tuned import RULES, tuned_baselines
 from pipeline.cli import commands
 from pipeline.data.synthetic.generate import make
-from pipeline.decide import decide_sweep, find_decider
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
 from pipeline.runs.sweep import FORECAST, Selected, write_selection
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from tests.unit.pipeline.test_snapshot import AHEAD, DAYS, shorter
+from pipeline.serving.decide import decide_sweep, find_decider
+from tests.unit.serving.test_snapshot import AHEAD, DAYS, shorter
 
 TRIAL = "ddpg-both-c00-s0"
 

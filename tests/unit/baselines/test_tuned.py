@@ -26,7 +26,6 @@ from pipeline.baselines.tuned import (
     read_baselines,
     tuned_baselines,
 )
-from pipeline.decide import decide_sweep, find_decider
 from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize_source
 from pipeline.features.build import FEATURES
 from pipeline.policies.action_models import ActionModel
@@ -34,6 +33,7 @@ from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.runs.sweep import Selected, read_sweep, write_selection
 from pipeline.scenarios.source import DatasetSource
+from pipeline.serving.decide import decide_sweep, find_decider
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from pipeline.features.forecast import DayFactors
 from pipeline.features.outlook import varying
 from pipeline.features.plan import missing_quantities
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.stock import BadStock, Stock, StockTable
+from pipeline.serving.stock import BadStock, Stock, StockTable
 from pipeline.tools.progress import Progress
 from pipeline.tools.streamed import StreamedParquet
 
@@ -131,8 +131,8 @@ def make_snapshot(
         source: The data set, with the forecaster of the model that will decide.
         out: Parquet file to write; it is whole or absent.
         day: 1..T, numbered as in the data set; None for T, the morning after its last day.
-        stock: See :class:`~pipeline.stock.StockTable`; None for one demand scale on hand and
-            nothing on order, as every evaluation starts.
+        stock: See :class:`~pipeline.serving.stock.StockTable`; None for one demand scale on hand
+            and nothing on order, as every evaluation starts.
         bad_stock: What becomes of stock that cannot be right; an arrival in more than K days
             counts as one in K days.
         played: Instead: the stock that this policy leaves after it has played the test days.

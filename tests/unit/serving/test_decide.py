@@ -17,12 +17,12 @@ from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import ObservationLayout
 from pipeline.data.synthetic.generate import make
-from pipeline.decide import decide, find_decider, orders_schema
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import TrainedModel, save_model
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.snapshot import make_snapshot, snapshot_schema
+from pipeline.serving.decide import decide, find_decider, orders_schema
+from pipeline.serving.snapshot import make_snapshot, snapshot_schema
 from pipeline.training.session import evaluate_run
 
 

@@ -13,12 +13,12 @@ import yaml
 from envs.errors import DataError
 from envs.rollout import Decision
 from envs.state import EXPECTED, ObservationLayout
-from pipeline.decide import Decider, decide, find_decider
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.store import TrainedModel, load_model, save_model
 from pipeline.scenarios.source import DatasetSource
-from pipeline.snapshot import forecast_mark, make_snapshot
-from tests.unit.pipeline.test_decide import model_of
+from pipeline.serving.decide import Decider, decide, find_decider
+from pipeline.serving.snapshot import forecast_mark, make_snapshot
+from tests.unit.serving.test_decide import model_of
 
 
 @pytest.fixture(scope="module")

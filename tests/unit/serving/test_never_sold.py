@@ -9,7 +9,7 @@ import pytest
 from pipeline.data.importing.long.run import import_long
 from pipeline.features.build import FEATURES
 from pipeline.scenarios.source import DatasetSource
-from pipeline.snapshot import make_snapshot
+from pipeline.serving.snapshot import make_snapshot
 
 DAYS = 150
 

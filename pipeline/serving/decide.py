@@ -30,7 +30,8 @@ from pipeline.policies.order_up_to import RuleActions
 from pipeline.policies.store import POLICY, TrainedModel, load_data_model
 from pipeline.runs.config import RunConfig, load_yaml
 from pipeline.runs.sweep import FORECAST, SELECTION, Sweep, read_sweep
-from pipeline.snapshot import (
+from pipeline.serving.check import SnapshotChecker
+from pipeline.serving.snapshot import (
     PLAN_KNOWN,
     forecast_mark,
     make_snapshot,
@@ -39,7 +40,6 @@ from pipeline.snapshot import (
     read_snapshot,
     table_of,
 )
-from pipeline.snapshot_check import SnapshotChecker
 from pipeline.tools.streamed import StreamedParquet
 
 BATCH_ROWS = 8_192
@@ -200,7 +200,7 @@ def decide(by: TrainedModel | Decider, snapshot: Path, out: Path) -> Orders:
 
     Args:
         by: Who decides.
-        snapshot: As :mod:`pipeline.snapshot` describes it.
+        snapshot: As :mod:`pipeline.serving.snapshot` describes it.
         out: Parquet file to write; it is whole or absent. Columns: see :func:`orders_schema`.
 
     Raises:

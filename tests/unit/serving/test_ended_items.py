@@ -14,9 +14,9 @@ from pipeline.data.importing.common import ImportOptions
 from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long
 from pipeline.data.terms import SupplyTerms
-from pipeline.decide import Decider, decide
 from pipeline.scenarios.source import DatasetSource
-from pipeline.snapshot import make_snapshot
+from pipeline.serving.decide import Decider, decide
+from pipeline.serving.snapshot import make_snapshot
 from tests.unit.data.long_tables import table
 
 DAYS, LAST = 134, "2024-04-29"

@@ -12,8 +12,8 @@ import pytest
 
 from envs.errors import DataError
 from pipeline.scenarios.source import DatasetSource
-from pipeline.snapshot import make_snapshot
-from pipeline.stock import BadStock
+from pipeline.serving.snapshot import make_snapshot
+from pipeline.serving.stock import BadStock
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 

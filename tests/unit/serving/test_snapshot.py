@@ -15,7 +15,7 @@ from pipeline.data.parts import PanelSpec
 from pipeline.data.schema import QUANTITIES, UNKNOWN
 from pipeline.data.writer import PanelWriter
 from pipeline.scenarios.source import DatasetSource, Split
-from pipeline.snapshot import make_snapshot, matrix
+from pipeline.serving.snapshot import make_snapshot, matrix
 
 DAYS, AHEAD = 160, 42
 """Of the shorter extract of the 180 days of the generated set; no far forecast ends later."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from envs.errors import DataError
 from envs.state import EXPECTED, ObservationLayout
 from pipeline.features.build import FEATURES
-from pipeline.snapshot import LISTS, SCALARS
+from pipeline.serving.snapshot import LISTS, SCALARS
 
 AGAIN = "Make the snapshot again with `python -m pipeline data snapshot`."
 _UNIT_TOLERANCE = 1e-3
@@ -27,7 +27,7 @@ class SnapshotChecker:
     Args:
         path: The snapshot, for messages.
         layout: Of the model that will decide.
-        forecast: :func:`~pipeline.snapshot.forecast_mark` of that model; None: it has none.
+        forecast: :func:`~pipeline.serving.snapshot.forecast_mark` of that model; None: it has none.
     """
 
     def __init__(self, path: Path, layout: ObservationLayout, forecast: str | None) -> None:
