@@ -33,9 +33,9 @@ def study(name: str, out: Path, address: str | None, *, retry_failed: bool = Fal
     check_host(NEEDS, out)
     with open_cluster(address) as cluster:
         # Here, not above: these import RLlib and MLflow, and a wrong option should not wait for it.
-        from pipeline.study.measure import measure
-        from pipeline.study.publish import publish_run, publish_study
-        from pipeline.study.report import write_study
+        from pipeline.studies.synthetic.measuring.measure import measure
+        from pipeline.studies.synthetic.publish import publish_run, publish_study
+        from pipeline.studies.synthetic.report import write_study
         from pipeline.tracking.door import SweepRun
         from tuning.study import plan_study, run_study
 

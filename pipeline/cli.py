@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.bench.cli import bench
-from pipeline.bench.scale import scale
 from pipeline.data.cli import data
-from pipeline.learning.cli import classical
 from pipeline.serve_cli import decide, snapshot
+from pipeline.studies.classical.cli import classical
+from pipeline.studies.speed.cli import bench
+from pipeline.studies.speed.scale import scale
 from pipeline.tools.terminal import run_commands
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def study() -> None:
 @click.argument("directory", type=FOLDER)
 def measure_study(directory: Path) -> None:
     """Play every run on fresh test trajectories: measured/*.csv."""
-    from pipeline.study.measure import measure
+    from pipeline.studies.synthetic.measuring.measure import measure
 
     measure(directory)
 
@@ -135,7 +135,7 @@ def measure_study(directory: Path) -> None:
 @click.argument("directory", type=FOLDER)
 def draw_study(directory: Path) -> None:
     """Draw all figures from measured/*.csv."""
-    from pipeline.study.figures import save_figures
+    from pipeline.studies.synthetic.findings.figures import save_figures
 
     for path in save_figures(directory):
         click.echo(path)
@@ -145,7 +145,7 @@ def draw_study(directory: Path) -> None:
 @click.argument("directory", type=FOLDER)
 def report_study(directory: Path) -> None:
     """Write study.html, with all tables and figures, from measured/*.csv."""
-    from pipeline.study.report import write_study
+    from pipeline.studies.synthetic.report import write_study
 
     click.echo(f"Report: {write_study(directory)}")
 

@@ -21,7 +21,7 @@ from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.sweep import Selected, write_selection
 from pipeline.scenarios.source import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
-from pipeline.study.folder import StudyFolder
+from pipeline.studies.synthetic.folder import StudyFolder
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.study_plan import StudyPlan

@@ -15,7 +15,7 @@ from ray import tune
 
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import ScenarioSource
-from pipeline.study.q_error import probe_critic
+from pipeline.studies.synthetic.measuring.q_error import probe_critic
 from pipeline.training.run import RunResult, TrainingRun
 from tuning.label import TrialLabel
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.bench import problems, sections
-from pipeline.bench.limits import Limits
-from pipeline.bench.scaling import bench_memory
-from pipeline.bench.stock import stock_runner
-from pipeline.bench.timing import Work, take_turns
 from pipeline.runs.config import AlgorithmName
+from pipeline.studies.speed import problems, sections
+from pipeline.studies.speed.limits import Limits
+from pipeline.studies.speed.scaling import bench_memory
+from pipeline.studies.speed.stock import stock_runner
+from pipeline.studies.speed.timing import Work, take_turns
 
 UNLIMITED = Limits(flops=1.0, bandwidth=1.0)
 

@@ -4,7 +4,7 @@ Three numbers must agree: the simulated cost, the solver's expected cost, and th
 cost. A simulation of independent inventories states its own standard error; all comparisons
 allow ``DEVIATIONS`` of them (with some 200 comparisons a right simulator fails one in a hundred
 times; seeds are fixed, so it either does or not), plus half of the last published digit. Where
-the published last digit is known to be off (:mod:`tests.unit.solvers.test_lost_sales` lists
+the published last digit is known to be off (:mod:`tests.unit.studies.solvers.test_lost_sales` lists
 where and why) that is far below the simulation's error.
 """
 
@@ -22,7 +22,7 @@ from envs.objective import day_cost
 from envs.problems.classical import PROBLEMS, ClassicalProblem, Normal, scenario
 from envs.rollout import Policy, rollout
 from pipeline.scenarios.source import evaluation_start
-from pipeline.solvers import Estimate, newsvendor, simulate, solve
+from pipeline.studies.solvers import Estimate, newsvendor, simulate, solve
 
 DEVIATIONS = 4.0
 FAST = (

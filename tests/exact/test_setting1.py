@@ -15,7 +15,7 @@ from envs.problems.settings import SETTING1_LOW, feature_of, study_setting1
 from envs.rollout import Decision, Policy, rollout
 from envs.state import Observation
 from pipeline.evaluation.play import evaluate_scenario, play_policy
-from pipeline.solvers.setting1 import empirical_law, expected_cost, solve_setting1
+from pipeline.studies.solvers.setting1 import empirical_law, expected_cost, solve_setting1
 
 PUBLISHED = 0.8543
 OF_THE_EMPIRICAL_LAW = 0.8670

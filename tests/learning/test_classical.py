@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.learning.bench import bench_classical, train_and_score
-from pipeline.learning.cases import Case, Score, select_cases
 from pipeline.scenarios.classical import ClassicalSource
+from pipeline.studies.classical.bench import bench_classical, train_and_score
+from pipeline.studies.classical.cases import Case, Score, select_cases
 from pipeline.training.session import ray_session
 
 PERIODS = 150_000

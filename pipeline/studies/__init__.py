@@ -1,0 +1,1 @@
+"""Experiments: guests that use the product and that no part of it imports."""

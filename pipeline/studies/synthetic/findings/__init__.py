@@ -1,0 +1,1 @@
+"""What the measured tables show: claims, figures and their numbers."""

@@ -1,0 +1,1 @@
+"""What is measured of a trained study: test costs, references, critics, outputs."""
