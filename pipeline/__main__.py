@@ -4,6 +4,6 @@ from pipeline.tools.environment import prepare
 
 prepare()  # before anything imports Ray
 
-from pipeline.cli import main  # noqa: E402
+from pipeline.cli.main import main  # noqa: E402
 
 main()

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from envs.rollout import rollout
 from pipeline.baselines.tuned import RULES, tuned_baselines
-from pipeline.cli import commands
+from pipeline.cli.main import commands
 from pipeline.data.synthetic.generate import make
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork

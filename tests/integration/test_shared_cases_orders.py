@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from pipeline.cli import commands
+from pipeline.cli.main import commands
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from envs.errors import DataError
+from pipeline.cli.data import data
 from pipeline.data.check import check
-from pipeline.data.cli import data
 from pipeline.data.panel import Panel
 
 Series = dict[str, dict[str, npt.NDArray[Any]]]

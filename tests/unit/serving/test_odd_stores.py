@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from envs.errors import DataError
-from pipeline.cli import commands
+from pipeline.cli.main import commands
 from pipeline.data.importing.common import ImportOptions
 from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long

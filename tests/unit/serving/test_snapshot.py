@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli import commands
+from pipeline.cli.main import commands
 from pipeline.data.panel import Panel
 from pipeline.data.parts import PanelSpec
 from pipeline.data.schema import QUANTITIES, UNKNOWN

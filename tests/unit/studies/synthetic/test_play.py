@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from envs.errors import ConfigError, DataError
 from envs.problems.settings import setting1_demand
 from envs.state import ObservationLayout
-from pipeline.cli import commands
+from pipeline.cli.main import commands
 from pipeline.evaluation.trajectories import play, play_file
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from envs.errors import DataError
-from pipeline.data.cli import data
+from pipeline.cli.data import data
 from pipeline.data.panel import Panel
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.data.cli import data
-from pipeline.serve_cli import decide, snapshot
+from pipeline.cli.data import data
+from pipeline.cli.serve import decide, snapshot
 from pipeline.studies.classical.cli import classical
 from pipeline.studies.speed.cli import bench
 from pipeline.studies.speed.scale import scale

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from pipeline.data.long_cli import ColumnsCommand, long_options, take_long_options
+from pipeline.cli.import_long import ColumnsCommand, long_options, take_long_options
 from pipeline.data.schema import (
     DEFAULT_HISTORY_DAYS,
     DEFAULT_TILE_ROWS,

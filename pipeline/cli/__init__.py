@@ -1,0 +1,1 @@
+"""The commands of ``python -m pipeline``: they parse and print, nothing else."""
