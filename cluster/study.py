@@ -8,7 +8,7 @@ import click
 
 from cluster.connect import open_cluster
 from cluster.preflight import Needs, check_host
-from tuning.study_plan import load_study
+from tuning.studies.plan import load_study
 
 NEEDS = Needs(cpus=1.0, memory_gib=2.0, disk_gib=1.0)
 
@@ -37,7 +37,7 @@ def study(name: str, out: Path, address: str | None, *, retry_failed: bool = Fal
         from pipeline.studies.synthetic.publish import publish_run, publish_study
         from pipeline.studies.synthetic.report import write_study
         from pipeline.tracking.door import SweepRun
-        from tuning.study import plan_study, run_study
+        from tuning.studies.run import plan_study, run_study
 
         click.echo(f"Ray: {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")
         planned = plan_study(plan, out)

@@ -1,4 +1,4 @@
-"""What a study's folder holds; written by ``tuning.study``, read by measurements and figures.
+"""What a study's folder holds; written by ``tuning.studies.run``, read by measurements and figures.
 
 STUDY/plan.yaml                     what was asked for, resolved
 STUDY/<setting>/                    a sweep's folder (see pipeline.runs.sweep) per tuned setting

@@ -24,7 +24,7 @@ from pipeline.scenarios.trajectories import StudyData
 from pipeline.studies.synthetic.folder import StudyFolder
 from tuning.preset import Preset
 from tuning.stages import SweepStages
-from tuning.study_plan import StudyPlan
+from tuning.studies.plan import StudyPlan
 from tuning.sweep import claim, select
 from tuning.trials import Pending, TrialPlan, forget_failures, not_ended, remaining, train_trials
 

@@ -11,8 +11,8 @@ from envs.errors import ConfigError
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.training.run import RunResult
 from tuning.preset import load_preset
-from tuning.study import _critics, _growth, _horizon, plan_study
-from tuning.study_plan import load_study
+from tuning.studies.plan import load_study
+from tuning.studies.run import _critics, _growth, _horizon, plan_study
 from tuning.sweep import plan_sweep
 
 

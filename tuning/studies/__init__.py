@@ -1,0 +1,1 @@
+"""Sweeps of the synthetic study and the experiments around them."""
