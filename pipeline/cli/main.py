@@ -1,4 +1,4 @@
-"""The commands of ``python -m pipeline``."""
+"""The group of all commands, and those of training, comparison and the study."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def write_study(directory: Path) -> Path:
 
     Args:
         directory: A study that :func:`~pipeline.studies.synthetic.measuring.measure.measure` has
-        been through.
+            been through.
 
     Returns:
         Path of the report.

@@ -191,7 +191,7 @@ class LongTable:
         return first, num_days, n
 
     def _number(self) -> None:
-        """Make `inventory`, in an order drawn by each one's id, as `import_m5` does."""
+        """Make `inventory`, in an order drawn by each one's id, as the M5 import does."""
         query = """
             CREATE TABLE found AS
             SELECT sku, warehouse, min(day) AS first_day, max(day) AS last_day FROM staged
