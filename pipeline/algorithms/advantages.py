@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ray.rllib.core.columns import Columns
 from torch import Tensor
 
 from envs.rollout import Trajectory
 from envs.state import Observation, Scenario
 from pipeline.algorithms.alternatives import alternative_orders, play_alternatives
-from pipeline.algorithms.decisions import Decisions
+from pipeline.algorithms.decisions import Decisions, decision_costs, generalized_advantages
 
 VALUE_ROWS = 4096
 """Rows of one pass of the value network: hidden layers stay in the cache."""
@@ -42,27 +41,31 @@ def gains(
     orders = alternative_orders(scenario, decisions, observation, actions, policy.action_model)
     found = play_alternatives(scenario, observation.stock, decisions, orders, played)
     day, inventory = decisions.next_day, decisions.inventory
-    ahead = [_values(module, scenario, day, inventory, stock) for stock in found.next_stock]
-    value = decisions.discount * torch.stack(ahead) - found.cost.sum(-1)
-    return value[0] - value[1]
+    ahead = [_to_come(module, scenario, day, inventory, stock) for stock in found.next_stock]
+    cost = found.cost + decisions.discount.unsqueeze(-1) * torch.stack(ahead)
+    return (cost[1] - cost[0]).sum(-1)
 
 
-def observed_values(module: Any, scenario: Scenario, played: Trajectory) -> Tensor:
-    """[T, N] V of every observation that a decision was made on; zeros elsewhere."""
+def value_targets(
+    module: Any, scenario: Scenario, played: Trajectory, decisions: Decisions, lambda_: float
+) -> Tensor:
+    """[R, 2] holding and shortage cost to come: the lambda-return of each decision."""
     assert played.stock is not None
-    values = torch.zeros_like(scenario.demand)
+    values = scenario.demand.new_zeros((*scenario.demand.shape, 2))
     day, inventory = scenario.review.nonzero(as_tuple=True)
     stock = played.stock[day, inventory]
-    values[day, inventory] = _values(module, scenario, day, inventory, stock)
-    return values
+    values[day, inventory] = _to_come(module, scenario, day, inventory, stock)
+    cost = decision_costs(scenario, played, decisions)
+    here = values[decisions.day, decisions.inventory]
+    return generalized_advantages(decisions, cost, values, lambda_) + here
 
 
-def _values(
+def _to_come(
     module: Any, scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor
 ) -> Tensor:
-    """[R] V of chosen days and inventories with the stock [R, K+1]."""
-    parts = []
-    for rows in torch.arange(len(day)).split(VALUE_ROWS):
-        flat = scenario.look_up(day[rows], inventory[rows], stock[rows]).flatten()
-        parts.append(module.compute_values({Columns.OBS: flat}))
-    return torch.cat(parts) if parts else stock.new_zeros(0)
+    """[R, 2] what the value network says on chosen days with the stock [R, K+1]."""
+    parts = [
+        module.value(scenario.look_up(day[rows], inventory[rows], stock[rows]))
+        for rows in torch.arange(len(day)).split(VALUE_ROWS)
+    ]
+    return torch.cat(parts) if parts else stock.new_zeros((0, 2))

@@ -19,7 +19,7 @@ from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 from torch import Tensor
 
-from pipeline.algorithms.gradients import JointGradients, adam
+from pipeline.algorithms.gradients import SizedTargets, adam
 from pipeline.algorithms.modules import DDPGModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
@@ -30,8 +30,6 @@ COMMON = 0.02
 """Weight of the error that all alternatives of a decision share, beside their differences: it is
 mostly the demand that came, which no action changes. Generalized least squares would weigh it
 by the inverse of its variance."""
-MEMORY = 0.02
-"""Share of a minibatch in the running size of the targets."""
 
 
 class DDPGConfig(ShardSettings, AlgorithmConfig):
@@ -163,7 +161,7 @@ def actor_loss_of(cost: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
     return (weight * cost.sum(-1)).mean() + excess
 
 
-class DDPGLearner(JointGradients):
+class DDPGLearner(SizedTargets):
     """Losses of actor and critic, target networks."""
 
     @override(TorchLearner)
@@ -189,7 +187,6 @@ class DDPGLearner(JointGradients):
     def build(self) -> None:
         super().build()
         self._critic_updates = 0
-        self._target_size: Any = None
         self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
         self._target_pairs = [
             (list(target.parameters()), list(main.parameters()))
@@ -208,10 +205,8 @@ class DDPGLearner(JointGradients):
     ) -> Tensor:
         weight = batch["weight"] / batch["weight"].mean()
         target = batch["cost"] + batch["discount"].view(-1, 1, 1) * fwd_out["next_cost"]
-        size = self._over_learners(target_size(target, weight))
-        known = self._target_size is not None
-        self._target_size = self._target_size.lerp(size, MEMORY) if known else size
-        critic_loss = critic_loss_of(fwd_out["cost"], target, weight, self._target_size)
+        size = self._running_size(target_size(target, weight))
+        critic_loss = critic_loss_of(fwd_out["cost"], target, weight, size)
         actor_loss = actor_loss_of(fwd_out["cost_of_policy"], fwd_out["logits"], weight)
         if self._critic_updates < config.critic_warm_up:
             actor_loss = 0.0 * actor_loss
@@ -228,13 +223,6 @@ class DDPGLearner(JointGradients):
         loss: Tensor = critic_loss + actor_loss  # no parameter is shared between the two
         return loss
 
-    def _over_learners(self, size: Tensor) -> Tensor:
-        """Mean over all learners: they descend one loss, and a checkpoint holds one size."""
-        if self.distributed:
-            torch.distributed.all_reduce(size)
-            size = size / torch.distributed.get_world_size()
-        return size
-
     @override(TorchLearner)
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
         super().apply_gradients(gradients_dict)
@@ -248,15 +236,12 @@ class DDPGLearner(JointGradients):
     @override(Learner)
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state: dict[str, Any] = super().get_state(*args, **kwargs)
-        return state | {
-            "critic_updates": self._critic_updates, "target_size": self._target_size
-        }  # fmt: skip
+        return state | {"critic_updates": self._critic_updates}
 
     @override(Learner)
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._critic_updates = state.get("critic_updates", self._critic_updates)
-        self._target_size = state.get("target_size", self._target_size)
 
     @classmethod
     @override(Learner)

@@ -131,20 +131,39 @@ def _all_or_nobody(chosen: Tensor) -> bool:
     return torch.equal(chosen.amin(1), chosen.amax(1))
 
 
-def generalized_advantages(decisions: Decisions, values: Tensor, lambda_: float) -> Tensor:
+def decision_costs(scenario: Scenario, played: Trajectory, decisions: Decisions) -> Tensor:
+    """[R, 2] holding and shortage cost of each decision's governed days, in cost scales: minus
+    its reward, in two parts."""
+    lead, period = scenario.lead_time, scenario.review_period
+    zero = torch.zeros_like(scenario.holding_cost)
+    where = decisions.day, decisions.inventory
+    parts = []
+    for b, h in ((zero, scenario.holding_cost), (scenario.shortage_cost, zero)):
+        cost = day_cost(played.outcome, b, h)
+        if scenario.counted is not None:
+            cost = cost * scenario.counted
+        parts.append(-decision_rewards(cost, lead, period)[0][where])
+    return torch.stack(parts, -1) / cost_scale(scenario)[where].unsqueeze(-1)
+
+
+def generalized_advantages(
+    decisions: Decisions, reward: Tensor, values: Tensor, lambda_: float
+) -> Tensor:
     """GAE (Schulman et al. 2016) over decisions of unequal spacing, in cost scales.
 
     Args:
-        decisions: Of one fragment.
-        values: [T, N] V of the observation on every day an inventory is reviewed.
+        decisions: R of one fragment.
+        reward: [R, ...] of each (or its cost, if the values are costs: GAE is linear).
+        values: [T, N, ...] V of the observation on every day an inventory is reviewed.
         lambda_: GAE's lambda.
 
     Returns:
-        [R] advantages; add ``values[day, inventory]`` for the value targets.
+        [R, ...] advantages; add ``values[day, inventory]`` for the value targets.
     """
     here = values[decisions.day, decisions.inventory]
     ahead = values[decisions.next_day, decisions.inventory]
-    delta = decisions.reward + decisions.discount * ahead - here
+    discount = decisions.discount.view(-1, *[1] * (reward.ndim - 1))
+    delta = reward + discount * ahead - here
     advantage = torch.zeros_like(values)
     counts = torch.bincount(decisions.day, minlength=values.shape[0]).tolist()
     stop = len(decisions.day)
@@ -154,6 +173,6 @@ def generalized_advantages(decisions: Decisions, values: Tensor, lambda_: float)
         if count:
             later = advantage[decisions.next_day[rows], decisions.inventory[rows]]
             advantage[decisions.day[rows], decisions.inventory[rows]] = (
-                delta[rows] + decisions.discount[rows] * lambda_ * later
+                delta[rows] + discount[rows] * lambda_ * later
             )
     return advantage[decisions.day, decisions.inventory]

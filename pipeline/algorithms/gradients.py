@@ -20,6 +20,9 @@ from torch import Tensor
 
 from pipeline.tools.seeding import derive_seed
 
+MEMORY = 0.02
+"""Share of a minibatch in the running size of the targets."""
+
 
 def adam(parameters: list[torch.nn.Parameter]) -> torch.optim.Adam:
     """Adam with one fused kernel per step; RLlib sets its learning rate."""
@@ -76,3 +79,41 @@ class JointGradients(TorchLearner):
         for optimizer in self._named_optimizers.values():
             optimizer.step()
         self.module.foreach_module(lambda _, module: module.unwrapped().average())
+
+
+class SizedTargets(JointGradients):
+    """A learner whose targets, costs in two parts, are counted in their own running size.
+
+    Losses then neither know the ratio of shortage to holding cost nor cut the rare shortages
+    that a mean cost is made of.
+    """
+
+    @override(Learner)
+    def build(self) -> None:
+        self._target_size: Any = None
+        super().build()
+
+    def _running_size(self, size: Tensor) -> Tensor:
+        """[2] running mean of the minibatches' sizes, this one included; kept."""
+        size = self._over_learners(size)
+        known = self._target_size is not None
+        self._target_size = self._target_size.lerp(size, MEMORY) if known else size
+        result: Tensor = self._target_size
+        return result
+
+    def _over_learners(self, size: Tensor) -> Tensor:
+        """Mean over all learners: they descend one loss, and a checkpoint holds one size."""
+        if self.distributed:
+            torch.distributed.all_reduce(size)
+            size = size / torch.distributed.get_world_size()
+        return size
+
+    @override(Learner)
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state(*args, **kwargs)
+        return state | {"target_size": self._target_size}
+
+    @override(Learner)
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._target_size = state.get("target_size", self._target_size)

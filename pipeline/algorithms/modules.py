@@ -218,12 +218,16 @@ class PPOModule(PolicyModule, ValueFunctionAPI):
 
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        return {Columns.ACTION_DIST_INPUTS: self._distribution_inputs(self._observe(batch))}
+        observation = self._observe(batch)
+        return {
+            Columns.ACTION_DIST_INPUTS: self._distribution_inputs(observation),
+            "to_come": self.value(observation),
+        }
 
     @override(ValueFunctionAPI)
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
-        value: Tensor = self.value(self._observe(batch))
-        return value
+        to_come: Tensor = self.value(self._observe(batch))
+        return -to_come.sum(-1)
 
 
 class DSModule(PolicyModule):

@@ -1,4 +1,4 @@
-"""PPO (Schulman et al. 2017): RLlib's own loss and learner on our rows.
+"""PPO (Schulman et al. 2017): RLlib's loss of the policy and learner on our rows.
 
 Values and advantages are computed where the fragment was played, with the weights that
 played it; the learner sees independent rows and shards them as it likes. An action's advantage
@@ -16,12 +16,14 @@ from ray.rllib.algorithms.ppo import PPO as RLlibPPO
 from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core.learner.learner import Learner
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
+from torch import Tensor
 
-from pipeline.algorithms.gradients import JointGradients
+from pipeline.algorithms.gradients import SizedTargets, adam
 from pipeline.algorithms.modules import PPOModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
@@ -38,8 +40,8 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
         self.clip_param = 0.2
         self.entropy_coeff = 0.0
         self.use_kl_loss = False
-        self.vf_loss_coeff = 0.4
-        self.vf_clip_param = 100.0
+        self.use_critic = False  # RLlib's value loss cuts what shortages cost; see PPOLearner
+        self.critic_lr: Any = 4e-3
         self.num_epochs = 4
         self.minibatch_size = 1024
         self.train_batch_size_per_learner = 32_768
@@ -52,6 +54,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
     def training(
         self,
         *,
+        critic_lr: Any = NotProvided,
         value_hidden: Any = NotProvided,
         initial_std: float = NotProvided,
         **kwargs: Any,
@@ -59,6 +62,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
         """Hyperparameters beyond RLlib's PPO (lr, clip_param, num_epochs, ...).
 
         Args:
+            critic_lr: Learning rate of the value network; ``lr`` is the policy's.
             value_hidden: Widths of the value network's hidden layers.
             initial_std: Standard deviation of the Gaussian before training, in units of the
                 first action (``initial_action``).
@@ -83,8 +87,58 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
         return PPOLearner
 
 
-class PPOLearner(JointGradients, PPOTorchLearner):
-    """RLlib's PPO loss with the project's gradient step."""
+def value_loss_of(to_come: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
+    """Squared error of the value network, each part counted in the size of its targets.
+
+    Args:
+        to_come, target: [B, 2] what the network says, and what came, in cost scales.
+        weight: [B] of the decisions, mean 1.
+        size: [2] mean square of the targets around their mean.
+    """
+    losses = (to_come - target).square() / size
+    return (weight * losses.sum(-1)).mean()
+
+
+class PPOLearner(SizedTargets, PPOTorchLearner):
+    """RLlib's loss of the policy, and a value loss in two parts with an optimizer of its own:
+    a gradient that rare shortages enlarge must not shorten the policy's step."""
+
+    @override(TorchLearner)
+    def configure_optimizers_for_module(
+        self, module_id: str, config: AlgorithmConfig | None = None
+    ) -> None:
+        assert config is not None
+        module = self._module[module_id].unwrapped()
+        for name, params, rate in (
+            ("actor", [*module.policy.parameters(), module.log_std], config.lr),
+            ("critic", list(module.value.parameters()), config.critic_lr),
+        ):
+            self.register_optimizer(
+                module_id=module_id,
+                optimizer_name=name,
+                optimizer=adam(params),
+                params=params,
+                lr_or_lr_schedule=rate,
+            )
+
+    @override(Learner)
+    def compute_loss_for_module(
+        self,
+        *,
+        module_id: str,
+        config: AlgorithmConfig,
+        batch: dict[str, Any],
+        fwd_out: dict[str, Tensor],
+    ) -> Tensor:
+        loss: Tensor = super().compute_loss_for_module(
+            module_id=module_id, config=config, batch=batch, fwd_out=fwd_out
+        )
+        target, weight = batch[Postprocessing.VALUE_TARGETS], batch["weight"]
+        spread = (target - target.mean(0)).square()
+        size = self._running_size((weight.unsqueeze(-1) * spread).mean(0).clamp(min=1e-12))
+        value_loss = value_loss_of(fwd_out["to_come"], target, weight, size)
+        self.metrics.log_value((module_id, "value_loss"), value_loss.detach(), window=1)
+        return loss + value_loss  # no parameter is shared between the two
 
 
 class PPO(ShardAlgorithm, RLlibPPO):
@@ -101,8 +155,8 @@ class PPO(ShardAlgorithm, RLlibPPO):
         advantage = columns[Postprocessing.ADVANTAGES]
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
         # RLlib's loss has no row weights; its policy term is linear in the advantage.
-        weight = columns.pop("weight")
-        columns[Postprocessing.ADVANTAGES] = advantage * weight / weight.mean()
+        columns["weight"] = columns["weight"] / columns["weight"].mean()
+        columns[Postprocessing.ADVANTAGES] = advantage * columns["weight"]
         columns = self._shuffled(columns)
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(

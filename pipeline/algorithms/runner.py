@@ -37,17 +37,13 @@ from envs.errors import ConfigError
 from envs.objective import day_cost, governed_days
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.algorithms.advantages import gains, observed_values
+from pipeline.algorithms.advantages import gains, value_targets
 from pipeline.algorithms.alternatives import (
     Alternatives,
     alternative_orders,
     play_alternatives,
 )
-from pipeline.algorithms.decisions import (
-    Decisions,
-    extract_decisions,
-    generalized_advantages,
-)
+from pipeline.algorithms.decisions import Decisions, extract_decisions
 from pipeline.algorithms.modules import scenario_columns
 from pipeline.algorithms.replay import ReplayShard
 from pipeline.evaluation.play import summarize_source
@@ -171,9 +167,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         _, _, scenario, state = self._fragment(iteration)
         played = self._play(scenario, self._explore, state)
         decisions = self._decisions(scenario, played)
-        values = observed_values(self.module, scenario, played)
-        target = generalized_advantages(decisions, values, self.config.lambda_)
-        target += values[decisions.day, decisions.inventory]
+        target = value_targets(self.module, scenario, played, decisions, self.config.lambda_)
         # PPO learns from a stated subsample, not from every row it simulated.
         limit = self.config.total_train_batch_size // max(1, self.num_workers or 1)
         keep = torch.randperm(len(target))[:limit]

@@ -173,13 +173,12 @@ class Critic(nn.Module):
 
 
 class ValueNetwork(nn.Module):
-    """V(observation), minus the cost to come, in the same units as :class:`Critic`."""
+    """The cost to come, -V(observation), in parts and units of :class:`Critic`."""
 
     def __init__(self, layout: ObservationLayout, hidden: Sequence[int]) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout), hidden, 1)
+        self.net = mlp(input_size(layout), hidden, 2)
 
     def forward(self, observation: Observation) -> Tensor:
-        """[N]."""
-        value: Tensor = self.net(network_inputs(observation)).squeeze(-1)
-        return value
+        """[N, 2] holding and shortage cost, >= 0."""
+        return functional.softplus(self.net(network_inputs(observation)))

@@ -139,7 +139,9 @@ class SnapshotChecker:
 
     def _check_values(self, table: pa.Table) -> None:
         value = {
-            n: table.column(n).to_numpy() for n in SCALARS if n not in ("date", "forecast", "plan")
+            n: table.column(n).to_numpy()
+            for n in SCALARS
+            if n not in ("date", "forecast", "plan", "plan_missing")
         }
         longest = self._layout.max_lead_time
         lead, period = value["lead_time"].astype(int), value["review_period"].astype(int)

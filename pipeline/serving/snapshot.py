@@ -49,11 +49,13 @@ SCALARS: dict[str, pa.DataType] = {
     "backlog": pa.bool_(),
     "forecast": pa.string(),
     "plan": pa.string(),
+    "plan_missing": pa.string(),
     "scale": pa.float32(),
     **{name: pa.float32() for name in EXPECTED},
 }
-"""Columns with one value; ``forecast`` is :func:`forecast_mark`, ``plan`` :func:`plan_mark`,
-and :data:`~envs.state.EXPECTED` what rules of orders look at."""
+"""Columns with one value; ``forecast`` is :func:`forecast_mark`, ``plan`` says whether it is known,
+``plan_missing`` :func:`plan_missing`, and :data:`~envs.state.EXPECTED` is what rules of orders look
+at."""
 LISTS: dict[str, int | None] = {"on_order": None, "basis": len(BASIS), "features": len(FEATURES)}
 """Columns with a list of float32, and its length (None: K)."""
 
@@ -77,17 +79,16 @@ def forecast_mark(factors: DayFactors | None) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-PLAN_KNOWN, PLAN_MISSING = "known", "missing: "
+PLAN_KNOWN, PLAN_MISSING = "known", "missing"
 
 
-def plan_mark(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.object_]:
-    """[n] "known", or "missing: " and what is not known of the protection period to come."""
+def plan_missing(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.object_]:
+    """[n] what is not known of the protection period to come; empty where all is."""
     lead, review = (raw.static[name].astype(np.int64) for name in ("lead_time", "review_period"))
-    names = missing_quantities(
+    return missing_quantities(
         raw.dynamic, varying(source.factors, raw.static["category"]), day,
         torch.as_tensor(lead + review),
     )  # fmt: skip
-    return np.where(names == "", PLAN_KNOWN, PLAN_MISSING + names)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class SnapshotSummary:
 
     inventories: int
     no_plan: Mapping[str, int]
-    """Quantities that are not known, as the column ``plan`` names them -> inventories."""
+    """Quantities that are not known, as in the column ``plan_missing`` -> inventories."""
     stock: tuple[str, ...] = ()
     """A line for each kind of stock that could not be right."""
 
@@ -125,7 +126,7 @@ def make_snapshot(
 
     Demand of earlier days is known, and of later ones what the data set knows ahead: of days
     after its last one only what its days ahead hold. Where that is less than the protection
-    period, the plan counts as far as it goes, and the column ``plan`` says what is missing.
+    period, the plan counts as far as it goes, and the column ``plan_missing`` says what is missing.
 
     Args:
         source: The data set, with the forecaster of the model that will decide.
@@ -165,16 +166,15 @@ def make_snapshot(
                 given = _stock_left(source, number, played)
             morning = _morning(source, tile, day, given)
             file.write(morning)
-            for mark in morning.column("plan").value_counts():
+            for mark in morning.column("plan_missing").value_counts():
                 marks[mark["values"].as_py()] += mark["counts"].as_py()
             rows += len(morning)
             progress.add(1)
         if table is not None:
             notes = table.finish()
         file.finish()
-    del marks[PLAN_KNOWN]
-    missing = {mark.removeprefix(PLAN_MISSING): count for mark, count in marks.items()}
-    return SnapshotSummary(rows, missing, notes)
+    del marks[""]
+    return SnapshotSummary(rows, marks, notes)
 
 
 def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None) -> pa.Table:
@@ -189,6 +189,7 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
     if stock is None:
         on_hand = whole_units(made.scale[0], manifest.order_multiple)
         stock = Stock(on_hand.numpy(), np.zeros((n, source.max_lead_time), np.float32))
+    unknown = plan_missing(source, raw, day)
     columns: dict[str, Any] = {
         "inventory_id": static["inventory_id"],
         "date": np.full(n, manifest.day(day), dtype="datetime64[D]"),
@@ -197,7 +198,8 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
         "order_multiple": np.full(n, manifest.order_multiple, np.float32),
         "backlog": np.full(n, manifest.backlog),
         "forecast": pa.repeat(forecast_mark(source.factors), n),
-        "plan": plan_mark(source, raw, day),
+        "plan": np.where(unknown == "", PLAN_KNOWN, PLAN_MISSING),
+        "plan_missing": unknown,
         "scale": made.scale[0].numpy(),
         "on_order": stock.on_order,
         "basis": made.basis[0].numpy(),

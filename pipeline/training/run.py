@@ -36,7 +36,7 @@ SMOOTHED = 3
 would be a lottery."""
 LOSSES = (
     "critic_loss", "actor_loss", "q_mean", "action_mean",  # DDPG
-    "policy_loss", "vf_loss", "vf_explained_var", "entropy",  # PPO
+    "policy_loss", "value_loss", "entropy",  # PPO
     "simulated_cost",  # DS
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
 
 from pipeline.algorithms.modules import AVERAGING, PolicyModule
@@ -46,12 +47,13 @@ def test_the_averaged_policy_is_the_polynomial_decay_average(algorithm: str) -> 
     )
 
 
-def test_the_average_is_part_of_a_checkpoint() -> None:
-    learner, batch = make_learner("ddpg")
+@pytest.mark.parametrize("algorithm", ["ddpg", "ppo"])
+def test_the_average_is_part_of_a_checkpoint(algorithm: str) -> None:
+    learner, batch = make_learner(algorithm)
     for _ in range(5):
         learner.update(batch=batch, num_epochs=1, minibatch_size=64)
     state = copy.deepcopy(learner.get_state())
-    other, _ = make_learner("ddpg")
+    other, _ = make_learner(algorithm)
     other.set_state(state)
     for each in (learner, other):
         torch.manual_seed(1)
@@ -76,3 +78,22 @@ def test_the_size_of_targets_is_a_running_one() -> None:
     ratio = learner._target_size / first
     assert (ratio > 1.5).all()
     assert (ratio < 0.98 + 0.02 * 110).all()
+
+
+def test_what_shortages_cost_does_not_shorten_ppos_step() -> None:
+    """Targets a thousand times as large: the policy moves as before, the values move too."""
+    moved = []
+    for factor in (1.0, 1000.0):
+        learner, batch = make_learner("ppo", lr=0.01)
+        rows = batch[DEFAULT_MODULE_ID]
+        rows[Columns.VALUE_TARGETS] = factor * rows[Columns.VALUE_TARGETS]
+        before = copy.deepcopy(module_of(learner).state_dict())
+        for _ in range(4):
+            learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+        after = module_of(learner).state_dict()
+        moved.append({name: after[name] - before[name] for name in before})
+    for name, change in moved[0].items():
+        if name.startswith(("policy.net", "log_std")):
+            torch.testing.assert_close(change, moved[1][name])
+            assert change.any()
+    assert all(change["value.net.0.weight"].any() for change in moved)

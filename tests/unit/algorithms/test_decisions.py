@@ -15,6 +15,7 @@ from envs.state import InventoryState, Scenario
 from pipeline.algorithms.decisions import (
     Decisions,
     cost_scale,
+    decision_costs,
     extract_decisions,
     generalized_advantages,
 )
@@ -115,7 +116,9 @@ def test_rewards_in_money_are_the_cost_of_the_days_they_govern(
     torch.testing.assert_close(money, expected)
 
 
-def slow_advantages(found: Decisions, values: torch.Tensor, lambda_: float) -> torch.Tensor:
+def slow_advantages(
+    found: Decisions, reward: torch.Tensor, values: torch.Tensor, lambda_: float
+) -> torch.Tensor:
     """GAE one inventory at a time, from the last decision back."""
     result = torch.zeros(len(found.day), dtype=values.dtype)
     for i in found.inventory.unique().tolist():
@@ -123,7 +126,7 @@ def slow_advantages(found: Decisions, values: torch.Tensor, lambda_: float) -> t
         ahead, ahead_day = 0.0, -1
         for r in reversed(rows):
             here, following = values[found.day[r], i], values[found.next_day[r], i]
-            delta = found.reward[r] + found.discount[r] * following - here
+            delta = reward[r] + found.discount[r] * following - here
             follows = int(found.next_day[r]) == ahead_day
             ahead = float(delta + found.discount[r] * lambda_ * (ahead if follows else 0.0))
             ahead_day = int(found.day[r])
@@ -142,8 +145,17 @@ def test_advantages_equal_a_slow_reference(
     found = extract_decisions(scenario, played, gamma=0.9, weight_power=0.5)
     assert len(found.day) > 50
     values = torch.randn(40, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    got = generalized_advantages(found, values, lambda_)
-    torch.testing.assert_close(got, slow_advantages(found, values, lambda_))
+    got = generalized_advantages(found, found.reward, values, lambda_)
+    torch.testing.assert_close(got, slow_advantages(found, found.reward, values, lambda_))
+    # Of costs in two parts: each its own, and together they are minus the whole.
+    cost, of_value = decision_costs(scenario, played, found), torch.stack((values, 1 - values), -1)
+    torch.testing.assert_close(-cost.sum(-1), found.reward)
+    assert (cost >= 0).all()
+    assert (cost.sum(0) > 0).all()
+    parts = generalized_advantages(found, cost, of_value, lambda_)
+    for part in (0, 1):
+        expected = slow_advantages(found, cost[:, part], of_value[..., part], lambda_)
+        torch.testing.assert_close(parts[:, part], expected)
     if lambda_ == 1.0:
         assert got.std() > 0
 

@@ -180,9 +180,14 @@ def test_costs_are_never_negative_nor_alike_where_they_are_rare() -> None:
     assert (critic(observation, action, model) >= 0).all()
 
 
-def test_values_have_one_number_per_inventory() -> None:
+def test_values_are_two_costs_per_inventory() -> None:
     value = ValueNetwork(ObservationLayout(1, len(BASIS), len(FEATURES)), (8, 8))
-    assert value(observation_of([[2.0, 4.0], [1.0, 0.0]], [2.0, 3.0])).shape == (2,)
+    observation = observation_of([[2.0, 4.0], [1.0, 0.0], [0.0, 0.0]], [2.0, 3.0, 1.0])
+    to_come = value(observation)
+    assert to_come.shape == (3, 2)
+    with torch.no_grad():
+        value.net[-1].bias[:] = torch.tensor([-90.0, -15.0])
+    assert (value(observation) >= 0).all()
 
 
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 16, 4)])

@@ -121,7 +121,7 @@ def test_a_typo_in_training_is_answered_with_the_nearest_key(build: Any) -> None
     with pytest.raises(ConfigError, match="critic_lr"):
         build("ds", training={"critic_lr": 0.1})
     with pytest.raises(ConfigError, match="critic_lr_final"):
-        build("ppo", training={"critic_lr_final": 0.1})
+        build("ds", training={"critic_lr_final": 0.1})
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,9 @@ CASES: dict[str, tuple[dict[str, object], float, float, str]] = {
     "pack": ({"order_multiple": 24.0}, 7.4, 24.0, "pack_up"),
     "pack, slow": ({"order_multiple": 24.0, "demand_rate": 0.02}, 7.4, 0.0, "too_slow_for_pack"),
     "not due": ({"due": False, "order_multiple": 24.0}, 7.4, 0.0, "not_due"),
-    "no plan": ({"plan": "missing: promotion"}, 7.4, 7.0, "plan_missing"),
+    "no plan": ({"plan": "missing"}, 7.4, 7.0, "plan_missing"),
     "pack without plan": (
-        {"plan": "missing: event", "order_multiple": 24.0}, 7.4, 24.0, "pack_up,plan_missing"),
+        {"plan": "missing", "order_multiple": 24.0}, 7.4, 24.0, "pack_up,plan_missing"),
 }  # fmt: skip
 
 
