@@ -11,7 +11,10 @@ STUDY        ?= full
 SEEDS        ?= 5
 DATA         ?=
 RAY_ADDRESS  ?=
-OUT          ?= runs/$(basename $(notdir $(PRESET)))$(if $(DATA),-$(notdir $(abspath $(DATA))))
+OUT          ?= runs/$(basename $(notdir $(PRESET)))$(if $(DATA),-$(notdir $(abspath $(DATA))))$(if $(COSTS)$(COST_RATIO),-$(or $(COSTS),ratio))$(if $(COST_RATIO),-$(subst $(eval) ,-,$(strip $(COST_RATIO))))
+# unit costs of generated data: COSTS=margin|ratio, COST_RATIO="4 40"; default: the preset's
+COSTS        ?=
+COST_RATIO   ?=
 # make data
 INVENTORIES  ?= 2000
 DAYS         ?= 400
@@ -28,6 +31,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS := 1
 
 PY := $(VENV)/bin/python
+COST_OPTIONS = $(if $(COSTS)$(COST_RATIO),--costs $(or $(COSTS),ratio)) $(if $(COST_RATIO),--cost-ratio $(COST_RATIO))
 # A virtual environment that `make` did not create (no .deepstock in it) is used as it is.
 MANAGED := $(if $(wildcard $(VENV)/bin/python),$(wildcard $(VENV)/.deepstock),yes)
 READY := $(if $(MANAGED),$(VENV)/.installed)
@@ -39,7 +43,7 @@ READY_DEV := $(if $(MANAGED),$(VENV)/.installed-dev)
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  STUDY=smoke|full|full-50  SEEDS=5  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
+	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  COSTS=margin|ratio  COST_RATIO=\"4 40\"  STUDY=smoke|full|full-50  SEEDS=5  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
 
 $(VENV)/.deepstock:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -61,10 +65,10 @@ venv: $(READY) ## Make .venv with the pinned requirements
 dev-venv: $(READY_DEV) ## The same, plus the tools for tests and checks
 
 data: $(READY) ## Generate a data set (INVENTORIES, DAYS, SEED) into DATA (default data/generated)
-	$(PY) -m pipeline data make --inventories $(INVENTORIES) --days $(DAYS) --seed $(SEED) --out $(or $(DATA),data/generated)
+	$(PY) -m pipeline data make --inventories $(INVENTORIES) --days $(DAYS) --seed $(SEED) --out $(or $(DATA),data/generated) $(COST_OPTIONS) $(ARGS)
 
 train-cluster: $(READY) ## The main job: train, tune and compare all methods on a Ray cluster
-	$(PY) -m cluster train --preset $(PRESET) --out $(OUT) $(if $(METHODS),--methods $(METHODS)) $(if $(DATA),--data $(DATA)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS))
+	$(PY) -m cluster train --preset $(PRESET) --out $(OUT) $(if $(METHODS),--methods $(METHODS)) $(if $(DATA),--data $(DATA)) $(COST_OPTIONS) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS))
 
 study: $(READY) ## The synthetic study (STUDY=smoke|full|full-50, or a YAML) into runs/study
 	$(PY) -m cluster study --study $(STUDY) $(if $(filter command line environment,$(origin OUT)),--out $(OUT)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS)) $(ARGS)

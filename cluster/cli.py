@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.data.terms import COST_LAWS, CostLaw
 from pipeline.tools.terminal import run_commands
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -22,21 +23,46 @@ def commands() -> None:
 )
 @click.option("--methods", help="Which to train: ddpg-both,ds-base or all. Default: the preset's.")
 @click.option("--data", type=_FOLDER, help="Data set. Default: generate the preset's.")
-@click.option("--out", type=_FOLDER, help="Folder of the sweep. Default: runs/PRESET[-DATA].")
+@click.option(
+    "--costs",
+    type=click.Choice(COST_LAWS),
+    help="Law of the generated data's unit costs, as of `data make`. Default: the preset's.",
+)
+@click.option(
+    "--cost-ratio",
+    type=(float, float),
+    metavar="LOW HIGH",
+    help="Ends of shortage over holding cost, under --costs ratio (which it implies).",
+)
+@click.option(
+    "--out", type=_FOLDER, help="Folder of the sweep. Default: runs/PRESET[-DATA][-COSTS]."
+)
 @click.option(
     "--address",
     envvar="RAY_ADDRESS",
     help="host:port of a running head. Default: start a local cluster.",
 )
 def train(
-    preset: str, methods: str | None, data: Path | None, out: Path | None, address: str | None
+    preset: str,
+    methods: str | None,
+    data: Path | None,
+    costs: CostLaw | None,
+    cost_ratio: tuple[float, float] | None,
+    out: Path | None,
+    address: str | None,
 ) -> None:
     """Train, tune and compare all methods; the same command again resumes."""
     from cluster.train import train as run
 
-    name = Path(preset).stem + (f"-{data.resolve().name}" if data else "")
+    law = costs or ("ratio" if cost_ratio else None)
+    parts = [Path(preset).stem, data.resolve().name if data else None, law]
+    parts += [f"{end:g}" for end in cost_ratio or ()]
+    name = "-".join(part for part in parts if part)
     chosen = [method.strip() for method in methods.split(",")] if methods else None
-    run(preset, data, out or Path("runs") / name, address, methods=chosen)
+    run(
+        preset, data, out or Path("runs") / name, address,
+        methods=chosen, costs=law, cost_ratio=cost_ratio,
+    )  # fmt: skip
 
 
 @commands.command()

@@ -11,6 +11,7 @@ import click
 from cluster.connect import open_cluster
 from cluster.preflight import Needs, check_cluster, check_host
 from envs.errors import ConfigError
+from pipeline.data.terms import CostLaw
 from tuning.preset import DataPlan, Preset, load_preset
 
 BASELINES = 4
@@ -24,6 +25,8 @@ def train(
     address: str | None,
     *,
     methods: Sequence[str] | None = None,
+    costs: CostLaw | None = None,
+    cost_ratio: tuple[float, float] | None = None,
 ) -> None:
     """Check, start or join a cluster, make data if none is given, sweep, compare, order, say where.
 
@@ -36,11 +39,18 @@ def train(
         out: Folder of the sweep. With several hosts, on storage that all of them mount.
         address: Head of a running cluster, or None for a local one.
         methods: Which to train (``ddpg-both``), or ``["all"]``; None for the preset's.
+        costs, cost_ratio: Law of the generated data's unit costs; None for the preset's.
 
     Raises:
         ConfigError, DataError, ClusterError: Before anything long starts, where possible.
     """
-    preset = load_preset(preset_name).only(methods)
+    if data is not None and (costs or cost_ratio):
+        raise ConfigError(
+            "costs", costs or cost_ratio,
+            "Leave them out, or give them to `data make` or `data import` and name that data set.",
+            f"are those of the data set {data}",
+        )  # fmt: skip
+    preset = load_preset(preset_name).only(methods).with_costs(costs, cost_ratio)
     if not isinstance(preset.data, DataPlan):
         raise ConfigError(
             "preset", preset_name, "Run the study with `make study`, or name another preset.",

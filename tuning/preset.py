@@ -177,6 +177,22 @@ class Preset(BaseModel):
                 raise unknown_key("methods", method, [*self.known_methods, "all"])
         return self.model_copy(update={"methods": chosen})
 
+    def with_costs(self, costs: CostLaw | None, ratio: tuple[float, float] | None) -> Preset:
+        """The same sweep on generated data with unit costs of another law (None: the preset's).
+
+        Raises:
+            ConfigError: ``data`` is the study's, whose costs are a part of it.
+            DataError: A ratio that is none, or that does not go with the law.
+        """
+        if costs is None and ratio is None:
+            return self
+        if not isinstance(self.data, DataPlan):
+            raise ConfigError("costs", costs or ratio, "Leave them out: the study has its own.")
+        law: CostLaw = costs or "ratio"
+        SupplyTerms(costs=law, cost_ratio=ratio)  # refuses what cannot be
+        data = self.data.model_copy(update={"costs": law, "cost_ratio": ratio})
+        return self.model_copy(update={"data": data})
+
     def first_round(self) -> dict[str, RunConfig]:
         """Every method's configurations with seed 0, by trial key, methods interleaved."""
         trials: dict[str, RunConfig] = {}

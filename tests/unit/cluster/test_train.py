@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cluster.cli import commands
 from cluster.train import _generated
-from envs.errors import ConfigError
+from envs.errors import ConfigError, DeepStockError
 from pipeline.data.panel import Panel
 from tuning.preset import load_preset
 
@@ -36,3 +38,29 @@ def test_the_preset_says_how_its_data_are_made(
 def test_a_plan_that_cannot_be_made_is_refused(tmp_path: Path, key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=key):
         load_preset(data_plan(tmp_path, **{key: value}))
+
+
+def test_costs_may_be_chosen_where_data_are_generated(tmp_path: Path) -> None:
+    preset = load_preset(data_plan(tmp_path)).with_costs(None, (40.0, 40.0))
+    table = Panel(_generated(preset, tmp_path / "sweep")).read_inventories()
+    ratio = table["shortage_cost"].to_numpy() / table["holding_cost"].to_numpy()
+    assert ratio == pytest.approx(40.0, rel=1e-5)
+    assert load_preset("smoke").with_costs(None, None) == load_preset("smoke")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--costs", "margin", "--cost-ratio", "4", "40"], "choose --costs ratio"),
+        (["--cost-ratio", "40", "4"], "the smaller one first"),
+        (["--costs", "ratio", "--data", "somewhere"], "are those of the data set"),
+    ],
+)
+def test_costs_that_cannot_be_are_refused_before_anything_is_made(
+    tmp_path: Path, options: list[str], said: str
+) -> None:
+    arguments = ["train", "--preset", "smoke", "--out", str(tmp_path / "out"), *options]
+    result = CliRunner().invoke(commands, arguments)
+    assert isinstance(result.exception, DeepStockError)
+    assert said in str(result.exception)
+    assert not (tmp_path / "out").exists()
