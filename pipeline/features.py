@@ -121,7 +121,7 @@ def build_features(
     plan = Plan.of(dynamic, factors.always(category), days + int(gone_days(protection).max()))
     demand, seen = day_major(dynamic["demand"], days), day_major(dynamic["known"], days)
     prior = torch.as_tensor(factors.prior_rate(category))
-    past = Past(demand, plan.on_sale[:days] * seen, prior, first)
+    past = Past(demand, plan.on_sale[:days] * seen, prior, first, protection)
     forecaster = Forecaster(plan, past, factors, category, first_weekday, lead, protection)
     outlook = _outlook(forecaster, no_plan)
 
@@ -129,7 +129,7 @@ def build_features(
     mean, recent = past.longer() * span, past.recent() * span
     # All but a day after the last one is known, as a rule.
     partly = None if bool(np.all(dynamic["known"][:, :days])) else seen
-    error = past.forecast_error(forecaster.past_forecasts(partly), protection, partly, mean)
+    error = past.forecast_error(forecaster.past_forecasts(partly), partly, mean)
     smallest = (SMALLEST_SCALE * prior * span).clamp(min=1e-6)
     scale = torch.maximum(mean + error, smallest)
     far = outlook.both - outlook.near
