@@ -28,7 +28,7 @@ def items(demand: np.ndarray, *, observed: np.ndarray | None = None) -> History:
     history = make_history(1, n=n, days=days)
     history.static["lead_time"][:], history.static["review_period"][:] = LEAD, REVIEW
     ones = np.ones((n, days), np.uint8)
-    flat = {name: 0 * ones for name in ("promotion", "event", "snap")}
+    flat = dict.fromkeys(("promotion", "event", "snap"), 0 * ones)
     return replace(
         history.but(
             demand=demand.astype(np.float32), on_sale=ones, price=ones.astype(np.float32),
