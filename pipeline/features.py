@@ -121,7 +121,7 @@ def build_features(
     plan = Plan.of(dynamic, factors.always(category), days + int(gone_days(protection).max()))
     demand, seen = day_major(dynamic["demand"], days), day_major(dynamic["known"], days)
     prior = torch.as_tensor(factors.prior_rate(category))
-    past = Past(demand, plan.on_sale[:days] * seen, prior, first, protection)
+    past = Past(demand, plan.on_sale[:days] * seen, prior, first)
     forecaster = Forecaster(plan, past, factors, category, first_weekday, lead, protection)
     outlook = _outlook(forecaster, no_plan)
 
@@ -129,7 +129,7 @@ def build_features(
     mean, recent = past.longer() * span, past.recent() * span
     # All but a day after the last one is known, as a rule.
     partly = None if bool(np.all(dynamic["known"][:, :days])) else seen
-    error = past.forecast_error(forecaster.past_forecasts(partly), partly, mean)
+    error = past.forecast_error(forecaster.past_forecasts(partly), protection, partly, mean)
     smallest = (SMALLEST_SCALE * prior * span).clamp(min=1e-6)
     scale = torch.maximum(mean + error, smallest)
     far = outlook.both - outlook.near
@@ -153,7 +153,7 @@ def build_features(
     # Forecasts of a product that restarts can be many scales high: keep inputs bounded.
     features.clamp_(-10.0, 10.0)
     basis = torch.stack((recent, mean, outlook.near, far, scale), dim=-1)
-    expected = order_facts(outlook, mean / span)
+    expected = order_facts(outlook, past.rate(span))
     return FeatureTile(first, demand[now], past.observed[now] > 0, scale, basis, features, expected)
 
 

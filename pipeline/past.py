@@ -1,7 +1,6 @@
 """What an inventory's own past tells on each morning, shrunk towards its category's rate.
 
-Evidence counts in days whose demand was observed, not in units: see :func:`prior_share`. Slow
-figures of an item that stopped selling are cut: see :mod:`pipeline.quiet`.
+Evidence counts in days whose demand was observed, not in units: see :func:`prior_share`.
 Shape letters: T days, n inventories.
 """
 
@@ -29,14 +28,10 @@ class Past:
         observed: [T, n] 1 where the item was on sale and its demand known, else 0.
         prior: [n] units per day expected of an inventory without a past.
         first: First morning asked for; D = T - first.
-        protection: [n] H, days.
     """
 
-    def __init__(
-        self, demand: Tensor, observed: Tensor, prior: Tensor, first: int, protection: Tensor
-    ) -> None:
+    def __init__(self, demand: Tensor, observed: Tensor, prior: Tensor, first: int) -> None:
         self.demand, self.observed, self.prior, self.first = demand, observed, prior, first
-        self._protection = protection
         self.days = demand.shape[0]
         sold = demand > 0
         self.first_sold = torch.where(sold.any(0), sold.to(torch.uint8).argmax(0), self.days)
@@ -45,9 +40,9 @@ class Past:
         """[D, n] bool: before that morning."""
         self.prior_share = prior_share(observed, self.has_sold)
         self._sold = {h: past_sum(demand, h) for h in (RECENT, FORECAST, LONGER)}
-        self._days = past_sum(observed, LONGER)
+        self._all_days = past_sum(observed, LONGER)
+        self._days = self._all_days[first:]
         self._zero = past_sum((demand <= 0) * observed, LONGER)
-        self.quiet = QuietRun(sold, observed, self._zero, self._days, protection)
 
     def recent(self) -> Tensor:
         """[D, n] mean demand, units per observed day."""
@@ -55,16 +50,23 @@ class Past:
         return self.shrunk(_ratio(self._sold[RECENT][self.first :], days))
 
     def longer(self) -> Tensor:
-        """[D, n] the same over a longer past, cut where the item has probably stopped."""
-        own = _ratio(self._sold[LONGER], self._days)
-        return self.shrunk(self.quiet.cut(own, self.first))
+        """[D, n] the same over a longer past."""
+        return self.shrunk(_ratio(self._sold[LONGER][self.first :], self._days))
+
+    def rate(self, horizon: Tensor) -> Tensor:
+        """[D, n] :meth:`longer`, cut where the item has probably stopped (:mod:`pipeline.quiet`).
+
+        Args:
+            horizon: [n] days.
+        """
+        sold, first = self.demand > 0, self.first
+        quiet = QuietRun(sold, self.observed, self._zero, self._all_days, horizon, first)
+        return self.shrunk(quiet.cut(_ratio(self._sold[LONGER], self._all_days)))
 
     def own_level(self, factor: Tensor) -> Tensor:
         """[T, n] demand per unit of ``factor`` [T, n] (a ratio of sums over observed days), of all
-        mornings, cut where the item has probably stopped; 0 before the first sale."""
-        return self.quiet.cut(
-            _ratio(self._sold[FORECAST], past_sum(factor * self.observed, FORECAST))
-        )
+        mornings; 0 before the first sale."""
+        return _ratio(self._sold[FORECAST], past_sum(factor * self.observed, FORECAST))
 
     def shrunk(self, own: Tensor) -> Tensor:
         """``own`` rates or levels [D, n], shrunk towards the prior."""
@@ -73,7 +75,7 @@ class Past:
 
     def zero_share(self) -> Tensor:
         """[D, n] share of observed days without demand; 1 until the first sale."""
-        zero = _ratio(self._zero[self.first :], self._days[self.first :])
+        zero = _ratio(self._zero[self.first :], self._days)
         return torch.where(self.has_sold, zero, 1.0)
 
     def yesterday(self, usual: Tensor) -> Tensor:
@@ -85,22 +87,24 @@ class Past:
         result[rest:] = torch.lerp(usual[rest:], self.demand[before], observed)
         return result
 
-    def forecast_error(self, near: Tensor, known: Tensor | None, prior: Tensor) -> Tensor:
+    def forecast_error(
+        self, near: Tensor, protection: Tensor, known: Tensor | None, prior: Tensor
+    ) -> Tensor:
         """Standard deviation, units, of demand over H days around its forecast, [D, n].
 
         Errors of the forecasts made H or more days ago, exponentially weighted, shrunk towards
         ``prior``. Only forecasts that rest on the inventory's own demand count, made
-        after its first sale: a borrowed rate's error would not grow with the inventory. Where the
-        item has probably stopped, it is cut like the demand.
+        after its first sale: a borrowed rate's error would not grow with the inventory.
 
         Args:
             near: [T, n] forecasts over H days from the inventory's own level, of the days whose
                 demand became known.
+            protection: [n] H.
             known: [T, n] 1 where the day's demand is known; None: everywhere. A window counts
                 by the share of its days that are: its squared error is as much smaller.
             prior: [D, n] units.
         """
-        days, now, protection = self.days, slice(self.first, None), self._protection
+        days, now = self.days, slice(self.first, None)
         back = Horizon(-protection, 0, days)
         sums = cumulated(self.demand)
         squared = (sums[:days] - back.of(sums)).float().sub_(back.of(near)).square_()
@@ -112,23 +116,11 @@ class Past:
             seen = cumulated(known, torch.float32)
             weight *= (seen[:days] - back.of(seen)) / protection
         # The error of the window that ended yesterday is known this morning.
-        below = past_sum(weight, LONGER, today=True)
-        above = past_sum(squared, LONGER, today=True)
-        most = self._most_error(above, below)
-        below, above = below[now], above[now]
+        below = past_sum(weight, LONGER, today=True)[now]
+        above = past_sum(squared, LONGER, today=True)[now]
         faded = (1.0 - windows[now].clamp(min=0) / OWN_DAYS).clamp_(min=0.0).mul_(PRIOR_DAYS)
         above = torch.addcmul(above, faded, prior.square())
-        error = above.div_((below + faded).clamp_(min=1e-12)).sqrt_()
-        return torch.minimum(error, most, out=error)
-
-    def _most_error(self, above: Tensor, below: Tensor) -> Tensor:
-        """[D, n] the share of the error as of the last sale that goes on; without an error from
-        before that, of the mean demand. Infinite before the first sale."""
-        held, first = self.quiet.held, self.first
-        error = _ratio(held(above, first), held(below, first)).sqrt_()
-        mean = _ratio(held(self._sold[LONGER], first), held(self._days, first)) * self._protection
-        most = torch.where(error > 0, error, mean).mul_(self.quiet.share[first:])
-        return most.masked_fill_(~self.has_sold, torch.inf)
+        return above.div_((below + faded).clamp_(min=1e-12)).sqrt_()
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ ONE_DAY = 1.0
 
 
 class QuietRun:
-    """The run without sales before each of T mornings.
+    """The run without sales before each of the mornings [first, T); D = T - first.
 
     Args:
         sold: [T, n] bool: the day had a sale.
@@ -36,30 +36,32 @@ class QuietRun:
         zero, days: [T, n] weighted number of days without a sale, and of observed days, of the
             past of each morning.
         horizon: [n] H, days that figures are for.
+        first: First morning asked for.
     """
 
     def __init__(
-        self, sold: Tensor, observed: Tensor, zero: Tensor, days: Tensor, horizon: Tensor
-    ) -> None:
-        after_sale = _mornings_after_sale(sold)
+        self, sold: Tensor, observed: Tensor, zero: Tensor, days: Tensor, horizon: Tensor,
+        first: int,
+    ) -> None:  # fmt: skip
+        self._first = first
+        after_sale = _mornings_after_sale(sold)[first:]
         self._row = after_sale.mul(sold.shape[1]).add_(torch.arange(sold.shape[1]))
         counted = cumulated(observed, torch.float32)
-        run = (counted[:-1] - self.held(counted)).mul_(after_sale > 0)
-        q = (self.held(zero) + ONE_DAY) / (self.held(days) + ONE_DAY)
+        run = (counted[first:-1] - self._held(counted)).mul_(after_sale > 0)
+        q = (self._held(zero) + ONE_DAY) / (self._held(days) + ONE_DAY)
         self.share = selling_share(run, q, horizon.to(run.dtype))
-        """[T, n] expected share of the demand as of the last sale that goes on; 1 before the
+        """[D, n] expected share of the demand as of the last sale that goes on; 1 before the
         first sale, and on the morning after each."""
 
-    def held(self, figures: Tensor, first: int = 0) -> Tensor:
-        """[T - first, n] figures [T, n] as of the morning after the last sale."""
-        row = self._row[first:]
-        return figures.view(-1).index_select(0, row.view(-1)).view(row.shape)
+    def cut(self, figures: Tensor) -> Tensor:
+        """[D, n] figures [T, n], but no more than the share of those as of the last sale: a run
+        that surprises nobody leaves them bit by bit."""
+        most = self._held(figures).mul_(self.share)
+        return torch.minimum(figures[self._first :], most)
 
-    def cut(self, figures: Tensor, first: int = 0) -> Tensor:
-        """[T - first, n] figures [T, n], but no more than the share of those as of the last
-        sale: a run that surprises nobody leaves them bit by bit."""
-        most = self.held(figures, first).mul_(self.share[first:])
-        return torch.minimum(figures[first:], most)
+    def _held(self, figures: Tensor) -> Tensor:
+        """[D, n] figures [T, n] as of the morning after the last sale."""
+        return figures.view(-1).index_select(0, self._row.view(-1)).view(self._row.shape)
 
 
 def _mornings_after_sale(sold: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from pipeline.features import (
 )
 from pipeline.outlook import log_price_ratio
 from pipeline.past import FORECAST, LONGER, RECENT
-from pipeline.quiet import ONE_DAY, STOPPING
 
 WARM = 75
 """Days after which every inventory of the test history has sold and speaks for itself: launched
@@ -42,27 +41,6 @@ def past_mean(top: np.ndarray, bottom: np.ndarray, half_life: float) -> np.ndarr
         result[t] = np.divide(
             weight @ top[:t], below, out=np.full_like(below, np.nan), where=below > 0
         )
-    return result
-
-
-def unless_quiet(values: np.ndarray, history: Any) -> np.ndarray:
-    """[T, n] values, at most the share of those as of the last sale that a run of days without
-    one leaves, one cell at a time (all days are known)."""
-    demand, on_sale = history.dynamic["demand"].T, history.dynamic["on_sale"].T
-    span = history.static["lead_time"] + history.static["review_period"]
-    result = values.copy()
-    for t, i in np.ndindex(values.shape):
-        sales = np.flatnonzero(demand[:t, i])
-        if not len(sales):
-            continue
-        after = int(sales[-1]) + 1
-        weight = 0.5 ** ((after - 1 - np.arange(after)) / LONGER) * on_sale[:after, i]
-        q = (weight @ (demand[:after, i] <= 0) + ONE_DAY) / (weight.sum() + ONE_DAY)
-        run = int(on_sale[after:t, i].sum())
-        alive = 1 / (1 + STOPPING * sum(q**-j for j in range(1, run + 1)))
-        back = 1 - run / span[i] * np.log1p(span[i] / max(run, 1))
-        share = alive + (1 - alive) * back
-        result[t, i] = np.fmin(values[t, i], share * values[after, i])
     return result
 
 
@@ -97,7 +75,7 @@ def test_demand_features_equal_a_slow_reference(history: Any) -> None:
     lead, period = history.static["lead_time"], history.static["review_period"]
     span = lead + period
     factor = expected_factors(history)
-    level = unless_quiet(past_mean(demand, factor, FORECAST), history)
+    level = past_mean(demand, factor, FORECAST)
     days = history.days - 2 * int(span.max())  # later windows reach beyond the panel
 
     def ahead(first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -114,7 +92,7 @@ def test_demand_features_equal_a_slow_reference(history: Any) -> None:
     near, far = level[:days] * ahead(0 * span, span), level[:days] * ahead(span, 2 * span)
     expected = {
         "recent_demand": past_mean(demand, on_sale, RECENT)[:days] * span,
-        "longer_demand": unless_quiet(past_mean(demand, on_sale, LONGER), history)[:days] * span,
+        "longer_demand": past_mean(demand, on_sale, LONGER)[:days] * span,
         "near_forecast": near,
         "far_forecast": far,
     }
@@ -140,23 +118,20 @@ def test_the_scale_is_demand_plus_its_forecast_error_over_the_protection_period(
     demand = history.dynamic["demand"].T.astype(float)
     span = history.static["lead_time"] + history.static["review_period"]
     factor = expected_factors(history)
-    level = unless_quiet(past_mean(demand, factor, FORECAST), history)
+    level = past_mean(demand, factor, FORECAST)
     near = level * [
         [factor[t : t + width, i].sum() for i, width in enumerate(span)]
         for t in range(history.days)
     ]
-    errors = np.full(level.shape, np.nan)
     for i, width in enumerate(span):
-        first = np.flatnonzero(demand[:, i])[0] + 1
-        for t in range(first + width, history.days):
-            made = np.arange(first, t - width + 1)
+        sold = np.flatnonzero(demand[:, i])
+        for t in (WARM + 5, history.days - 1):
+            made = np.arange(sold[0] + 1, t - width + 1)
             happened = np.array([demand[s : s + width, i].sum() for s in made])
             weight = 0.5 ** ((t - width - made) / LONGER)
-            errors[t, i] = np.sqrt(weight @ (happened - near[made, i]) ** 2 / weight.sum())
-    errors = unless_quiet(errors, history)
-    for t in (WARM + 5, history.days - 1):
-        scale = basis(tile, "longer_demand")[t] + errors[t]
-        np.testing.assert_allclose(tile.scale[t], scale, rtol=1e-3)
+            error = np.sqrt(weight @ (happened - near[made, i]) ** 2 / weight.sum())
+            scale = basis(tile, "longer_demand")[t, i] + error
+            assert tile.scale[t, i].item() == pytest.approx(scale, rel=1e-3)
     assert torch.equal(tile.scale, tile.basis[..., -1])
 
 
