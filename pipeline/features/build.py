@@ -154,7 +154,7 @@ def build_features(
     # Forecasts of a product that restarts can be many scales high: keep inputs bounded.
     features.clamp_(-10.0, 10.0)
     basis = torch.stack((recent, mean, outlook.near, far, scale), dim=-1)
-    expected = order_facts(outlook, mean / span)
+    expected = order_facts(outlook, past.rate(span))
     return FeatureTile(first, demand[now], past.observed[now] > 0, scale, basis, features, expected)
 
 

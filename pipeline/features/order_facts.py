@@ -18,7 +18,8 @@ def order_facts(outlook: Outlook, usual: Tensor) -> OrderFacts:
 
     Args:
         outlook: Of these mornings.
-        usual: [D, n] demand a day on sale: a pack sells over more days than the outlook has.
+        usual: [D, n] demand a day on sale, less where the item has probably stopped: a pack sells
+            over more days than the outlook has.
     """
     until_arrival, near, gone = outlook.selling
     sells_on_arrival = near > until_arrival

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.features.quiet import QuietRun
 from pipeline.features.windows import Horizon, cumulated, past_sum
 
 RECENT, FORECAST, LONGER = 7.0, 28.0, 56.0
@@ -39,7 +40,9 @@ class Past:
         """[D, n] bool: before that morning."""
         self.prior_share = prior_share(observed, self.has_sold)
         self._sold = {h: past_sum(demand, h) for h in (RECENT, FORECAST, LONGER)}
-        self._days = past_sum(observed, LONGER)[first:]
+        self._all_days = past_sum(observed, LONGER)
+        self._days = self._all_days[first:]
+        self._zero = past_sum((demand <= 0) * observed, LONGER)
 
     def recent(self) -> Tensor:
         """[D, n] mean demand, units per observed day."""
@@ -49,6 +52,17 @@ class Past:
     def longer(self) -> Tensor:
         """[D, n] the same over a longer past."""
         return self.shrunk(_ratio(self._sold[LONGER][self.first :], self._days))
+
+    def rate(self, horizon: Tensor) -> Tensor:
+        """[D, n] :meth:`longer`, cut where the item has probably stopped; see
+        :mod:`pipeline.features.quiet`.
+
+        Args:
+            horizon: [n] days.
+        """
+        sold, first = self.demand > 0, self.first
+        quiet = QuietRun(sold, self.observed, self._zero, self._all_days, horizon, first)
+        return self.shrunk(quiet.cut(_ratio(self._sold[LONGER], self._all_days)))
 
     def own_level(self, factor: Tensor) -> Tensor:
         """[T, n] demand per unit of ``factor`` [T, n] (a ratio of sums over observed days), of all
@@ -62,8 +76,8 @@ class Past:
 
     def zero_share(self) -> Tensor:
         """[D, n] share of observed days without demand; 1 until the first sale."""
-        zero = past_sum((self.demand <= 0) * self.observed, LONGER)[self.first :]
-        return torch.where(self.has_sold, _ratio(zero, self._days), 1.0)
+        zero = _ratio(self._zero[self.first :], self._days)
+        return torch.where(self.has_sold, zero, 1.0)
 
     def yesterday(self, usual: Tensor) -> Tensor:
         """[D, n] demand of the day before; ``usual`` [D, n] where it was not observed."""
