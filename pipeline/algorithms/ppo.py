@@ -43,7 +43,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
         self.use_kl_loss = False
         self.use_critic = False  # RLlib's value loss cuts what shortages cost; see PPOLearner
         self.critic_lr: Any = 4e-3
-        self.kl_limit = 0.05
+        self.kl_limit = 0.3
         self.num_epochs = 4
         self.minibatch_size = 1024
         self.train_batch_size_per_learner = 32_768
