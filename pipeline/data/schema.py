@@ -19,6 +19,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from envs.errors import DataError
+from pipeline.tools.files import write_text
 
 SCHEMA_VERSION: Literal[2] = 2
 MANIFEST = "manifest.json"
@@ -222,8 +223,7 @@ class Manifest(BaseModel):
 
     def write(self, directory: Path) -> None:
         """Write `directory/manifest.json`."""
-        path = Path(directory) / MANIFEST
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_text(Path(directory) / MANIFEST, self.model_dump_json(indent=2) + "\n")
 
 
 def quantity_infos() -> dict[str, QuantityInfo]:
