@@ -148,10 +148,11 @@ class PanelWriter:
 
     def _write_inventories(self, parts: list[PartSummary], classes: Array) -> None:
         names = np.asarray(SALES_CLASSES, dtype=object)
-        column = inventories_schema().get_field_index("sales_class")
+        schema = inventories_schema(self.spec.order_columns)
+        column = schema.get_field_index("sales_class")
         first = 0
         path = self.directory / INVENTORIES
-        with pq.ParquetWriter(path, inventories_schema(), compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for part in parts:
                 staged = self.directory / staging_name(part.number)
                 with pq.ParquetFile(staged) as file:

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.orders import OrderFacts
-from envs.state import Scenario
+from envs.orders import OrderFacts, shared
+from envs.state import ORDER_SIZES, Scenario
 from pipeline.data.draws import Draws
 from pipeline.data.schema import reviewed
 from pipeline.features.forecast import DayFactors
@@ -192,7 +192,6 @@ def scenario_of(
     first_day: date,
     max_lead_time: int,
     backlog: bool,
-    order_multiple: float,
     draws: Draws,
 ) -> Scenario:
     """Cuts days [start, stop) of the panel out of a tile as a scenario.
@@ -232,8 +231,17 @@ def scenario_of(
         incoming=tile.expected.incoming[cut],
         max_lead_time=max_lead_time,
         backlog=backlog,
-        order_multiple=order_multiple,
+        **order_sizes(static),
     )
+
+
+def order_sizes(static: Mapping[str, NDArray[np.generic]]) -> dict[str, float | Tensor]:
+    """The stated sizes of orders: one number where all n have the same, else [n]."""
+    sizes = {
+        name: torch.as_tensor(np.asarray(static[name])) for name in ORDER_SIZES if name in static
+    }
+    each = {name: shared(values) for name, values in sizes.items()}
+    return {n: v.to(torch.float32) if isinstance(v, Tensor) else v for n, v in each.items()}
 
 
 def _column(static: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:
