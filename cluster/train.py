@@ -40,12 +40,7 @@ def train(
     Raises:
         ConfigError, DataError, ClusterError: Before anything long starts, where possible.
     """
-    preset = load_preset(preset_name).only(methods)
-    if not isinstance(preset.data, DataPlan):
-        raise ConfigError(
-            "preset", preset_name, "Run the study with `make study`, or name another preset.",
-            "is a part of the study",
-        )  # fmt: skip
+    preset = _preset_on_data(preset_name, methods)
     out = out.resolve()
     needs = job_needs(preset, generates=data is None)
     check_host(needs, out)
@@ -80,6 +75,21 @@ def train(
     click.echo(headline(SweepResults.read(out)).answer)
     for sentence in lost_methods(sweep, read_baselines(out)):
         click.echo(sentence)
+    _say_where(out, report, orders, page)
+
+
+def _preset_on_data(name: str, methods: Sequence[str] | None) -> Preset:
+    preset = load_preset(name).only(methods)
+    if not isinstance(preset.data, DataPlan):
+        raise ConfigError(
+            "preset", name, "Run the study with `make study`, or name another preset.",
+            "is a part of the study",
+        )  # fmt: skip
+    return preset
+
+
+def _say_where(out: Path, report: Path, orders: object, page: str) -> None:
+    """Where everything is."""
     click.echo(f"Comparison  {out / 'comparison.csv'} (.md, .html)")
     click.echo(f"Report      {report}")
     if orders is not None:

@@ -58,7 +58,8 @@ def check_order_rules(columns: Mapping[str, Array], ids: Array) -> None:
             )  # fmt: skip
     packs = np.nan_to_num(multiple)
     smallest = smallest_sizes(minimum, packs)
-    good = ~(largest < smallest)
+    # As in largest_order(): a maximum so close below a multiple holds it.
+    good = ~(largest < smallest - TOLERANCE * packs)
     if not good.all():
         row = int(np.argmin(good))
         raise DataError(
@@ -74,5 +75,4 @@ def smallest_sizes(minimum: Array, multiple: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         whole = np.ceil(minimum / multiple - TOLERANCE) * multiple
         sizes: Array = np.where(multiple > 0, np.maximum(whole, multiple), minimum)
-    # As with largest_order(): a maximum so close below a multiple holds it.
-    return sizes - TOLERANCE * multiple
+    return sizes

@@ -147,13 +147,8 @@ def make_snapshot(
             are refused.
         ConfigError: ``out`` cannot be written.
     """
-    days = source.panel.manifest.num_days
-    day = days if day is None else day
-    if not 1 <= day <= days:
-        raise DataError(
-            "day", day, f"Use a day from 1 to {days} ({days}: the morning after the last day)."
-        )
-    assert played is None or (day == days and stock is None)
+    day = _checked_day(source, day)
+    assert played is None or (day == source.panel.manifest.num_days and stock is None)
     tiles = source.panel.tiles()
     progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
     table = StockTable(source, stock, bad_stock) if stock is not None else None
@@ -175,6 +170,16 @@ def make_snapshot(
         file.finish()
     del marks[""]
     return SnapshotSummary(rows, marks, notes)
+
+
+def _checked_day(source: DatasetSource, day: int | None) -> int:
+    days = source.panel.manifest.num_days
+    day = days if day is None else day
+    if not 1 <= day <= days:
+        raise DataError(
+            "day", day, f"Use a day from 1 to {days} ({days}: the morning after the last day)."
+        )
+    return day
 
 
 def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None) -> pa.Table:
