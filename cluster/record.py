@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.processes import alive
+from pipeline.tools.files import write_json
 
 RECORD = Path("runs/.cluster.json")
 """Default place of the note, relative to the working folder."""
@@ -15,12 +16,7 @@ RECORD = Path("runs/.cluster.json")
 
 def write_record(path: Path, address: str, dashboard_url: str | None) -> None:
     """Note the cluster in use, for ``python -m cluster ui``. Replaces the file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(
-        json.dumps({"address": address, "dashboard_url": dashboard_url, "pid": os.getpid()})
-    )
-    partial.replace(path)
+    write_json(path, {"address": address, "dashboard_url": dashboard_url, "pid": os.getpid()})
 
 
 def read_record(path: Path) -> dict[str, Any]:

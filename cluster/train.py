@@ -50,12 +50,7 @@ def train(
             "Leave them out, or give them to `data make` or `data import` and name that data set.",
             f"are those of the data set {data}",
         )  # fmt: skip
-    preset = load_preset(preset_name).only(methods).with_costs(costs, cost_ratio)
-    if not isinstance(preset.data, DataPlan):
-        raise ConfigError(
-            "preset", preset_name, "Run the study with `make study`, or name another preset.",
-            "is a part of the study",
-        )  # fmt: skip
+    preset = _preset_on_data(preset_name, methods, costs, cost_ratio)
     out = out.resolve()
     needs = job_needs(preset, generates=data is None)
     check_host(needs, out)
@@ -90,6 +85,26 @@ def train(
     click.echo(headline(SweepResults.read(out)).answer)
     for sentence in lost_methods(sweep, read_baselines(out)):
         click.echo(sentence)
+    _say_where(out, report, orders, page)
+
+
+def _preset_on_data(
+    name: str,
+    methods: Sequence[str] | None,
+    costs: CostLaw | None,
+    cost_ratio: tuple[float, float] | None,
+) -> Preset:
+    preset = load_preset(name).only(methods).with_costs(costs, cost_ratio)
+    if not isinstance(preset.data, DataPlan):
+        raise ConfigError(
+            "preset", name, "Run the study with `make study`, or name another preset.",
+            "is a part of the study",
+        )  # fmt: skip
+    return preset
+
+
+def _say_where(out: Path, report: Path, orders: object, page: str) -> None:
+    """Where everything is."""
     click.echo(f"Comparison  {out / 'comparison.csv'} (.md, .html)")
     click.echo(f"Report      {report}")
     if orders is not None:

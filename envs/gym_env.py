@@ -65,8 +65,9 @@ class _Problem:
                 "num_envs", n, f"Give the scenario's {example.num_inventories} inventories.",
                 "is not the number of inventories",
             )  # fmt: skip
-        bounded = example.order_max < float("inf")
-        high = example.order_max if bounded else SPACE_SCALES * float(example.scale.max())
+        largest = float(torch.as_tensor(example.order_max).max())
+        bounded = largest < float("inf")
+        high = largest if bounded else SPACE_SCALES * float(example.scale.max())
         infinite, size = float("inf"), (example.layout.size,)
         self.observation_space = gym.spaces.Box(-infinite, infinite, size, np.float32)
         self.action_space = gym.spaces.Box(0.0, high, (1,), np.float32)

@@ -124,6 +124,8 @@ PER_DAY = (
 """Fields of :class:`Scenario` with the axes [T, N, ...]."""
 PER_INVENTORY = ("lead_time", "review_period", "shortage_cost", "holding_cost")
 """Fields of :class:`Scenario` with the axis [N]."""
+ORDER_SIZES = ("order_multiple", "order_min", "order_max")
+"""Fields of :class:`Scenario` that are one number for all, or [N]."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,10 @@ class Scenario:
     order_multiple: float | Tensor = 0.0
     """Orders are whole multiples of this many units, one number for all or [N]; 0 leaves them
     continuous. :mod:`envs.orders` has the rule."""
-    order_max: float = float("inf")
-    """Largest order, units."""
+    order_max: float | Tensor = float("inf")
+    """Largest order, units, one number for all or [N]."""
+    order_min: float | Tensor = 0.0
+    """Smallest order, units, one number for all or [N]; 0: none."""
 
     @property
     def num_days(self) -> int:
@@ -201,8 +205,7 @@ class Scenario:
             "counted": (days, n), "order_lead_time": (days, n), "fill": (days, n),
             **dict.fromkeys(EXPECTED, (days, n)),
         }  # fmt: skip
-        if isinstance(self.order_multiple, Tensor):
-            shapes["order_multiple"] = (n,)
+        shapes |= dict.fromkeys(self._own_sizes(), (n,))
         self._validate_expected()
         for name, shape in shapes.items():
             value = getattr(self, name)
@@ -280,9 +283,13 @@ class Scenario:
             for name in names:
                 value = getattr(self, name)
                 changed[name] = None if value is None else change(value)
-        if isinstance(self.order_multiple, Tensor):
-            changed["order_multiple"] = per_inventory(self.order_multiple)
+        changed |= {name: per_inventory(value) for name, value in self._own_sizes().items()}
         return replace(self, **changed)
+
+    def _own_sizes(self) -> dict[str, Tensor]:
+        """Sizes of orders that are [N]."""
+        given = {name: getattr(self, name) for name in ORDER_SIZES}
+        return {name: value for name, value in given.items() if isinstance(value, Tensor)}
 
     def observe(self, day: int, state: InventoryState) -> Observation:
         """What a policy may see on ``day`` with that stock, all N inventories."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.training.run import RunResult, read_history, stop_run
+from pipeline.runs.result import RunResult, read_history, stop_run
 from tuning.trials import TrialPlan
 
 

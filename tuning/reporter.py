@@ -9,7 +9,7 @@ from typing import Any
 
 from ray import tune
 
-from pipeline.training.run import RunResult
+from pipeline.runs.result import RunResult
 
 
 class SweepReporter(tune.Callback):

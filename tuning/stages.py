@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipeline.comparison.columns import REFERENCE
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.runs.trial_key import TrialKey
-from pipeline.training.run import RunResult
 from tuning.halving import Bracket
 from tuning.preset import Preset
 from tuning.trials import TrialPlan, remaining

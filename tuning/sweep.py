@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from envs.errors import ConfigError
+from envs.errors import ConfigError, DataError
 from pipeline.algorithms.build import build_config
 from pipeline.data.panel import validate_inventories
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import (
     FORECAST,
     PRESET,
@@ -32,7 +33,7 @@ from pipeline.runs.sweep import (
 from pipeline.runs.trial_key import TrialKey
 from pipeline.scenarios.source import DatasetSource, ScenarioSource
 from pipeline.scenarios.trajectories import StudyData
-from pipeline.training.run import RunResult
+from pipeline.tools.files import write_yaml, writing
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.trials import TrialPlan, forget_failures, train_trials
@@ -67,7 +68,7 @@ def plan_sweep(preset: Preset, data: Path | None, directory: Path) -> SweepPlan:
     for run in first.values():
         build_config(run, source)  # a wrong key fails here, not trial by trial
     claim(preset, data_directory, directory)
-    if isinstance(source, DatasetSource) and not (directory / FORECAST).exists():
+    if isinstance(source, DatasetSource):
         source.factors.save(directory / FORECAST)
     return SweepPlan(preset, source, directory, first)
 
@@ -88,7 +89,10 @@ def _source(
         return preset.data.source(), ""
     assert data is not None
     data = data.resolve()
-    factors = DayFactors.load(forecast) if forecast is not None and forecast.exists() else None
+    factors = None
+    if forecast is not None:
+        with suppress(DataError):  # absent, or cut by a crash: the data gives the same again
+            factors = DayFactors.load(forecast)
     source = DatasetSource(data, factors)
     validate_inventories(source.panel)
     return source, str(data)
@@ -164,14 +168,9 @@ def claim(preset: Preset, data_directory: str, directory: Path) -> None:
                 "Choose another folder, or delete this one to start over.",
                 f"holds a sweep that differs in {', '.join(changed)}",
             )  # fmt: skip
-    try:
+    with writing(directory):
         (directory / "trials").mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(plan, sort_keys=False))
-    except OSError as error:
-        raise ConfigError(
-            "out", str(directory), "Name a folder that can be written.",
-            f"cannot be written ({error.strerror})",
-        ) from None  # fmt: skip
+        write_yaml(path, plan)
 
 
 def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected]:

@@ -14,9 +14,10 @@ import torch
 from ray import tune
 
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.scenarios.source import ScenarioSource
-from pipeline.studies.synthetic.measuring.q_error import probe_critic
-from pipeline.training.run import RunResult, TrainingRun
+from pipeline.tools.files import write_text
+from pipeline.training.run import TrainingRun
 from tuning.label import TrialLabel
 
 
@@ -41,7 +42,7 @@ class MethodTrial(tune.Trainable):
         config = config["trial"]
         self._key = config["key"]
         self._directory = Path(config["directory"])
-        self._probe = config.get("probe", "")
+        self._probe = config.get("probe")
         self._until = config.get("until") or math.inf
         self._source = config.get("source", "")
         self._run = config["run"]
@@ -74,8 +75,8 @@ class MethodTrial(tune.Trainable):
                 figures |= self._training.step()
             if self._paused and not self._training.done:
                 self._training.checkpoint()
-            if self._training.done and self._probe:
-                probe_critic(self._training.algorithm, self._probe, self._directory)
+            if self._training.done and self._probe is not None:
+                self._probe(self._training.algorithm, self._directory)
         except Exception as error:
             self._record(error)
             return {tune.result.DONE: True}
@@ -92,8 +93,7 @@ class MethodTrial(tune.Trainable):
     def _record(self, error: Exception) -> None:
         """An error of the method is a result of the sweep, with its cause; only a process
         that dies is Tune's to retry."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        (self._directory / "error.txt").write_text(traceback.format_exc())
+        write_text(self._directory / "error.txt", traceback.format_exc())
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         done = self._training.result if self._training else RunResult("failed")
         replace(done, status="failed", validation={}, best_iteration=0, cause=cause).write(

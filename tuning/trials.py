@@ -13,13 +13,17 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.scenarios.source import ScenarioSource
-from pipeline.training.run import RunResult
 from tuning.reporter import SweepReporter
 from tuning.trial import MethodTrial
 
 RETRIES = 2
 """Times that a trial is started again (from its checkpoint) when its process dies."""
+
+
+Probe = Callable[[Any, Path], object]
+"""Looks at a trained RLlib Algorithm; told the run's folder, to leave there what it has found."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class TrialPlan:
     run: RunConfig
     source: str = ""
     """Which of the sources it is trained on."""
-    probe: str = ""
-    """Setting of the study on whose trajectories the critic is tested at the end; or none."""
+    probe: Probe | None = None
+    """Called at the end, in the trial's process; can be pickled."""
     until: int | None = None
     """Iteration at which it is paused; None: it is trained to its end."""
 

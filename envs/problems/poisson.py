@@ -55,12 +55,7 @@ def poisson_scenario(
     Raises:
         ScenarioError: A number is out of its range.
     """
-    for name, count in (("n", n), ("days", days)):
-        if count < 1:
-            raise ScenarioError(name, count, "Use 1 or more.")
-    rate = _per_inventory(mean, n)
-    if not bool((rate > 0).all()):
-        raise ScenarioError("mean", float(rate.min()), "Use rates above 0.", "is out of range")
+    rate = _checked_rate(mean, n, days)
     lead = _per_inventory(lead_time, n).long()
     period = _per_inventory(review_period, n).long()
     generator = torch.Generator().manual_seed(seed)
@@ -82,6 +77,17 @@ def poisson_scenario(
         order_multiple=order_multiple,
         order_max=order_max,
     ).validate()
+
+
+def _checked_rate(mean: Numbers, n: int, days: int) -> Tensor:
+    """[n] units per day."""
+    for name, count in (("n", n), ("days", days)):
+        if count < 1:
+            raise ScenarioError(name, count, "Use 1 or more.")
+    rate = _per_inventory(mean, n)
+    if not bool((rate > 0).all()):
+        raise ScenarioError("mean", float(rate.min()), "Use rates above 0.", "is out of range")
+    return rate
 
 
 def _textbook_features(rate: Tensor, lead_time: Tensor, cost_ratio: Tensor) -> Tensor:

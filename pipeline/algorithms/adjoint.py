@@ -174,11 +174,9 @@ class _Decisions:
 
     def rules(self, days: range) -> OrderRules:
         """Rules [R] of the orders of a block of days."""
-        rules = self._rules.map(lambda part: self._of_decisions(days, part))
-        if isinstance(rules.multiple, Tensor):
-            each = rules.multiple.expand(self.scenario.demand.shape)
-            return rules._replace(multiple=self._of_decisions(days, each))
-        return rules
+        rules, shape = self._rules, self.scenario.demand.shape
+        rules = rules.map(lambda part: self._of_decisions(days, part))
+        return rules.map_sizes(lambda each: self._of_decisions(days, each.expand(shape)))
 
     def _of_decisions(self, days: range, per_day: Tensor) -> Tensor:
         """[R, ...] of a block of days, from [T, N, ...]."""

@@ -20,8 +20,10 @@ from ray.rllib.utils.annotations import override
 from torch import Tensor, nn
 
 from envs.objective import day_cost
+from envs.orders import shared
 from envs.rollout import Decision
 from envs.state import (
+    ORDER_SIZES,
     PER_DAY,
     PER_INVENTORY,
     InventoryState,
@@ -254,7 +256,7 @@ class DSModule(PolicyModule):
         return {"cost": (cost * counted).sum(0) / counted.sum(0).clamp(min=1.0) / unit}
 
 
-_SETTINGS = ("backlog", "order_multiple", "order_max")
+_SETTINGS = ("backlog", *ORDER_SIZES)
 
 
 def scenario_columns(scenario: Scenario, state: InventoryState) -> dict[str, Tensor]:
@@ -280,10 +282,7 @@ def scenario_from_columns(
         name: columns[name].transpose(0, 1).contiguous() for name in PER_DAY if name in columns
     }
     fields |= {name: columns[name] for name in PER_INVENTORY}
-    fields |= {name: float(columns[name][0]) for name in _SETTINGS}
-    fields["backlog"] = bool(fields["backlog"])
-    multiple = columns["order_multiple"]
-    if not bool((multiple == multiple[0]).all()):
-        fields["order_multiple"] = multiple
+    fields |= {name: shared(columns[name]) for name in ORDER_SIZES}
+    fields["backlog"] = bool(columns["backlog"][0])
     scenario = Scenario(**fields, max_lead_time=max_lead_time)
     return scenario, InventoryState.unstack(columns["stock"])

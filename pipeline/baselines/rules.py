@@ -163,6 +163,7 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         fill=None,
         order_multiple=0.0,
         order_max=float("inf"),
+        order_min=0.0,
         demand_rate=None,
         demand_until_arrival=None,
         sellable=None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy, 
 from pipeline.policies.order_up_to import ForecastErrorRule
 from pipeline.runs.sweep import Sweep
 from pipeline.scenarios.source import DatasetSource
+from pipeline.tools.files import write_json
 from pipeline.tools.progress import Progress
 
 FILE = "baselines.json"
@@ -101,7 +101,6 @@ def lost_methods(sweep: Sweep, baselines: TunedBaselines) -> list[str]:
 def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:
     """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now."""
     mark = _mark(source)
-    kept = directory / FILE
     # One that is damaged, or of another version, is made again.
     with suppress(DataError):
         tuned_for, baselines = _read(directory)
@@ -126,9 +125,7 @@ def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:
             BASE_STOCK: _validated(source, tuned[BASE_STOCK].policy_for),
         },
     }
-    partial = directory / f"{FILE}.partial"
-    partial.write_text(json.dumps(content, indent=1))
-    os.replace(partial, kept)
+    write_json(directory / FILE, content, indent=1)
     return read_baselines(directory)
 
 

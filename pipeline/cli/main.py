@@ -1,7 +1,8 @@
-"""The group of all commands, and those of training, comparison and the study."""
+"""The group of all commands, and those of training and comparison."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,6 @@ import click
 
 from pipeline.cli.data import data
 from pipeline.cli.serve import decide, snapshot
-from pipeline.studies.classical.cli import classical
-from pipeline.studies.speed.cli import bench
-from pipeline.studies.speed.scale import scale
 from pipeline.tools.terminal import run_commands
 
 if TYPE_CHECKING:
@@ -21,7 +19,30 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group()
+GUESTS = {
+    "bench": "pipeline.studies.speed.cli:bench",
+    "study": "pipeline.studies.synthetic.cli:study",
+}
+"""Commands of experiments -> where they are. Nothing else of the product knows an experiment."""
+
+
+class WithGuests(click.Group):
+    """Imports an experiment's commands when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the alphabet."""
+        return sorted([*super().list_commands(ctx), *GUESTS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in GUESTS:
+            return super().get_command(ctx, cmd_name)
+        module, name = GUESTS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=WithGuests)
 def commands() -> None:
     """Data, training, evaluation, comparison and reports of replenishment policies."""
 
@@ -29,9 +50,6 @@ def commands() -> None:
 commands.add_command(data)
 data.add_command(snapshot)
 commands.add_command(decide)
-commands.add_command(bench)
-bench.add_command(classical)
-bench.add_command(scale)
 
 
 @commands.command()
@@ -75,7 +93,8 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
     """
     from pipeline.evaluation.trajectories import play_file
     from pipeline.scenarios.trajectories import setting_file
-    from pipeline.training.session import evaluate_run, write_parquet
+    from pipeline.tools.files import write_parquet, writing
+    from pipeline.training.session import evaluate_run
 
     found = setting_file(data)
     if found is None:
@@ -83,7 +102,8 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
         return
     rows = play_file(run, *found)
     if out is not None:
-        write_parquet(rows, out)
+        with writing(out):
+            write_parquet(out, rows)
         click.echo(f"Rows: {out}")
 
 
@@ -115,39 +135,6 @@ def report(sweep: Path) -> None:
     from pipeline.comparison.report import write_report
 
     click.echo(f"Report: {write_report(sweep)}")
-
-
-@commands.group()
-def study() -> None:
-    """Measure and report a trained synthetic study (`make study` does all of it)."""
-
-
-@study.command(name="measure")
-@click.argument("directory", type=FOLDER)
-def measure_study(directory: Path) -> None:
-    """Play every run on fresh test trajectories: measured/*.csv."""
-    from pipeline.studies.synthetic.measuring.measure import measure
-
-    measure(directory)
-
-
-@study.command(name="figures")
-@click.argument("directory", type=FOLDER)
-def draw_study(directory: Path) -> None:
-    """Draw all figures from measured/*.csv."""
-    from pipeline.studies.synthetic.findings.figures import save_figures
-
-    for path in save_figures(directory):
-        click.echo(path)
-
-
-@study.command(name="report")
-@click.argument("directory", type=FOLDER)
-def report_study(directory: Path) -> None:
-    """Write study.html, with all tables and figures, from measured/*.csv."""
-    from pipeline.studies.synthetic.report import write_study
-
-    click.echo(f"Report: {write_study(directory)}")
 
 
 def main() -> None:

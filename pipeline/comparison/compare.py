@@ -6,7 +6,6 @@ and initial stock, inventory by inventory, so that differences are paired.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pipeline.evaluation.intervals import Rows, resample
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.scenarios.source import DatasetSource
+from pipeline.tools.files import write_text
 
 NO_PLAN_TILES = 16
 """Tiles that are evaluated without the plan as well: some 30,000 inventories."""
@@ -68,9 +68,7 @@ def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
         ("md", comparison_markdown(table, caption)),
         ("html", comparison_html(table, caption)),
     ):
-        partial = directory / f"comparison.{suffix}.partial"
-        partial.write_text(text)
-        os.replace(partial, directory / f"comparison.{suffix}")
+        write_text(directory / f"comparison.{suffix}", text)
     return table
 
 

@@ -6,7 +6,6 @@ No pyplot, so nothing is kept between calls and no display is needed.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from pipeline.comparison.plot_comparison import classes_figure, cost_figure, ser
 from pipeline.comparison.plot_training import configurations_figure, learning_figure
 from pipeline.comparison.results import SweepResults
 from pipeline.comparison.style import LIGHT, Theme
+from pipeline.tools.files import write_bytes
 
 DPI = 180
 
@@ -46,13 +46,10 @@ def render(results: SweepResults, theme: Theme = LIGHT) -> dict[str, bytes]:
 
 def write_plots(images: Mapping[str, bytes], directory: Path) -> list[Path]:
     """Writes PNGs into ``directory``, each in one step."""
-    directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, image in images.items():
         path = directory / f"{name}.png"
-        partial = directory / f"{name}.png.partial"
-        partial.write_bytes(image)
-        os.replace(partial, path)
+        write_bytes(path, image)
         paths.append(path)
     return paths
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import platform
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -35,6 +34,7 @@ from pipeline.comparison.table import (
 )
 from pipeline.comparison.words import headline, tiles
 from pipeline.runs.sweep import SELECTION
+from pipeline.tools.files import write_text
 
 __all__ = ["comparison_html", "comparison_markdown", "write_report"]
 
@@ -106,9 +106,7 @@ def write_report(sweep_dir: Path) -> Path:
         versions=_versions(),
     )
     path = sweep_dir / "report.html"
-    partial = sweep_dir / "report.html.partial"
-    partial.write_text(html, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, html)
     return path
 
 

@@ -20,8 +20,8 @@ from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import Sweep, read_sweep
-from pipeline.training.run import RunResult
 
 BASELINE = "-"
 """``action_model`` of a baseline's row."""

@@ -159,17 +159,20 @@ def place_labels(
         # The line ends at the label's nearest edge, so that it crosses no letters.
         near = min(max(x, box.x0), box.x1) - x, min(max(y, box.y0), box.y1) - y
         if math.hypot(*near) > 12 * per_point:
-            axes.annotate(
-                "", points[index], (near[0] / per_point, near[1] / per_point),
-                textcoords="offset points",
-                arrowprops={
-                    "arrowstyle": "-", "color": theme.muted, "linewidth": 0.7,
-                    "shrinkA": 1, "shrinkB": 4,
-                },
-            )  # fmt: skip
+            _tie(axes, theme, points[index], (near[0] / per_point, near[1] / per_point))
         taken.append(box)
         labels.append(label)
     return labels
+
+
+def _tie(axes: Axes, theme: Theme, point: tuple[float, float], offset: tuple[float, float]) -> None:
+    """A thin line from a point (data units) to where its label is, ``offset`` points away."""
+    axes.annotate(
+        "", point, offset, textcoords="offset points",
+        arrowprops={
+            "arrowstyle": "-", "color": theme.muted, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 4,
+        },
+    )  # fmt: skip
 
 
 def _free_place(

@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.errors import DataError
+from pipeline.data.order_rules import check_order_rules, order_columns
 from pipeline.data.schema import (
     INVENTORIES,
+    ORDER_COLUMNS,
     PANEL,
     QUANTITIES,
     SPLITS,
@@ -112,8 +114,9 @@ class Panel:
         wanted = list(QUANTITIES) if quantities is None else list(quantities)
         if unknown := [name for name in wanted if name not in QUANTITIES]:
             raise DataError("quantity", unknown[0], f"Use some of {', '.join(QUANTITIES)}.")
-        static = self._read_row_group(INVENTORIES, tile.index, list(STATIC_COLUMNS))
-        columns = {name: _to_numpy(static.column(name)) for name in STATIC_COLUMNS}
+        static = self._read_row_group(INVENTORIES, tile.index, self.static_columns())
+        columns = {name: _to_numpy(static.column(name)) for name in static.column_names}
+        columns |= order_columns(columns, self.manifest.order_multiple, tile.rows)
         dynamic: dict[str, Array] = {}
         if wanted:
             table = self._read_row_group(tile.part, tile.row_group, wanted)
@@ -124,6 +127,11 @@ class Panel:
                 flat = values.flatten().to_numpy(zero_copy_only=True)
                 dynamic[name] = flat.reshape(tile.rows, -1)
         return RawTile(columns["inventory_id"], columns, dynamic)
+
+    def static_columns(self) -> list[str]:
+        """Columns of inventories.parquet that are there."""
+        there = set(self._footer(INVENTORIES).schema.names)
+        return [*STATIC_COLUMNS, *(name for name in ORDER_COLUMNS if name in there)]
 
     def read_ids(self, tile: TileRef) -> Array:
         """[n] object: the inventory ids as the panel part has them; `data check` compares."""
@@ -136,9 +144,10 @@ class Panel:
         Raises:
             DataError: Unknown column, or the file is damaged.
         """
-        wanted = list(STATIC_COLUMNS) if columns is None else list(columns)
-        if unknown := [name for name in wanted if name not in STATIC_COLUMNS]:
-            raise DataError("column", unknown[0], f"Use some of {', '.join(STATIC_COLUMNS)}.")
+        there = self.static_columns()
+        wanted = there if columns is None else list(columns)
+        if unknown := [name for name in wanted if name not in there]:
+            raise DataError("column", unknown[0], f"Use some of {', '.join(there)}.")
         try:
             return pq.read_table(self.directory / INVENTORIES, columns=wanted, use_threads=False)
         except (OSError, pa.ArrowException) as error:
@@ -182,7 +191,8 @@ class Panel:
                     "file", str(path), f"has {rows:,} rows and the manifest says {info.rows:,}"
                 )
         parts = sorted(name for name in manifest.files if name.startswith(f"{PANEL}/"))
-        self._check_schema(INVENTORIES, inventories_schema())
+        optional = [name for name in self.static_columns() if name in ORDER_COLUMNS]
+        self._check_schema(INVENTORIES, inventories_schema(optional))
         for part in parts:
             self._check_schema(part, panel_schema(manifest.num_days, manifest.ahead_days))
         return self._list_tiles(parts)
@@ -237,13 +247,15 @@ class Panel:
 def validate_inventories(panel: Panel) -> None:
     """Check that every inventory can be played on this data set; training calls it first.
 
-    Reads nine columns of inventories.parquet and applies `check_inventories`.
+    Reads the terms of inventories.parquet and applies `check_inventories`.
 
     Raises:
         DataError: Naming the first inventory that breaks a rule, its value and the rule.
     """
-    table = panel.read_inventories(CHECKED_COLUMNS)
-    columns = {name: _to_numpy(table.column(name)) for name in CHECKED_COLUMNS}
+    optional = [name for name in panel.static_columns() if name in ORDER_COLUMNS]
+    table = panel.read_inventories([*CHECKED_COLUMNS, *optional])
+    columns = {name: _to_numpy(table.column(name)) for name in table.column_names}
+    columns |= order_columns(columns, panel.manifest.order_multiple, len(table))
     check_inventories(columns, len(panel.manifest.train_days), len(panel.manifest.test_days))
 
 
@@ -261,7 +273,7 @@ def check_inventories(columns: Mapping[str, Array], train_days: int, test_days: 
     is absent is not checked.
 
     Args:
-        columns: `CHECKED_COLUMNS`, each [n].
+        columns: `CHECKED_COLUMNS`, and `ORDER_COLUMNS` if there are any, each [n].
 
     Raises:
         DataError: Naming the first inventory that breaks a rule, its value and the rule.
@@ -305,6 +317,9 @@ def check_inventories(columns: Mapping[str, Array], train_days: int, test_days: 
                 f"{len(good):,} inventories looked at).",
                 problem,
             )
+
+    if all(name in columns for name in ORDER_COLUMNS):
+        check_order_rules(columns, columns["inventory_id"])
 
 
 def _to_numpy(column: pa.ChunkedArray) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,7 +23,6 @@ from pipeline.data.schema import (
     PANEL,
     QUANTITIES,
     SPLITS,
-    STATIC_COLUMNS,
     TILES_PER_PART,
     FileInfo,
     check_days,
@@ -60,6 +59,8 @@ class PanelSpec:
     backlog: bool = False
     weight_meaning: str = DEFAULT_WEIGHT_MEANING
     ahead_days: int = 0
+    order_columns: tuple[str, ...] = ()
+    """Which of `ORDER_COLUMNS` the tiles have."""
 
     def __post_init__(self) -> None:
         try:
@@ -119,7 +120,8 @@ class PartWriter:
         self._panel = pq.ParquetWriter(
             self._path, self._schema, compression="zstd", use_dictionary=_DICTIONARY
         )
-        self._static = pq.ParquetWriter(directory / staging_name(number), inventories_schema())
+        schema = inventories_schema(spec.order_columns)
+        self._static = pq.ParquetWriter(directory / staging_name(number), schema)
         self._tile_rows: list[int] = []
         self._totals: list[npt.NDArray[np.float64]] = []
         self._whole = True
@@ -156,7 +158,8 @@ class PartWriter:
         observed = on_sale & (dynamic["known"][:, window] == 1)
         rate = total / np.maximum(observed.sum(axis=1), 1)
         columns.setdefault("weight", rate.astype(np.float32))
-        self._static.write_table(_static_table(columns), row_group_size=n)
+        table = _static_table(columns, spec.order_columns)
+        self._static.write_table(table, row_group_size=n)
         self._whole = self._whole and bool((demand == np.rint(demand)).all())
         self._tile_rows.append(n)
         # A day that nobody observed sells what the others do.
@@ -187,10 +190,11 @@ def file_info(path: Path, rows: int) -> FileInfo:
     return FileInfo(rows=rows, bytes=path.stat().st_size, sha256=digest)
 
 
-def _static_table(columns: Mapping[str, Any]) -> pa.Table:
-    assert set(columns) == set(STATIC_COLUMNS), set(columns) ^ set(STATIC_COLUMNS)
-    arrays = [pa.array(columns[name], kind) for name, kind in STATIC_COLUMNS.items()]
-    return pa.Table.from_arrays(arrays, schema=inventories_schema())
+def _static_table(columns: Mapping[str, Any], optional: Sequence[str]) -> pa.Table:
+    schema = inventories_schema(optional)
+    assert set(columns) == set(schema.names), set(columns) ^ set(schema.names)
+    arrays = [pa.array(columns[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def part_name(number: int) -> str:

@@ -8,7 +8,6 @@ which is neither zero demand nor off sale; a row under one of `FLAWS` keeps its 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.errors import DataError
+from pipeline.tools.files import partial_of, put_in_place
 
 Array = npt.NDArray[Any]
 
@@ -80,7 +80,7 @@ class Quarantine:
     def __init__(self, out: str | Path) -> None:
         out = Path(out)
         self.path = out.with_name(f"{out.name}.quarantine.parquet")
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        self._partial = partial_of(self.path, own=True)
         self._writer: pq.ParquetWriter | None = None
         self.counts: Counter[str] = Counter()
         """Rule -> bad rows (for gaps: missing days)."""
@@ -99,7 +99,7 @@ class Quarantine:
             self.path.unlink(missing_ok=True)
         else:
             self._writer.close()
-            self._partial.replace(self.path)
+            put_in_place(self._partial, self.path)
 
     def add(
         self,

@@ -19,6 +19,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from envs.errors import DataError
+from pipeline.tools.files import write_text
 
 SCHEMA_VERSION: Literal[2] = 2
 MANIFEST = "manifest.json"
@@ -102,6 +103,14 @@ STATIC_MEANINGS: dict[str, str] = {
     "category": "product category",
     "price": "regular price per unit",
 }
+
+ORDER_COLUMNS: dict[str, str] = {
+    "order_multiple": "pack size, units: orders are whole multiples of it; 0 = continuous",
+    "order_min": "minimum order quantity, units; 0 = none",
+    "order_max": "largest order, units; infinite = none",
+}
+"""Columns that inventories.parquet may have, float64 -> meaning; where one is absent or not a
+number, the manifest's pack size, no minimum and no largest order hold."""
 
 SALES_CLASSES = ("A+", "A", "B", "C", "D", "Z")
 # Inventories in order of falling demand; an inventory belongs to the first class whose bound
@@ -222,8 +231,7 @@ class Manifest(BaseModel):
 
     def write(self, directory: Path) -> None:
         """Write `directory/manifest.json`."""
-        path = Path(directory) / MANIFEST
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_text(Path(directory) / MANIFEST, self.model_dump_json(indent=2) + "\n")
 
 
 def quantity_infos() -> dict[str, QuantityInfo]:
@@ -306,8 +314,7 @@ def panel_schema(num_days: int, ahead_days: int) -> pa.Schema:
     return pa.schema(fields)
 
 
-def inventories_schema() -> pa.Schema:
-    """Arrow schema of `inventories.parquet`."""
-    return pa.schema(
-        [pa.field(name, kind, nullable=False) for name, kind in STATIC_COLUMNS.items()]
-    )
+def inventories_schema(optional: Iterable[str] = ()) -> pa.Schema:
+    """Arrow schema of `inventories.parquet` with these of `ORDER_COLUMNS`."""
+    kinds = {**STATIC_COLUMNS, **dict.fromkeys(optional, pa.float64())}
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])

@@ -7,7 +7,6 @@ The folder appears under its name only when it is complete: everything is writte
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +38,7 @@ from pipeline.data.schema import (
     inventories_schema,
     quantity_infos,
 )
+from pipeline.tools.files import partial_of, put_in_place
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +58,7 @@ class PanelWriter:
     def __init__(self, out: str | Path, spec: PanelSpec, overwrite: bool = False) -> None:
         self.out, self.spec = Path(out), spec
         check_out(self.out, overwrite)
-        self.directory = self.out.parent / f".{self.out.name}.{os.getpid()}.partial"
+        self.directory = partial_of(self.out, own=True)
         self._parts: dict[int, PartSummary] = {}
         self._part: PartWriter | None = None
         try:
@@ -148,10 +148,11 @@ class PanelWriter:
 
     def _write_inventories(self, parts: list[PartSummary], classes: Array) -> None:
         names = np.asarray(SALES_CLASSES, dtype=object)
-        column = inventories_schema().get_field_index("sales_class")
+        schema = inventories_schema(self.spec.order_columns)
+        column = schema.get_field_index("sales_class")
         first = 0
         path = self.directory / INVENTORIES
-        with pq.ParquetWriter(path, inventories_schema(), compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for part in parts:
                 staged = self.directory / staging_name(part.number)
                 with pq.ParquetFile(staged) as file:
@@ -165,13 +166,7 @@ class PanelWriter:
 
     def _rename(self) -> None:
         try:
-            if (self.out / MANIFEST).exists():  # overwrite: checked at the start
-                old = self.out.parent / f".{self.out.name}.{os.getpid()}.old.partial"
-                self.out.rename(old)
-                self.directory.rename(self.out)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                self.directory.rename(self.out)
+            put_in_place(self.directory, self.out)  # overwriting: checked at the start
         except OSError as error:
             raise _unwritable(self.out, error) from error
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -19,18 +17,15 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import ray
-import torch
 
-from envs.errors import ConfigError, DeepStockError
 from pipeline.evaluation.play import PolicyFor, evaluate_tile, play_policy
 from pipeline.policies.store import POLICY, load_model
 from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.tools.files import beside, remove, writing
 from pipeline.tools.progress import Progress
+from pipeline.tools.spread import spread
 from pipeline.tools.streamed import StreamedParquet
 
-RETRIES = 5
-"""Times that a tile is evaluated again when its worker dies."""
 _MARK = b"deepstock_evaluation"
 _FORMAT = 2
 """Of the rows: those of another format are made again."""
@@ -91,22 +86,16 @@ def evaluate_policies(
         return
     first = next(iter(candidates))
     parts = first.with_name(f".{first.name}.{mark}.parts")
-    try:
-        parts.mkdir(parents=True, exist_ok=True)
+    with writing(first.parent):
         for stale in first.parent.glob(f".{first.name}.*.parts"):
             if stale != parts:
-                shutil.rmtree(stale)
-        _evaluate_missing(work, mark, parts)
+                remove(stale)
+        _evaluate_missing(work, parts)
         _merge(parts, work.tiles, list(candidates), mark)
-        shutil.rmtree(parts)
-    except OSError as error:
-        raise ConfigError(
-            "out", str(first.parent), "Name a folder on a disk with room that you may write to.",
-            f"cannot be written ({error.strerror or error})",
-        ) from None  # fmt: skip
+        remove(parts)
 
 
-def _evaluate_missing(work: _Work, mark: str, parts: Path) -> None:
+def _evaluate_missing(work: _Work, parts: Path) -> None:
     tiles = len(work.tiles)
     missing = [tile for tile in work.tiles if not _part(parts, tile).exists()]
     label = f"evaluate {len(work.candidates)} policies on {work.split}"
@@ -115,52 +104,14 @@ def _evaluate_missing(work: _Work, mark: str, parts: Path) -> None:
     progress = Progress(label, tiles, "tiles")
     if len(missing) < tiles:
         progress.add(tiles - len(missing))
-    spread = ray.is_initialized() and len(missing) > 1
-    play = _spread(work, mark, missing) if spread else ((t, _rows(work, t)) for t in missing)
-    for tile, rows in play:
-        partial = parts / f"{tile:06d}.partial"
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(
-            sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+    for tile, rows in spread(_rows, work, missing):
+        with beside(_part(parts, tile)) as partial, pa.OSFile(str(partial), "wb") as sink, (
+            pa.ipc.new_file(
+                sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+            )
         ) as writer:  # fmt: skip
             writer.write_table(rows)
-        os.replace(partial, _part(parts, tile))
         progress.add(1)
-
-
-def _spread(work: _Work, mark: str, missing: list[int]) -> Iterator[tuple[int, pa.Table]]:
-    """Tiles and their rows, as workers finish them.
-
-    Only a few more tiles than CPUs are asked for at a time: rows must not pile up here.
-    """
-    task = ray.remote(num_cpus=1, max_retries=RETRIES)(_rows_in_worker)
-    sent = [ray.put(work)]  # in a list: a worker unpacks it once, not with every tile
-    ahead = 2 * int(ray.cluster_resources().get("CPU", 1)) + 2
-    left = iter(missing)
-    waiting: dict[ray.ObjectRef, int] = {}
-    while True:
-        while len(waiting) < ahead and (tile := next(left, None)) is not None:
-            waiting[task.remote(sent, mark, tile)] = tile
-        if not waiting:
-            return
-        (ready,), _ = ray.wait(list(waiting), num_returns=1)
-        try:
-            yield waiting.pop(ready), ray.get(ready)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, DeepStockError):
-                raise error.cause from None
-            raise
-
-
-_unpacked: dict[str, _Work] = {}
-"""The last work of this worker process: opening a data set takes longer than a tile."""
-
-
-def _rows_in_worker(sent: list[ray.ObjectRef], mark: str, tile: int) -> pa.Table:
-    if mark not in _unpacked:
-        torch.set_num_threads(1)
-        _unpacked.clear()
-        _unpacked[mark] = ray.get(sent[0])
-    return _rows(_unpacked[mark], tile)
 
 
 def _rows(work: _Work, tile: int) -> pa.Table:

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.orders import OrderFacts
-from envs.state import Scenario
+from envs.orders import OrderFacts, shared
+from envs.state import ORDER_SIZES, Scenario
 from pipeline.data.draws import Draws
 from pipeline.data.schema import reviewed
 from pipeline.features.forecast import DayFactors
@@ -112,11 +112,11 @@ def build_features(
             the panel's last day as well (its demand, unknown, is 0 in the result).
         no_plan: [n, stop - first] mornings that see nothing of what is known ahead; None: none.
     """
+    # long: the order of these lines is the argument that nothing looks ahead.
     known = dynamic["demand"].shape[1]
     days = known if stop is None else stop
     assert 0 <= first < days <= known + 1
-    lead, review = (_column(static, name).long() for name in ("lead_time", "review_period"))
-    protection = lead + review
+    lead, protection = _protection(static)
     category = np.asarray(static["category"]).astype(str)
     # Whether an item has ended by the end of the last day's far forecast shows by then.
     plan = Plan.of(dynamic, factors.always(category), days + int(gone_days(protection).max()))
@@ -135,27 +135,40 @@ def build_features(
     scale = torch.maximum(mean + error, smallest)
     far = outlook.both - outlook.near
     yesterday = past.yesterday(mean / span) * span
-    columns = {
-        "recent_demand": recent / scale,
-        "longer_demand": mean / scale,
-        "near_forecast": outlook.near / scale,
-        "far_forecast": far / scale,
-        "lead_time_forecast": outlook.lead_time / scale,
-        "forecast_error": error / scale,
-        "yesterday_demand": torch.asinh(yesterday / scale),
-        "zero_share": past.zero_share(),
-        "price_ratio": outlook.price_ratio,
-        **outlook.shares,
-        **_fixed(static, torch.arange(first, days) + first_weekday),
-    }
-    features = torch.empty(*scale.shape, len(FEATURES))
-    for position, name in enumerate(FEATURES):
-        features[..., position] = columns[name]
-    # Forecasts of a product that restarts can be many scales high: keep inputs bounded.
-    features.clamp_(-10.0, 10.0)
+    features = _stacked(
+        {
+            "recent_demand": recent / scale,
+            "longer_demand": mean / scale,
+            "near_forecast": outlook.near / scale,
+            "far_forecast": far / scale,
+            "lead_time_forecast": outlook.lead_time / scale,
+            "forecast_error": error / scale,
+            "yesterday_demand": torch.asinh(yesterday / scale),
+            "zero_share": past.zero_share(),
+            "price_ratio": outlook.price_ratio,
+            **outlook.shares,
+            **_fixed(static, torch.arange(first, days) + first_weekday),
+        },
+        scale,
+    )
     basis = torch.stack((recent, mean, outlook.near, far, scale), dim=-1)
     expected = order_facts(outlook, past.rate(span))
     return FeatureTile(first, demand[now], past.observed[now] > 0, scale, basis, features, expected)
+
+
+def _stacked(columns: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    """[D, n, F] in the order of :data:`FEATURES`."""
+    features = torch.empty(*like.shape, len(FEATURES))
+    for position, name in enumerate(FEATURES):
+        features[..., position] = columns[name]
+    # Forecasts of a product that restarts can be many scales high: keep inputs bounded.
+    return features.clamp_(-10.0, 10.0)
+
+
+def _protection(static: Mapping[str, NDArray[np.generic]]) -> tuple[Tensor, Tensor]:
+    """[n] L, and the protection period H = L + P, days."""
+    lead, review = (_column(static, name).long() for name in ("lead_time", "review_period"))
+    return lead, lead + review
 
 
 def _outlook(forecaster: Forecaster, no_plan: NDArray[np.bool_] | None) -> Outlook:
@@ -192,7 +205,6 @@ def scenario_of(
     first_day: date,
     max_lead_time: int,
     backlog: bool,
-    order_multiple: float,
     draws: Draws,
 ) -> Scenario:
     """Cuts days [start, stop) of the panel out of a tile as a scenario.
@@ -232,8 +244,17 @@ def scenario_of(
         incoming=tile.expected.incoming[cut],
         max_lead_time=max_lead_time,
         backlog=backlog,
-        order_multiple=order_multiple,
+        **order_sizes(static),
     )
+
+
+def order_sizes(static: Mapping[str, NDArray[np.generic]]) -> dict[str, float | Tensor]:
+    """The stated sizes of orders: one number where all n have the same, else [n]."""
+    sizes = {
+        name: torch.as_tensor(np.asarray(static[name])) for name in ORDER_SIZES if name in static
+    }
+    each = {name: shared(values) for name, values in sizes.items()}
+    return {n: v.to(torch.float32) if isinstance(v, Tensor) else v for n, v in each.items()}
 
 
 def _column(static: Mapping[str, NDArray[np.generic]], name: str) -> Tensor:

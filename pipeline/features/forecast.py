@@ -19,6 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from envs.errors import DataError
+from pipeline.tools.files import write_json
+
 FLAGS = ("promotion", "event", "snap")
 EFFECTS = ("price_ratio", *FLAGS)
 ALL = "*"
@@ -167,12 +170,23 @@ class DayFactors:
 
     def save(self, path: Path) -> None:
         """Writes the effects as JSON that a person can read."""
-        path.write_text(json.dumps(asdict(self)))
+        write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> DayFactors:
-        """Reads :meth:`save`'s file."""
-        return cls(**json.loads(path.read_text()))
+        """Reads :meth:`save`'s file.
+
+        Raises:
+            DataError: It is missing, cut or holds something else.
+        """
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(
+                "forecaster", str(path),
+                "Restore the file, or train again in another folder.",
+                f"cannot be read ({type(error).__name__})",
+            ) from None  # fmt: skip
 
 
 def _count_days(history: TrainingHistory, counts: dict[str, NDArray[np.float64]]) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
+from pipeline.tools.files import beside
 
 POLICY, FORECAST = "policy.pt", "forecast.json"
 
@@ -41,7 +41,6 @@ class TrainedModel:
 
 def save_model(directory: Path, policy: PolicyNetwork, factors: DayFactors | None) -> None:
     """Writes a model; an existing one is replaced only once the new one is complete."""
-    directory.mkdir(parents=True, exist_ok=True)
     hidden = [layer.out_features for layer in policy.net if isinstance(layer, nn.Linear)][:-1]
     model = policy.action_model
     content: dict[str, Any] = {
@@ -55,9 +54,8 @@ def save_model(directory: Path, policy: PolicyNetwork, factors: DayFactors | Non
         "hidden": hidden,
         "state": policy.state_dict(),
     }
-    partial = directory / (POLICY + ".partial")
-    torch.save(content, partial)
-    os.replace(partial, directory / POLICY)
+    with beside(directory / POLICY) as partial:
+        torch.save(content, partial)
     if factors is not None:
         factors.save(directory / FORECAST)
 

@@ -9,7 +9,6 @@ SWEEP/selection.json        per method: the chosen trial, how many were tried an
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Any
 import yaml
 
 from envs.errors import ConfigError
-from pipeline.runs.config import RunConfig
 from pipeline.features.forecast import DayFactors
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource
+from pipeline.tools.files import write_json
 
 SELECTION, PRESET, FORECAST = "selection.json", "preset.yaml", "forecast.json"
 
@@ -118,9 +118,7 @@ class Sweep:
 
 def write_selection(directory: Path, selected: Mapping[str, Selected]) -> None:
     """Marks a sweep as finished."""
-    partial = directory / (SELECTION + ".partial")
-    partial.write_text(json.dumps({m: asdict(s) for m, s in selected.items()}, indent=1))
-    os.replace(partial, directory / SELECTION)
+    write_json(directory / SELECTION, {m: asdict(s) for m, s in selected.items()}, indent=1)
 
 
 def read_sweep(directory: Path) -> Sweep:

@@ -187,7 +187,6 @@ class DatasetSource:
             first_day=manifest.first_day,
             max_lead_time=self.max_lead_time,
             backlog=manifest.backlog,
-            order_multiple=manifest.order_multiple,
             draws=draws,
         )
 

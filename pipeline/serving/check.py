@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from envs.errors import DataError
 from envs.state import EXPECTED, ObservationLayout
+from pipeline.data.order_rules import TOLERANCE, smallest_sizes
 from pipeline.features.build import FEATURES
 from pipeline.serving.snapshot import LISTS, SCALARS
 
@@ -147,6 +148,7 @@ class SnapshotChecker:
         lead, period = value["lead_time"].astype(int), value["review_period"].astype(int)
         b, h = value["shortage_cost"], value["holding_cost"]
         owed, multiple = value["backlog"], value["order_multiple"]
+        least = smallest_sizes(value["order_min"], multiple) - TOLERANCE * multiple
         rules: list[tuple[str, NDArray[np.bool_], str, str]] = [
             ("inventory_id", value["inventory_id"] != "", "Name the inventory.", "is empty"),
             ("on_hand", np.isfinite(value["on_hand"]), "Use finite numbers.", "is not a number"),
@@ -157,6 +159,11 @@ class SnapshotChecker:
             ("review_period", period >= 1, "Use 1 day or more.", "is below 1"),
             ("order_multiple", np.isfinite(multiple) & (multiple >= 0),
              "Use 0 for any quantity, else the pack size.", "is negative or not a number"),
+            ("order_min", np.isfinite(value["order_min"]) & (value["order_min"] >= 0),
+             "Use 0 for no minimum.", "is negative or not a number"),
+            ("order_max", value["order_max"] >= least, "Raise it to the smallest order that "
+             "may be given, the minimum in whole packs; infinity is no limit.",
+             "is below the smallest order"),
             *((name, value[name] >= 0, AGAIN, "is below 0 or not a number") for name in EXPECTED),
             ("scale", np.isfinite(value["scale"]) & (value["scale"] > 0), AGAIN, "is not above 0"),
             *((name, np.isfinite(value[name]) & (value[name] > 0), "Use costs above 0.",

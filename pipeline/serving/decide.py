@@ -7,9 +7,7 @@ why where that is not what was wanted.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.errors import ConfigError, DataError
-from envs.orders import INFINITE, OrderFacts, OrderRules, Reason, explained, order_rules
+from envs.orders import OrderFacts, OrderRules, Reason, explained, order_rules, shared
 from envs.rollout import Policy
-from envs.state import EXPECTED, Observation, ObservationLayout
+from envs.state import EXPECTED, ORDER_SIZES, Observation, ObservationLayout
 from pipeline.baselines.tuned import FILE as BASELINES
 from pipeline.baselines.tuned import PROSE, read_baselines
 from pipeline.features.forecast import DayFactors
@@ -31,6 +29,7 @@ from pipeline.policies.store import POLICY, TrainedModel, load_data_model
 from pipeline.runs.config import RunConfig, load_yaml
 from pipeline.runs.sweep import FORECAST, SELECTION, Sweep, read_sweep
 from pipeline.serving.check import SnapshotChecker
+from pipeline.serving.orders import Orders
 from pipeline.serving.snapshot import (
     PLAN_KNOWN,
     forecast_mark,
@@ -78,43 +77,6 @@ class Decider:
             policy.decide, policy.layout, model.factors, name or str(policy.action_model.kind),
             model.version, policy.action_model,
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What :func:`decide` wrote."""
-
-    inventories: int = 0
-    due: int = 0
-    """Inventories that are reviewed on the day."""
-    ordered: int = 0
-    """Inventories with an order above 0."""
-    units: float = 0.0
-    """Sum of the orders."""
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    """Code of ``orders.parquet`` -> inventories."""
-    name: str = ""
-    """Who gave them, and which version of it."""
-    version: str = ""
-    why: str = ""
-    """Why it was chosen to."""
-
-    def __str__(self) -> str:
-        """In words, for the terminal."""
-        given = (
-            f"{self.inventories:,} inventories, {self.due:,} due, {self.ordered:,} orders over "
-            f"{self.units:,.0f} units"
-        )
-        # Those that are not due are in the line already.
-        why = [f"{n:,} {code}" for code, n in sorted(self.reasons.items()) if code != "not_due"]
-        return "".join(
-            (
-                given,
-                f" by {self.name} {self.version}".rstrip() if self.name else "",
-                f" ({', '.join(why)})" if why else "",
-                f": {self.why}" if self.why else "",
-            )
-        )
 
 
 def find_decider(directory: Path) -> Decider:
@@ -181,6 +143,7 @@ def orders_schema(outputs: int) -> pa.Schema:
             pa.field("date", pa.date32(), nullable=False),
             pa.field("due", pa.bool_(), nullable=False),
             pa.field("order", number, nullable=False),
+            pa.field("wanted", number, nullable=False),
             pa.field("reason", text, nullable=False),
             pa.field("inventory_position", number, nullable=False),
             pa.field("base_stock_level", number),
@@ -219,7 +182,7 @@ def decide(by: TrainedModel | Decider, snapshot: Path, out: Path) -> Orders:
         for batch in read_snapshot(snapshot, file, BATCH_ROWS):
             decided, reasons = decide_batch(decider, checker.typed(batch))
             orders.write(decided)
-            total = _added(total, decided, reasons)
+            total = total.plus(decided, reasons, batch)
         checker.finish(file)
         orders.finish()
     return total
@@ -259,6 +222,7 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
         "date": rows.column("date").combine_chunks(),
         "due": due.numpy(),
         "order": (order * due).numpy(),
+        "wanted": (decision.order.clamp(min=0.0) * due).numpy(),
         "reason": _TEXTS.take(pa.array(flags)),
         "inventory_position": position.numpy(),
         "plan": plan,
@@ -276,15 +240,14 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
 
 
 def _rules(rows: pa.Table) -> OrderRules:
-    multiple = _column(rows, "order_multiple")
-    # Nearly always there is one for all.
-    shared = bool((multiple == multiple[0]).all())
+    multiple, minimum, largest = (shared(_column(rows, name)) for name in ORDER_SIZES)
     return order_rules(
-        float(multiple[0]) if shared else multiple,
-        INFINITE,
+        multiple,
+        largest,
         OrderFacts(*(_column(rows, name) for name in EXPECTED)),
         _column(rows, "shortage_cost"),
         _column(rows, "holding_cost"),
+        minimum,
     )
 
 
@@ -304,24 +267,6 @@ def _column(rows: pa.Table, name: str) -> Tensor:
 
 def _lists(rows: pa.Table, name: str) -> Tensor:
     return matrix(rows.column(name).combine_chunks())
-
-
-def _added(total: Orders, decided: pa.Table, flags: NDArray[np.int64]) -> Orders:
-    order = decided.column("order").to_numpy()
-    counts = Counter(total.reasons)
-    for reason in Reason:
-        if number := int(((flags & int(reason)) > 0).sum()):
-            counts[str(reason.name).lower()] += number
-    return Orders(
-        total.inventories + len(decided),
-        total.due + int(decided.column("due").to_numpy().sum()),
-        total.ordered + int((order > 0).sum()),
-        total.units + float(order.sum(dtype=np.float64)),
-        counts,
-        total.name,
-        total.version,
-        total.why,
-    )
 
 
 def decide_sweep(directory: Path, by: Decider | None = None) -> Orders | None:

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from envs.errors import DataError
 from envs.orders import whole_units
 from envs.rollout import Policy, rollout
-from envs.state import EXPECTED
+from envs.state import EXPECTED, ORDER_SIZES
 from pipeline.data.panel import RawTile, TileRef
 from pipeline.data.schema import reviewed
-from pipeline.features.build import BASIS, FEATURES, build_features
+from pipeline.features.build import BASIS, FEATURES, build_features, order_sizes
 from pipeline.features.forecast import DayFactors
 from pipeline.features.outlook import varying
 from pipeline.features.plan import missing_quantities
@@ -45,7 +45,7 @@ SCALARS: dict[str, pa.DataType] = {
     "review_period": pa.int16(),
     "shortage_cost": pa.float32(),
     "holding_cost": pa.float32(),
-    "order_multiple": pa.float32(),
+    **{name: pa.float32() for name in ORDER_SIZES},
     "backlog": pa.bool_(),
     "forecast": pa.string(),
     "plan": pa.string(),
@@ -147,13 +147,8 @@ def make_snapshot(
             are refused.
         ConfigError: ``out`` cannot be written.
     """
-    days = source.panel.manifest.num_days
-    day = days if day is None else day
-    if not 1 <= day <= days:
-        raise DataError(
-            "day", day, f"Use a day from 1 to {days} ({days}: the morning after the last day)."
-        )
-    assert played is None or (day == days and stock is None)
+    day = _checked_day(source, day)
+    assert played is None or (day == source.panel.manifest.num_days and stock is None)
     tiles = source.panel.tiles()
     progress = Progress(f"snapshot of day {day}", len(tiles), "tiles")
     table = StockTable(source, stock, bad_stock) if stock is not None else None
@@ -177,6 +172,16 @@ def make_snapshot(
     return SnapshotSummary(rows, marks, notes)
 
 
+def _checked_day(source: DatasetSource, day: int | None) -> int:
+    days = source.panel.manifest.num_days
+    day = days if day is None else day
+    if not 1 <= day <= days:
+        raise DataError(
+            "day", day, f"Use a day from 1 to {days} ({days}: the morning after the last day)."
+        )
+    return day
+
+
 def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None) -> pa.Table:
     """A tile's rows; ``day`` as in :func:`make_snapshot`."""
     manifest = source.panel.manifest
@@ -187,7 +192,7 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
     )  # fmt: skip
     static, n = raw.static, tile.rows
     if stock is None:
-        on_hand = whole_units(made.scale[0], manifest.order_multiple)
+        on_hand = whole_units(made.scale[0], order_sizes(static)["order_multiple"])
         stock = Stock(on_hand.numpy(), np.zeros((n, source.max_lead_time), np.float32))
     unknown = plan_missing(source, raw, day)
     columns: dict[str, Any] = {
@@ -195,7 +200,6 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
         "date": np.full(n, manifest.day(day), dtype="datetime64[D]"),
         "due": reviewed(manifest.first_day, day, static["review_period"], static["review_offset"]),
         "on_hand": stock.on_hand,
-        "order_multiple": np.full(n, manifest.order_multiple, np.float32),
         "backlog": np.full(n, manifest.backlog),
         "forecast": pa.repeat(forecast_mark(source.factors), n),
         "plan": np.where(unknown == "", PLAN_KNOWN, PLAN_MISSING),
@@ -205,7 +209,7 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
         "basis": made.basis[0].numpy(),
         "features": made.features[0].numpy(),
     }
-    for name in ("lead_time", "review_period", "shortage_cost", "holding_cost"):
+    for name in ("lead_time", "review_period", "shortage_cost", "holding_cost", *ORDER_SIZES):
         columns[name] = static[name]
     for name, value in zip(EXPECTED, made.expected, strict=True):
         columns[name] = value[0].numpy()

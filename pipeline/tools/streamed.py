@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +9,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from envs.errors import ConfigError
+from pipeline.tools.files import partial_of, put_in_place, unwritable, writing
 
 ROW_GROUP = 16_384
 """Rows that are kept before they are written: readers stream by row groups."""
@@ -28,18 +27,15 @@ class StreamedParquet:
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.path, self._schema = path, schema
-        self._partial = path.with_name(path.name + ".partial")
+        self.path, self._partial = path, partial_of(path)
         self._waiting: list[pa.Table] = []
         text = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_date(f.type)]
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Numbers hardly repeat: looking for a dictionary would take most of the time.
             self._writer = pq.ParquetWriter(
                 self._partial, schema, compression="zstd", use_dictionary=text
             )
-        except OSError as error:
-            raise self._unwritable(error) from None
 
     def write(self, table: pa.Table) -> None:
         """Appends rows."""
@@ -51,7 +47,7 @@ class StreamedParquet:
         """Completes the file and gives it its name."""
         self._flush()
         self._writer.close()
-        os.replace(self._partial, self.path)
+        put_in_place(self._partial, self.path)
 
     def _flush(self) -> None:
         if self._waiting:
@@ -72,10 +68,4 @@ class StreamedParquet:
                 self._writer.close()
         self._partial.unlink(missing_ok=True)
         if isinstance(error, OSError):  # a full disk, a vanished mount
-            raise self._unwritable(error) from None
-
-    def _unwritable(self, error: OSError) -> ConfigError:
-        return ConfigError(
-            "out", str(self.path), "Name a file on a disk with room that you may write to.",
-            f"cannot be written ({error.strerror or error})",
-        )  # fmt: skip
+            raise unwritable(self.path, error) from None

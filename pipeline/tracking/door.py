@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 from envs.errors import ConfigError
+from pipeline.tools.files import write_json
 from pipeline.tracking.content import digest_of, flattened
 from pipeline.tracking.store import artifact_location, ask_server, page, quiet, tracking_uri
 
@@ -282,10 +283,7 @@ class SweepRun:
     def _create(self) -> str:
         run = self._client.create_run(self.experiment_id, run_name=self.name)
         run_id = str(run.info.run_id)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{RUN_FILE}.partial"
-        partial.write_text(json.dumps({"run_id": run_id, "tracking_uri": self.uri}))
-        partial.replace(self.folder / RUN_FILE)
+        write_json(self.folder / RUN_FILE, {"run_id": run_id, "tracking_uri": self.uri})
         return run_id
 
     def _children(self, condition: str = "") -> Iterator[Any]:

@@ -12,11 +12,11 @@ import yaml
 
 from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import load_model
+from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import PRESET, Sweep
 from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.tools.progress import Progress
 from pipeline.tracking.door import SweepRun
-from pipeline.training.run import RunResult
 
 EXAMPLE_ROWS = 4
 

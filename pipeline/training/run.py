@@ -12,106 +12,40 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import yaml
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEARNER_RESULTS
 
 from pipeline.algorithms.build import build_config
 from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import CHECKPOINT, HISTORY, PROGRESS, RunResult, read_history
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
+from pipeline.tools.files import (
+    append_json,
+    beside,
+    read_lines,
+    remove,
+    whole,
+    write_json,
+    write_text,
+    write_yaml,
+)  # fmt: skip
 
-Status = Literal["finished", "diverged", "failed", "stopped"]
-"""``stopped``: a sweep gave up on the configuration before its end."""
 SMOOTHED = 3
 """Validations whose mean decides which iteration's model is kept: the least of many single ones
 would be a lottery."""
+LOSS_RECORD = "losses.jsonl"
 LOSSES = (
     "critic_loss", "actor_loss", "q_mean", "action_mean",  # DDPG
     "policy_loss", "value_loss", "entropy",  # PPO
     "simulated_cost",  # DS
 )  # fmt: skip
-
-
-@dataclass
-class RunResult:
-    """What ``result.json`` holds."""
-
-    status: Status
-    validation: dict[str, float] = field(default_factory=dict)
-    """Metrics on validation inventories, mean of the last :data:`SMOOTHED` validations at the
-    best iteration."""
-    best_iteration: int = 0
-    iterations: int = 0
-    seconds: float = 0.0
-    """Wall-clock time spent training and validating, over all resumptions."""
-    cpu_seconds: float = 0.0
-    """CPU time of all processes in that time."""
-    cause: str = ""
-    """Why a run failed, diverged or was stopped."""
-
-    @property
-    def failed(self) -> bool:
-        """It was given a chance to end well, and did not."""
-        return self.status in ("failed", "diverged")
-
-    def write(self, directory: Path) -> None:
-        """Writes ``result.json`` in one step."""
-        partial = directory / "result.json.partial"
-        partial.write_text(json.dumps(asdict(self), indent=1))
-        os.replace(partial, directory / "result.json")
-
-    @classmethod
-    def read(cls, directory: Path) -> RunResult | None:
-        """The result of a run that has ended; None if it has not."""
-        path = directory / "result.json"
-        return cls(**json.loads(path.read_text())) if path.exists() else None
-
-    @classmethod
-    def at_checkpoint(cls, directory: Path) -> RunResult | None:
-        """How far a run was at its last checkpoint; None if it has none."""
-        for name in ("checkpoint", "checkpoint.before", "checkpoint"):  # one may just be moved
-            try:
-                progress = (directory / name / "progress.json").read_text()
-            except FileNotFoundError:
-                continue
-            return cls(**json.loads(progress)["result"])
-        return None
-
-
-def _checkpoint_of(directory: Path) -> Path:
-    """A run's last whole checkpoint, if it has one; see :meth:`TrainingRun.checkpoint`."""
-    checkpoint = directory / "checkpoint"
-    return checkpoint if checkpoint.exists() else directory / "checkpoint.before"
-
-
-def _forget_checkpoint(directory: Path) -> None:
-    for name in ("checkpoint", "checkpoint.before"):
-        shutil.rmtree(directory / name, ignore_errors=True)
-
-
-def read_history(directory: Path) -> list[dict[str, float]]:
-    """A run's validations, the earliest first: ``iteration``, times and metrics."""
-    path = directory / "history.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    # The last one may be being written.
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def stop_run(directory: Path, cause: str) -> None:
-    """Ends a run where its last checkpoint is: its result says ``stopped``, and why."""
-    result = RunResult.at_checkpoint(directory)
-    assert result is not None  # whoever stops a run has paused it there
-    replace(result, status="stopped", cause=cause).write(directory)
-    _forget_checkpoint(directory)
 
 
 class TrainingRun:
@@ -130,8 +64,7 @@ class TrainingRun:
         self.run = run
         self.source = source
         self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "config.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
+        write_yaml(directory / "config.yaml", run.model_dump(mode="json"), sort_keys=True)
         self.algorithm = build_config(run, source, **inventories).build_algo()
         self.result = RunResult("finished")
         self._best = math.inf
@@ -139,8 +72,8 @@ class TrainingRun:
         self._cpu = CpuClock(self.algorithm)
 
     def _resume(self) -> None:
-        checkpoint = _checkpoint_of(self.directory)
-        progress = checkpoint / "progress.json"
+        checkpoint = whole(self.directory / CHECKPOINT)
+        progress = checkpoint / PROGRESS
         if progress.exists():
             self.algorithm.restore_from_path(str(checkpoint / "rllib"))
             state = json.loads(progress.read_text())
@@ -150,16 +83,12 @@ class TrainingRun:
 
     def _forget_after(self, iteration: int) -> None:
         """What was recorded after the checkpoint happens again."""
-        for name in ("history.jsonl", "losses.jsonl"):
+        for name in (HISTORY, LOSS_RECORD):
             record = self.directory / name
-            if record.exists():
-                lines = record.read_text().splitlines(keepends=True)
-                whole = [line for line in lines if line.endswith("\n")]  # the last may be cut
-                kept = [line for line in whole if json.loads(line)["iteration"] <= iteration]
-                if kept != lines:  # in one step: a sweep may be reading it
-                    partial = self.directory / f"{name}.partial"
-                    partial.write_text("".join(kept))
-                    os.replace(partial, record)
+            kept = [line for line in read_lines(record) if line["iteration"] <= iteration]
+            text = "".join(json.dumps(line) + "\n" for line in kept)
+            if record.exists() and text != record.read_text():
+                write_text(record, text)
 
     @property
     def done(self) -> bool:
@@ -173,7 +102,7 @@ class TrainingRun:
         self.result.iterations += 1
         iteration = self.result.iterations
         figures = self._losses(trained)
-        self._record("losses.jsonl", {"iteration": iteration, **figures})
+        append_json(self.directory / LOSS_RECORD, {"iteration": iteration, **figures})
         lost = [name for name, value in figures.items() if not math.isfinite(value)]
         if lost:
             # Nothing else ends the run, and its last good model would look finished.
@@ -189,7 +118,7 @@ class TrainingRun:
         self.result.cpu_seconds += self._cpu.lap()
         if last or self.result.status != "finished":
             self.result.write(self.directory)
-            _forget_checkpoint(self.directory)
+            remove(self.directory / CHECKPOINT)
         elif iteration % self.run.checkpoint_every == 0:
             self.checkpoint()
         return figures
@@ -219,25 +148,11 @@ class TrainingRun:
             save_model(self.directory / "model", policy, getattr(self.source, "factors", None))
         spent = {"seconds": self.result.seconds, "cpu_seconds": self.result.cpu_seconds}
         line = {"iteration": self.result.iterations, **spent, **figures}
-        self._record("history.jsonl", line)
+        append_json(self.directory / HISTORY, line)
         return figures
-
-    def _record(self, name: str, line: dict[str, float]) -> None:
-        with (self.directory / name).open("a") as record:
-            record.write(json.dumps(line) + "\n")
 
     def checkpoint(self) -> None:
         """Writes a checkpoint, from which another process may go on."""
-        checkpoint = self.directory / "checkpoint"
-        partial = self.directory / "checkpoint.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        self.algorithm.save_to_path(str((partial / "rllib").resolve()))
-        progress = {"result": asdict(self.result), "best": self._best}
-        (partial / "progress.json").write_text(json.dumps(progress))
-        # One of the two is whole at any moment; _checkpoint_of() looks for both.
-        before = self.directory / "checkpoint.before"
-        shutil.rmtree(before, ignore_errors=True)
-        if checkpoint.exists():
-            os.replace(checkpoint, before)
-        os.replace(partial, checkpoint)
-        shutil.rmtree(before, ignore_errors=True)
+        with beside(self.directory / CHECKPOINT) as partial:
+            self.algorithm.save_to_path(str((partial / "rllib").resolve()))
+            write_json(partial / PROGRESS, {"result": asdict(self.result), "best": self._best})

@@ -20,8 +20,10 @@ from pipeline.evaluation.play import METRICS, SUMMARIZED, in_words, summarize
 from pipeline.evaluation.tiles import evaluate_policies, model_candidate
 from pipeline.policies.store import load_data_model
 from pipeline.runs.config import RunConfig, load_yaml, parse
+from pipeline.runs.result import RunResult
 from pipeline.scenarios.source import DatasetSource, Split
-from pipeline.training.run import RunResult, TrainingRun
+from pipeline.tools.files import writing
+from pipeline.training.run import TrainingRun
 
 FEW_TILES = 16
 """Splits up to this size are evaluated sooner than a Ray has started."""
@@ -139,24 +141,6 @@ def evaluate_run(
     return rows
 
 
-def write_parquet(rows: pd.DataFrame, path: Path) -> None:
-    """Writes a table in one step: the file is whole or absent.
-
-    Raises:
-        ConfigError: The place cannot be written.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(partial, index=False)
-        os.replace(partial, path)
-    except OSError as error:
-        raise ConfigError(
-            "out", str(path), "Name a file in a folder that can be written.",
-            f"cannot be written ({error.strerror})",
-        ) from None  # fmt: skip
-
-
 def _claim(run: RunConfig, out: Path) -> None:
     """Refuses a folder that holds another run: resuming must not mix two."""
     config = out / "config.yaml"
@@ -165,10 +149,5 @@ def _claim(run: RunConfig, out: Path) -> None:
             "out", str(out), "Choose another folder, or delete this one to start over.",
             "holds a run with another configuration",
         )  # fmt: skip
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            "out", str(out), "Name a folder that can be written.",
-            f"cannot be written ({error.strerror})",
-        ) from None  # fmt: skip

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.scenarios.source import DatasetSource
-from pipeline.training.run import RunResult, TrainingRun
+from pipeline.training.run import TrainingRun
 
 pytestmark = pytest.mark.usefixtures("cluster")
 SMALL: dict[str, dict[str, Any]] = {

@@ -24,8 +24,9 @@ from pipeline.algorithms.shard import ShardAlgorithm
 from pipeline.evaluation.play import METRICS, evaluate_scenario, play_policy, summarize
 from pipeline.policies.store import load_model
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.scenarios.source import DatasetSource, evaluation_start
-from pipeline.training.run import SMOOTHED, RunResult, TrainingRun
+from pipeline.training.run import SMOOTHED, TrainingRun
 
 pytestmark = pytest.mark.usefixtures("cluster")
 SMALL: dict[str, dict[str, Any]] = {

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import ray
 
+from pipeline.runs.result import read_history
 from pipeline.runs.sweep import Sweep
-from pipeline.training.run import read_history
 from tuning.preset import load_preset
 from tuning.sweep import plan_sweep, run_sweep
 

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -22,6 +23,7 @@ from pipeline.runs.sweep import Selected, write_selection
 from pipeline.scenarios.source import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.studies.synthetic.folder import StudyFolder
+from pipeline.studies.synthetic.measuring.q_error import probe_critic
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.studies.plan import StudyPlan
@@ -167,7 +169,8 @@ def _critics(study: Study) -> list[TrialPlan]:
                 trials.append(
                     TrialPlan(
                         f"critic-{key}", study.folder.trial("critic", key), run,
-                        study.source(StudyData(study=setting)), probe=setting,
+                        study.source(StudyData(study=setting)),
+                        probe=partial(probe_critic, setting),
                     )
                 )  # fmt: skip
     return trials

@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from envs.errors import DataError
 from pipeline.data.draws import Draws
+from pipeline.data.order_rules import order_columns
 from pipeline.data.panel import check_inventories
 from pipeline.data.quality import DEFAULT_MAX_BAD_SHARE
 from pipeline.data.schema import (
     DEFAULT_HISTORY_DAYS,
     DEFAULT_TILE_ROWS,
     DEFAULT_VALIDATION_SHARE,
+    ORDER_COLUMNS,
 )
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter
@@ -120,6 +122,8 @@ def write_tile(
     """
     spec = writer.spec
     columns = {name: np.asarray(values) for name, values in static.items()}
+    if any(name in columns for name in ORDER_COLUMNS):
+        columns |= order_columns(columns, spec.order_multiple or 0.0, len(dynamic["demand"]))
     check_inventories(columns, spec.test_start - spec.history_days, spec.num_days - spec.test_start)
     on_sale = dynamic["on_sale"][:, : spec.num_days]
     demand = np.where((on_sale == 1) & (dynamic["known"] == 1), dynamic["demand"], 0)

@@ -70,11 +70,9 @@ def make(
     Raises:
         DataError: An argument is out of range, or `out` cannot be written.
     """
+    # long: a data set has this many properties, and each is named here once.
     parameters, terms = parameters or RetailParameters(), terms or SupplyTerms()
-    if inventories < 1:
-        raise DataError("inventories", inventories, "Use 1 or more.")
-    if seed < 0:
-        raise DataError("seed", seed, "Use 0 or more.")
+    _check(inventories, seed)
     start = default_test_start(days) if test_start is None else test_start
     spec = PanelSpec(
         name=name or Path(out).resolve().name,
@@ -91,45 +89,63 @@ def make(
         order_multiple=order_multiple,
         backlog=backlog,
     )  # fmt: skip
-    window = min(start - history_days, days - start)
-    if terms.longest > window:
-        raise DataError(
-            "days",
-            days,
-            f"Use more days, or lead times and review periods that span at most {window} days.",
-            f"is too short: lead time + jitter + review period span up to {terms.longest} days, "
-            f"there are {start - history_days} training days and {days - start} test days",
-        )
+    _check_days(spec, terms)
     plans = plan_tiles(inventories, tile_rows, validation_share)
     # Not the chosen first test day: it must change no value.
     last_launch = max(1, default_test_start(days) - 28)
     market = Market(
         seed, inventories, days, first_day, spec.ahead_days, last_launch, parameters, terms
     )
-    parts = [plans[i : i + TILES_PER_PART] for i in range(0, len(plans), TILES_PER_PART)]
-    progress = Progress("data make", inventories, "inventories")
     with PanelWriter(out, spec, overwrite) as writer:
-        if min(jobs, len(parts)) <= 1:
-            for plan in plans:
-                writer.write(*market.tile(plan.number, plan.first, plan.rows), plan.split)
-                progress.add(plan.rows)
-        else:
-            # Processes are spawned: forking a process that holds Arrow's threads can hang.
-            context = get_context("spawn")
-            with ProcessPoolExecutor(min(jobs, len(parts)), mp_context=context) as pool:
-                futures = [
-                    pool.submit(make_part, writer.directory, spec, market, number, part)
-                    for number, part in enumerate(parts)
-                ]
-                try:
-                    for future in as_completed(futures):
-                        summary = future.result()
-                        writer.add_part(summary)
-                        progress.add(sum(summary.tile_rows))
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
+        _write(writer, market, plans, jobs)
         return writer.finish()
+
+
+def _check(inventories: int, seed: int) -> None:
+    if inventories < 1:
+        raise DataError("inventories", inventories, "Use 1 or more.")
+    if seed < 0:
+        raise DataError("seed", seed, "Use 0 or more.")
+
+
+def _check_days(spec: PanelSpec, terms: SupplyTerms) -> None:
+    """An order must be able to arrive and be counted in training and in the test."""
+    train, test = spec.test_start - spec.history_days, spec.num_days - spec.test_start
+    window = min(train, test)
+    if terms.longest > window:
+        raise DataError(
+            "days",
+            spec.num_days,
+            f"Use more days, or lead times and review periods that span at most {window} days.",
+            f"is too short: lead time + jitter + review period span up to {terms.longest} days, "
+            f"there are {train} training days and {test} test days",
+        )
+
+
+def _write(writer: PanelWriter, market: Market, plans: list[TilePlan], jobs: int) -> None:
+    """All tiles, in this process or in several."""
+    parts = [plans[i : i + TILES_PER_PART] for i in range(0, len(plans), TILES_PER_PART)]
+    progress = Progress("data make", sum(plan.rows for plan in plans), "inventories")
+    processes = min(jobs, len(parts))
+    if processes <= 1:
+        for plan in plans:
+            writer.write(*market.tile(plan.number, plan.first, plan.rows), plan.split)
+            progress.add(plan.rows)
+        return
+    # Processes are spawned: forking a process that holds Arrow's threads can hang.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        futures = [
+            pool.submit(make_part, writer.directory, writer.spec, market, number, part)
+            for number, part in enumerate(parts)
+        ]
+        try:
+            for future in as_completed(futures):
+                summary = future.result()
+                writer.add_part(summary)
+                progress.add(sum(summary.tile_rows))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def make_part(

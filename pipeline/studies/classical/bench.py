@@ -7,7 +7,6 @@ that was trained and scored in the same way.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,12 +15,13 @@ from typing import Any
 
 import click
 import pandas as pd
-import ray
 import torch
 
 from pipeline.policies.store import load_model
 from pipeline.studies.classical.cases import Case, Score
 from pipeline.studies.synthetic.intervals import mean_interval
+from pipeline.tools.files import write_csv, write_json, write_text
+from pipeline.tools.spread import spread
 from pipeline.training.run import TrainingRun
 from pipeline.training.session import ray_session
 
@@ -47,13 +47,11 @@ def bench_classical(
     missing = [run for run in runs if not _is_scored(out, *run, periods)]
     click.echo(f"{len(runs) - len(missing)} of {len(runs)} runs are there already.")
     with ray_session(jobs):
-        work = ray.remote(num_cpus=1, max_retries=1)(train_and_score)
-        pending = {work.remote(*run, periods, out.resolve()): run for run in missing}
-        while pending:
-            (done,), _ = ray.wait(list(pending))
-            case, seed = pending.pop(done)
-            gap = mean_interval([score.gap_pct for score in ray.get(done)]).value
-            click.echo(f"{case.key} seed {seed}: {gap:+.2f} %, {len(pending)} runs to go")
+        done = spread(_train_and_score, (periods, out.resolve()), missing, retries=1)
+        for number, ((case, seed), scores) in enumerate(done, 1):
+            gap = mean_interval([score.gap_pct for score in scores]).value
+            left = len(missing) - number
+            click.echo(f"{case.key} seed {seed}: {gap:+.2f} %, {left} runs to go")
     for run in runs:
         if (status := _status(_score_file(out, *run))) != "finished":
             click.echo(f"{run[0].key} seed {run[1]} {status}: scored is its best model before.")
@@ -61,9 +59,13 @@ def bench_classical(
         [row_of(case, [_read(_score_file(out, case, seed)) for seed in range(seeds)])
          for case in cases],
     )  # fmt: skip
-    table.to_csv(out / "table.csv", index=False)
-    (out / "table.md").write_text(markdown(table))
+    write_csv(out / "table.csv", table)
+    write_text(out / "table.md", markdown(table))
     return table
+
+
+def _train_and_score(asked: tuple[int, Path], run: tuple[Case, int]) -> list[Score]:
+    return train_and_score(*run, *asked)
 
 
 def train_and_score(case: Case, seed: int, periods: int, out: Path) -> list[Score]:
@@ -83,9 +85,7 @@ def train_and_score(case: Case, seed: int, periods: int, out: Path) -> list[Scor
         "asked": _asked(case, seed, periods),
         "scores": [asdict(score) for score in scores],
     }
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1))
-    os.replace(partial, file)
+    write_json(file, content, indent=1)
     return scores
 
 

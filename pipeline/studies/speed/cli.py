@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from pipeline.studies.classical.cli import classical
+from pipeline.studies.speed.scale import scale
+
 SECTIONS = (
     "products", "dynamics", "rollouts", "training", "through_rllib", "inventories", "shapes",
     "runners", "sizes", "memory",
@@ -34,3 +37,7 @@ def bench(context: click.Context, sections: tuple[str, ...], rounds: int, histor
         from pipeline.studies.speed.speed import run_speed
 
         run_speed(sections or SECTIONS, rounds, history)
+
+
+bench.add_command(classical)
+bench.add_command(scale)

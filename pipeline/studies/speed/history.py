@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any
 from pipeline.studies.speed.limits import Limits, load, machine
 from pipeline.studies.speed.timing import Row
 from pipeline.tools.environment import ROOT
+from pipeline.tools.files import append_json, read_lines
 
 SLOWER = 0.8
 """A rate below this share of the previous one, relative to the machine's limits, is flagged."""
@@ -34,21 +34,12 @@ def entry(
 
 def append(path: Path, new: dict[str, Any]) -> None:
     """Adds a line; earlier ones are never touched, not even one that a crash cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cut = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-    with path.open("a") as file:
-        file.write(("\n" if cut else "") + json.dumps(new) + "\n")
+    append_json(path, new)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """All entries, oldest first; lines cut by a crash are left out."""
-    entries = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return entries
+    return read_lines(path)
 
 
 def slower(earlier: list[dict[str, Any]], new: dict[str, Any]) -> list[str]:

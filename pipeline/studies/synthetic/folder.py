@@ -13,7 +13,6 @@ STUDY/figures/*.png, STUDY/study.html
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from typing import Any
 import yaml
 
 from envs.errors import ConfigError
-from pipeline.training.run import RunResult
+from pipeline.runs.result import RunResult
+from pipeline.tools.files import beside, write_yaml, writing
 
 PLAN, REPORT = "plan.yaml", "study.html"
 HORIZON_KEY = re.compile(r"n(?P<n>\d+)-t(?P<t>\d+)-s(?P<seed>\d+)")
@@ -103,24 +103,13 @@ class StudyFolder:
         Raises:
             ConfigError: It cannot be written.
         """
-        path = self.directory / PLAN
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            path.write_text(yaml.safe_dump(plan, sort_keys=False))
-        except OSError as error:
-            raise ConfigError(
-                "out", str(self.directory), "Name a folder that can be written.",
-                f"cannot be written ({error.strerror})",
-            ) from None  # fmt: skip
+        with writing(self.directory):
+            write_yaml(self.directory / PLAN, plan)
 
     def keep_best(self, setting: str, method: str, trial: Path) -> None:
         """Copies a selected trial to :meth:`best`, in one step."""
-        best = self.best(setting, method)
-        partial = best.with_name("best.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(trial, partial)
-        shutil.rmtree(best, ignore_errors=True)
-        os.replace(partial, best)
+        with beside(self.best(setting, method)) as partial:
+            shutil.copytree(trial, partial)
 
 
 def _changed(before: dict[str, Any], plan: dict[str, Any]) -> list[str]:

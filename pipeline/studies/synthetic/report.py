@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ import pandas as pd
 from pipeline.comparison.figures import write_plots
 from pipeline.comparison.pages import page
 from pipeline.comparison.style import DARK
+from pipeline.runs.result import RunResult
 from pipeline.studies.synthetic.findings.claims import Claim, claims
 from pipeline.studies.synthetic.findings.figures import FIGURES, render
 from pipeline.studies.synthetic.findings.growth import overtaking
 from pipeline.studies.synthetic.findings.plots_diagnostics import sensitivity_table
 from pipeline.studies.synthetic.folder import REPORT
 from pipeline.studies.synthetic.results import SETTING_NAMES, StudyResults
-from pipeline.training.run import RunResult
+from pipeline.tools.files import write_csv, write_text
 
 
 def write_study(directory: Path) -> Path:
@@ -43,8 +43,8 @@ def write_study(directory: Path) -> Path:
     methods = results.table()
     paths = directory.glob("*/trials/*/result.json")
     ended = [result for path in paths if (result := RunResult.read(path.parent)) is not None]
-    methods.to_csv(directory / "methods.csv", index=False)
-    claims_table(found).to_csv(directory / "claims.csv", index=False)
+    write_csv(directory / "methods.csv", methods)
+    write_csv(directory / "claims.csv", claims_table(found))
     text = page(
         "study.html.j2",
         title="DeepStock: the synthetic study",
@@ -70,9 +70,7 @@ def write_study(directory: Path) -> Path:
         hours=sum(result.seconds for result in ended) / 3600,
         number=number,
     )  # fmt: skip
-    partial = directory / f"{REPORT}.partial"
-    partial.write_text(text)
-    os.replace(partial, directory / REPORT)
+    write_text(directory / REPORT, text)
     return directory / REPORT
 
 

@@ -18,8 +18,8 @@ from pipeline.comparison.columns import comparison_table
 from pipeline.data.schema import FileInfo, Manifest, quantity_infos
 from pipeline.evaluation.intervals import resample
 from pipeline.runs.config import RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import Selected, read_sweep, write_selection
-from pipeline.training.run import RunResult
 
 LEVEL = {"none": 9.0, "base": 2.7, "coeff": 6.0, "both": 2.45}
 ALGORITHM = {"ddpg": 1.0, "ppo": 0.97, "ds": 1.02}

@@ -15,7 +15,7 @@ from pipeline.comparison.plot_training import configurations_figure
 from pipeline.comparison.report import comparison_html, comparison_markdown, write_report
 from pipeline.comparison.results import SweepResults, row_names
 from pipeline.comparison.words import headline, tiles
-from pipeline.training.run import RunResult
+from pipeline.runs.result import RunResult
 
 
 class Page(HTMLParser):

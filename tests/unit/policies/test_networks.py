@@ -33,7 +33,7 @@ LAYOUT = ObservationLayout(K, len(BASIS), len(FEATURES))
 def scenario_from(history: Any, start: int = 60) -> Scenario:
     return scenario_of(
         history.build(), history.static, start, history.days, first_day=date(2024, 1, 3),
-        max_lead_time=K, backlog=False, order_multiple=0.0, draws=Draws(1, []),
+        max_lead_time=K, backlog=False, draws=Draws(1, []),
     )  # fmt: skip
 
 

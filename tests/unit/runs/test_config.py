@@ -9,8 +9,8 @@ import pytest
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import FINAL_RATE, build_config, training_keys
-from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse
 from pipeline.policies.action_models import SENSIBLE_START, ActionModelKind
+from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse
 from pipeline.scenarios.source import DatasetSource
 
 BASE = {"algorithm": "ddpg", "action_model": "both"}

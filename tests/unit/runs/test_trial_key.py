@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.runs.config import AlgorithmName
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.config import AlgorithmName
 from pipeline.runs.trial_key import TrialKey
 
 

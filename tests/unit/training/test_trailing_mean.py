@@ -16,7 +16,8 @@ from pipeline.evaluation.play import METRICS
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
-from pipeline.training.run import RunResult, TrainingRun, read_history
+from pipeline.runs.result import RunResult, read_history
+from pipeline.training.run import TrainingRun
 
 LUCKY = [5.0, 4.0, 0.5, 9.0, 3.0, 2.0, 2.2, 2.6, 3.0]
 """The least single one is lucky: 9 came right after it."""

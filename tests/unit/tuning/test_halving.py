@@ -14,7 +14,7 @@ import pytest
 from envs.errors import ConfigError
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
-from pipeline.training.run import RunResult
+from pipeline.runs.result import RunResult
 from tuning.halving import Bracket, cost_at
 from tuning.preset import Preset, load_preset, trial_key
 from tuning.trials import TrialPlan

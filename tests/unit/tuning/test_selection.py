@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import PRESET, write_selection
-from pipeline.training.run import RunResult
 from tuning.preset import Preset, load_preset, trial_key
 from tuning.stages import SweepStages
 from tuning.sweep import select, with_earlier

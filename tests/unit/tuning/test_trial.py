@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.training.run import RunResult
+from pipeline.runs.result import RunResult
 from tuning import trial as module
 from tuning.trial import MethodTrial
 

@@ -12,7 +12,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from pipeline.runs.config import RunConfig
-from pipeline.training.run import RunResult
+from pipeline.runs.result import RunResult
 from tuning import trials as module
 from tuning.reporter import SweepReporter
 from tuning.trials import TrialPlan, TrialQueue, forget_failures, not_ended, train_trials

@@ -14,19 +14,25 @@ from pipeline.data.importing.long.columns import choose, plain, position, unused
 from pipeline.data.importing.long.files import Files, Shape
 from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.values import blank, check_marks, identity, number, text
-from pipeline.data.schema import STATIC_COLUMNS
+from pipeline.data.schema import ORDER_COLUMNS, STATIC_COLUMNS
 from pipeline.data.terms import TERMS
 
-ATTRIBUTES = ("category", "price", "weight", *TERMS)
+ATTRIBUTES = ("category", "price", "weight", *TERMS, *ORDER_COLUMNS)
 _IDS = ("sku", "warehouse")
-_OF_ALL = dict.fromkeys(
-    (
-        *("order_multiple", "pack_size", "packsize", "pack", "case_size", "case_pack", "moq"),
-        *("lot_size", "min_order", "minimum_order", "min_order_quantity", "order_minimum"),
+_MEANS = {
+    **dict.fromkeys(
+        ("pack_size", "packsize", "pack", "case_size", "case_pack", "lot_size"), "order_multiple"
     ),
-    "--order-multiple, one for all inventories",
-)
-"""Columns that look like terms and hold for all inventories alike -> how to give them."""
+    **dict.fromkeys(
+        ("moq", "min_order", "minimum_order", "min_order_quantity", "minimum_order_quantity",
+         "order_minimum"), "order_min",
+    ),
+    **dict.fromkeys(
+        ("max_order", "maximum_order", "max_order_quantity", "largest_order", "order_maximum"),
+        "order_max",
+    ),
+}  # fmt: skip
+"""What attributes are called elsewhere -> what they are called here."""
 
 
 class Attributes:
@@ -75,7 +81,7 @@ class Attributes:
                 f"SELECT count(*) FROM inventory JOIN attributes a USING (sku, warehouse) "
                 f"WHERE a.{name} IS NULL",
             )
-            if count and name != "category":
+            if count and name not in ("category", *ORDER_COLUMNS):  # blank: no rule of its own
                 blanks[name] = count
         if blanks and self._options.fill_missing == "refuse":
             raise DataError(
@@ -102,12 +108,19 @@ class Attributes:
         ids = self._ids()
         ignored = {plain(name) for name in self._options.ignore_columns}
         at = {name: position(self._files, shape, theirs) for name, theirs in ids.items()}
+        named: dict[str, str] = {}
         for name in shape.names:
-            if plain(name) in ATTRIBUTES and plain(name) not in ignored:
-                self.given.append(plain(name))
-        self.given = [name for name in ATTRIBUTES if name in self.given]
-        at |= {name: position(self._files, shape, name) for name in self.given}
-        known = {plain(theirs) for theirs in ids.values()} | set(STATIC_COLUMNS)
+            ours = _MEANS.get(plain(name), plain(name))
+            if ours in ATTRIBUTES and plain(name) not in ignored:
+                if ours in named:
+                    raise DataError(
+                        f"columns of {self._name}", f"{named[ours]}, {name}",
+                        f"Leave one out with --ignore-columns {name}.", f"both mean {ours}",
+                    )  # fmt: skip
+                named[ours] = name
+        self.given = [name for name in ATTRIBUTES if name in named]
+        at |= {name: position(self._files, shape, named[name]) for name in self.given}
+        known = {plain(theirs) for theirs in (*ids.values(), *named.values())} | {*STATIC_COLUMNS}
         others = [n for n in unused(self._files, self._options, ids) if plain(n) not in known]
         if others:
             raise self._unknown(others)
@@ -150,9 +163,7 @@ class Attributes:
         for name in names:
             bare = plain(name.partition("(")[0]).replace("-", "_")
             near = difflib.get_close_matches(bare, ATTRIBUTES, 1, 0.6)
-            if bare in _OF_ALL:
-                hints.append(f"{name}: give {_OF_ALL[bare]}, and leave the column out")
-            elif near:
+            if near:
                 hints.append(f"{name}: did you mean {near[0]}?")
         remedy = f"Rename them, or leave them out with --ignore-columns {','.join(names)}."
         if hints:

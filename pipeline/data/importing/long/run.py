@@ -84,6 +84,7 @@ def import_long(
             backlog=options.backlog,
             weight_meaning=table.weight_meaning,
             ahead_days=table.ahead_days,
+            order_columns=table.order_columns,
         )
         fixed = constants(table.found, table.plan.given)
         progress = Progress("data import long", n, "inventories")

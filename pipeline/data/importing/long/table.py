@@ -30,7 +30,7 @@ from pipeline.data.importing.long.plan import MAX_AHEAD, LongPlan
 from pipeline.data.importing.long.stage import Stage, open_files
 from pipeline.data.importing.long.values import quote
 from pipeline.data.quality import Quarantine
-from pipeline.data.schema import DEFAULT_WEIGHT_MEANING, inventory_ids
+from pipeline.data.schema import DEFAULT_WEIGHT_MEANING, ORDER_COLUMNS, inventory_ids
 from pipeline.data.terms import DRAWN_PRICE, TERMS
 from pipeline.data.tiles import TilePlan
 
@@ -270,6 +270,12 @@ class LongTable:
     def found(self) -> set[str]:
         """Our columns that the source has."""
         return set(self._stage.chosen)
+
+    @property
+    def order_columns(self) -> tuple[str, ...]:
+        """Which order rules the attributes state."""
+        given = self._attributes.given if self._attributes else []
+        return tuple(name for name in ORDER_COLUMNS if name in given)
 
     @property
     def weight_meaning(self) -> str:

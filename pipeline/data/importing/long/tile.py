@@ -18,7 +18,7 @@ from pipeline.data.importing.common import ImportOptions, carry, regular_price
 from pipeline.data.importing.long.options import FLAGS, LongOptions
 from pipeline.data.importing.long.plan import PLANNED
 from pipeline.data.quality import Quarantine, absurd
-from pipeline.data.schema import UNKNOWN, inventory_ids
+from pipeline.data.schema import ORDER_COLUMNS, UNKNOWN, inventory_ids
 from pipeline.data.terms import TERMS, drawn_prices
 from pipeline.data.tiles import TilePlan
 
@@ -167,6 +167,9 @@ class LongTile:
             "price": self._base.astype(np.float32),
             **options.terms.draw(draws, self._base, terms),
         }
+        for name in ORDER_COLUMNS:
+            if name in given:
+                static[name] = given[name].to_numpy(dtype=np.float64, na_value=np.nan)
         if "category" in given:
             static["category"] = given.category.fillna(NO_CATEGORY).tolist()
         if "weight" in given:

@@ -8,7 +8,6 @@ measured for all runs so that tables and figures can say how far validation can 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,15 @@ import yaml
 from envs.errors import ConfigError
 from envs.problems.settings import SETTINGS
 from pipeline.comparison.results import TRIAL
+from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import SELECTION
 from pipeline.studies.synthetic.folder import CRITIC_KEY, GROWTH_KEY, HORIZON_KEY, StudyFolder
 from pipeline.studies.synthetic.measuring.outputs import outputs_of
 from pipeline.studies.synthetic.measuring.q_error import Q_ERROR
 from pipeline.studies.synthetic.measuring.references import References
 from pipeline.studies.synthetic.measuring.testing import TEST, play_runs
+from pipeline.tools.files import write_csv
 from pipeline.tools.progress import Progress
-from pipeline.training.run import RunResult
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,6 @@ def measure(directory: Path) -> None:
     for part in parts:
         play_runs(list(part.runs.values()), references.of(part.setting), progress.add)
 
-    folder.measured.mkdir(exist_ok=True)
     _write(folder, "references", references.table())
     _write(folder, "trials", pd.concat([_trials(folder, s) for s in settings]))
     _write(folder, "horizon", _keyed(horizon, HORIZON_KEY.fullmatch))
@@ -87,10 +86,7 @@ def _methods(sweep: Path) -> list[Path]:
 
 
 def _write(folder: StudyFolder, name: str, table: pd.DataFrame) -> None:
-    path = folder.measured / f"{name}.csv"
-    partial = path.with_name(f"{name}.csv.partial")
-    table.to_csv(partial, index=False)
-    os.replace(partial, path)
+    write_csv(folder.measured / f"{name}.csv", table)
 
 
 def _tested(run: Path) -> dict[str, Any]:

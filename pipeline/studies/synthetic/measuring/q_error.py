@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,18 @@ from envs.state import Scenario
 from pipeline.algorithms.decisions import Decisions, extract_decisions
 from pipeline.scenarios.source import empty_start
 from pipeline.scenarios.trajectories import unseen_scenario
+from pipeline.tools.files import write_json
 
 TRAJECTORIES = 1000
 Q_ERROR = "q_error.json"
 
 
-def probe_critic(algorithm: Any, setting: Any, directory: Path) -> dict[str, float]:
+def probe_critic(setting: Any, algorithm: Any, directory: Path) -> dict[str, float]:
     """Tests a trained DDPG's critic on fresh trajectories; writes ``q_error.json``.
 
     Args:
-        algorithm: A DDPG (RLlib Algorithm), trained.
         setting: Of the study.
+        algorithm: A DDPG (RLlib Algorithm), trained.
         directory: The run's folder.
 
     Returns:
@@ -34,7 +34,7 @@ def probe_critic(algorithm: Any, setting: Any, directory: Path) -> dict[str, flo
     module = algorithm.get_module().unwrapped()
     scenario = unseen_scenario(setting, TRAJECTORIES, seed=1)
     error = q_error(module, scenario, float(algorithm.config.gamma))
-    (directory / Q_ERROR).write_text(json.dumps(error, indent=1))
+    write_json(directory / Q_ERROR, error, indent=1)
     return error
 
 

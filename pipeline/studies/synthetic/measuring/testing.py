@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import ray
 
 from envs.errors import DataError
 from pipeline.evaluation.trajectories import play
 from pipeline.policies.store import POLICY, load_model
 from pipeline.studies.synthetic.intervals import paired_difference
 from pipeline.studies.synthetic.measuring.references import TestSet
+from pipeline.tools.files import write_json
+from pipeline.tools.spread import spread
 
 TEST = "test.json"
 AT_A_TIME = 8
@@ -33,18 +33,8 @@ def play_runs(runs: Sequence[Path], test: TestSet, add: Callable[[int], None]) -
     waiting = [run for run in runs if not _is_tested(run, test.stamp)]
     add(len(runs) - len(waiting))
     tasks = [waiting[k : k + AT_A_TIME] for k in range(0, len(waiting), AT_A_TIME)]
-    if not ray.is_initialized():
-        for task in tasks:
-            _test(task, test)
-            add(len(task))
-        return
-    shared = ray.put(test)
-    remote = ray.remote(num_cpus=1)(_test)
-    left = {remote.remote(task, shared): len(task) for task in tasks}
-    while left:
-        (ready,), _ = ray.wait(list(left), num_returns=1)
-        ray.get(ready)
-        add(left.pop(ready))
+    for task, _ in spread(_test, test, tasks):
+        add(len(task))
 
 
 def _is_tested(run: Path, stamp: str) -> bool:
@@ -60,7 +50,7 @@ def _digest(run: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def _test(runs: Sequence[Path], test: TestSet) -> None:
+def _test(test: TestSet, runs: Sequence[Path]) -> None:
     for run in runs:
         try:
             policy = load_model(run / "model").policy
@@ -75,6 +65,4 @@ def _test(runs: Sequence[Path], test: TestSet) -> None:
             "error": float(cost.std(ddof=1) / len(cost) ** 0.5),
             "gap_pct": gap.value, "gap_low": gap.low, "gap_high": gap.high,
         }  # fmt: skip
-        partial = run / f"{TEST}.partial"
-        partial.write_text(json.dumps(figures))
-        os.replace(partial, run / TEST)
+        write_json(run / TEST, figures)

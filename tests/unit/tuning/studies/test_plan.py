@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from envs.errors import ConfigError
+from pipeline.runs.result import RunResult
 from pipeline.scenarios.trajectories import StudyData
-from pipeline.training.run import RunResult
 from tuning.preset import load_preset
 from tuning.studies.plan import load_study
 from tuning.studies.run import _critics, _growth, _horizon, plan_study
@@ -44,7 +44,7 @@ def test_a_study_is_planned_in_its_folder(tmp_path: Path) -> None:
     assert not other.load("train", 0).demand.equal(
         study.sources[trial.source].load("train", 0).demand
     )
-    assert {t.probe for t in _critics(study)} == {"setting1"}
+    assert {t.probe.args for t in _critics(study) if t.probe} == {("setting1",)}
     assert yaml.safe_load((tmp_path / "plan.yaml").read_text())["name"] == "smoke"
     with pytest.raises(ConfigError, match="differs in name"):
         plan_study(load_study("full"), tmp_path)

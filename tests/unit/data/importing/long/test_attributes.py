@@ -32,9 +32,7 @@ def attributes(path: Path, sep: str = ",", **columns: object) -> Path:
         ("Holding Cost per Unit", "did you mean holding_cost?"),
         ("shortagecost", "did you mean shortage_cost?"),
         ("fillmin", "did you mean fill_min?"),
-        ("pack_size", "give --order-multiple"),
-        ("MOQ", "give --order-multiple"),
-        ("Case Pack", "give --order-multiple"),
+        ("supplier code", "leave them out with --ignore-columns supplier code"),
         ("supplier", "leave them out with --ignore-columns supplier"),
     ],
 )
