@@ -11,21 +11,27 @@ import pyarrow.parquet as pq
 from pipeline.baselines.tuned import PER_CLASS
 from pipeline.evaluation.intervals import Interval, Rows, Sample, difference, interval
 from pipeline.evaluation.play import METRICS, SUMMARIZED, summarize
+from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import Sweep
 
-REFERENCE = "ddpg-both"
 SHORT = {
     "cost": "cost_pct", "stockout_rate_pct": "stockout_rate_pp", "turnover_days": "turnover_days",
     "fill_rate_pct": "fill_rate_pp",
 }  # fmt: skip
 """Metric -> how its differences are called, with their unit."""
+BASELINE = "-"
+"""``action_model`` of a baseline's row."""
 _TOP = {"stockout_rate_pct": 100.0, "fill_rate_pct": 100.0}
+
+
+OTHERS = {REFERENCE.in_columns: REFERENCE, "baseline": PER_CLASS}
+"""Who everybody is compared with: as it is called in columns -> row."""
 
 
 def _names() -> list[str]:
     own = ["stockout_rate_pct", "turnover_days", "cost", "ci_low", "ci_high", "fill_rate_pct"]
     own += [f"{m}_ci_{end}" for m in METRICS[1:] for end in ("low", "high")]
-    for other in ("ddpg_both", "baseline"):
+    for other in OTHERS:
         for metric, short in SHORT.items():
             ends = _ends(metric, other)
             own += [f"{short}_vs_{other}", ends["low"], ends["high"]]
@@ -37,7 +43,7 @@ def _names() -> list[str]:
 
 def _ends(metric: str, other: str) -> dict[str, str]:
     """Names of a difference's ends; the first that there was has a shorter one."""
-    if (metric, other) == ("cost", "ddpg_both"):
+    if (metric, other) == ("cost", REFERENCE.in_columns):
         return {end: f"cost_pct_ci_{end}" for end in ("low", "high")}
     return {end: f"{SHORT[metric]}_vs_{other}_ci_{end}" for end in ("low", "high")}
 
@@ -77,9 +83,11 @@ def comparison_table(
     best = min(compared, key=lambda name: samples[name].value("cost"), default=None)
     table = []
     for name in [*sweep.selected, *(n for n in samples if n not in sweep.selected)]:
-        choice = sweep.selected.get(name)
-        algorithm, _, action_model = name.partition("-")
-        row: dict[str, object] = {"algorithm": algorithm, "action_model": action_model or "-"}
+        method = Method(name)
+        choice = sweep.selected.get(method)
+        row: dict[str, object] = {"algorithm": name, "action_model": BASELINE}
+        if choice is not None:
+            row = {"algorithm": method.algorithm, "action_model": method.action_model}
         if name in samples:
             row |= _figures(samples[name], learned=choice is not None)
             row |= _differences(samples, name, best, len(compared))
@@ -91,7 +99,7 @@ def comparison_table(
             row |= {
                 "validation_cost": choice.validation_cost,
                 "n_configs": choice.configurations,
-                "n_seeds": len(sweep.seeds(name)),
+                "n_seeds": len(sweep.seeds(method)),
                 "n_failed": choice.failed,
                 "seconds": round(choice.seconds, 1),
                 "cpu_seconds": round(choice.cpu_seconds, 1),
@@ -118,7 +126,7 @@ def _differences(
 ) -> dict[str, float]:
     own = samples[name]
     row: dict[str, float] = {}
-    for other, key in (("ddpg_both", REFERENCE), ("baseline", PER_CLASS)):
+    for other, key in OTHERS.items():
         if key not in samples:
             continue
         for metric, short in SHORT.items():

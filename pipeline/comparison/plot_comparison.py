@@ -9,11 +9,10 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
-from pipeline.comparison.columns import REFERENCE
+from pipeline.comparison.columns import BASELINE
 from pipeline.comparison.plot_methods import COST, mark_failed, method_axis, model_colour
 from pipeline.comparison.results import (
     ALL_CLASSES,
-    BASELINE,
     SweepResults,
     display_name,
     rounded,
@@ -32,6 +31,7 @@ from pipeline.comparison.style import (
     scale_axis,
     spread,
 )
+from pipeline.runs.method import REFERENCE
 
 BASELINE_LINES = {PER_CLASS: "-", SAFETY_STOCK: "--", BASE_STOCK: ":", HINDSIGHT: "-."}
 SHOWN = (PER_CLASS, SAFETY_STOCK)

@@ -19,7 +19,6 @@ from pipeline.comparison.figures import FIGURES, render, write_plots
 from pipeline.comparison.pages import page
 from pipeline.comparison.results import (
     SweepResults,
-    display_name,
     number,
     rounded,
     searched,
@@ -34,6 +33,7 @@ from pipeline.comparison.table import (
     shown_rows,
 )
 from pipeline.comparison.words import headline, tiles
+from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import SELECTION
 
 __all__ = ["comparison_html", "comparison_markdown", "write_report"]
@@ -154,7 +154,7 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
     if seeds > 1:
         best = f"the best {finalists}" if finalists > 1 else "the best one"
         every = preset.get("seeds_for", "every_method") == "every_method"
-        whose = "each method" if every else "each algorithm's best method and of DDPG BOTH"
+        whose = "each method" if every else f"each algorithm's best method and of {REFERENCE.label}"
         seeding = (
             f"Every configuration is trained with seed 0, {best} of {whose} "
             f"again with {_span(seeds)}. The best mean over seeds on validation wins, "
@@ -242,31 +242,25 @@ def _hyperparameters(results: SweepResults) -> list[Hyperparameters]:
     tables = []
     for algorithm, rows in results.methods.groupby("algorithm", sort=False):
         chosen = {
-            name: results.sweep.selected[name].trial
-            for name in rows["name"]
-            if results.sweep.selected[name].trial in results.runs
+            method: results.sweep.selected[method].trial
+            for method in map(Method, rows["name"])
+            if results.sweep.selected[method].trial in results.runs
         }
         ranges = searched(results.sweep, str(algorithm))
         given: dict[str, None] = dict.fromkeys(ranges)
         for trial in chosen.values():
             given |= dict.fromkeys(results.runs[str(trial)].training)
-        by_method = dict(zip(rows["name"], rows["action_model"], strict=True))
         tables.append(
             Hyperparameters(
                 str(algorithm).upper(),
                 [("iterations", ""), *((name, ranges.get(name, "")) for name in given)],
-                [
-                    _choice(results, display_name(str(algorithm), by_method[m]), m, str(t), given)
-                    for m, t in chosen.items()
-                ],
+                [_choice(results, method, str(trial), given) for method, trial in chosen.items()],
             )
         )
     return [table for table in tables if table.choices]
 
 
-def _choice(
-    results: SweepResults, title: str, method: str, trial: str, given: Mapping[str, None]
-) -> Choice:
+def _choice(results: SweepResults, method: Method, trial: str, given: Mapping[str, None]) -> Choice:
     run = results.runs[trial]
     own = next(t for t in results.trials if t.key == trial)
     siblings = [
@@ -279,7 +273,7 @@ def _choice(
         validation += f" ({rounded(min(siblings))} to {rounded(max(siblings))})"
     values: list[Any] = [run.iterations, *(run.training.get(name, "default") for name in given)]
     return Choice(
-        title,
+        method.label,
         trial,
         validation,
         f"{own.result.best_iteration}",

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.baselines.tuned import HINDSIGHT
-from pipeline.comparison.columns import SHORT
+from pipeline.comparison.columns import BASELINE, SHORT
 from pipeline.comparison.pages import page
-from pipeline.comparison.results import BASELINE, display_name, row_names
+from pipeline.comparison.results import display_name, row_names
 from pipeline.evaluation.play import METRICS
+from pipeline.runs.method import REFERENCE
 
 DASH = "–"
 TITLE = "Methods compared on later days"
@@ -57,13 +58,13 @@ class Row:
 COLUMNS = (
     Column("Cost", "money per inventory and day", "Mean over inventories."),
     Column("vs order-up-to per class", "% of cost", "On the same inventories and days."),
-    Column("vs DDPG BOTH", "% of cost", "On the same inventories and days."),
+    Column(f"vs {REFERENCE.label}", "% of cost", "On the same inventories and days."),
     Column("Stockout rate", "% of days", "Share of days that end without stock."),
     Column("Turnover time", "days", "All stock over all daily sales."),
     Column("Fill rate", "% of demand", "Share of demand that is served from stock."),
-    Column("Stockout rate vs DDPG BOTH", "percentage points"),
-    Column("Turnover time vs DDPG BOTH", "days"),
-    Column("Fill rate vs DDPG BOTH", "percentage points"),
+    Column(f"Stockout rate vs {REFERENCE.label}", "percentage points"),
+    Column(f"Turnover time vs {REFERENCE.label}", "days"),
+    Column(f"Fill rate vs {REFERENCE.label}", "percentage points"),
     Column("Without the plan", "% of cost", "On mornings that know no promotions, events or "
            "assortment ahead, against those that do; of at most 16 tiles."),
     Column("Intervals hold", "", "What would vary a figure, as far as the intervals know."),
@@ -133,11 +134,11 @@ def _cells(row: pd.Series, places: int, kind: str, best: Mapping[str, bool]) -> 
     cells = [
         _with_interval(row, "cost", "ci", f".{places}f", best=best["cost"]),
         _with_interval(row, "cost_pct_vs_baseline", "cost_pct_vs_baseline_ci", "+.1f"),
-        _with_interval(row, "cost_pct_vs_ddpg_both", "cost_pct_ci", "+.1f"),
+        _with_interval(row, f"cost_pct_vs_{REFERENCE.in_columns}", "cost_pct_ci", "+.1f"),
     ]
     rates = METRICS[1:]
     cells += [_with_interval(row, m, f"{m}_ci", ".2f", best=best[m]) for m in rates]
-    against = [f"{SHORT[metric]}_vs_ddpg_both" for metric in rates]
+    against = [f"{SHORT[metric]}_vs_{REFERENCE.in_columns}" for metric in rates]
     cells += [_with_interval(row, name, f"{name}_ci", "+.2f") for name in against]
     cells.append(_cell(row["cost_pct_without_plan"], "+.1f"))
     cells.append(Cell(DASH if pd.isna(row["interval_note"]) else str(row["interval_note"])))
@@ -220,7 +221,7 @@ def comparison_text(table: pd.DataFrame) -> str:
     """The columns that fit a terminal, rounded."""
     shown = table[
         ["algorithm", "action_model", "stockout_rate_pct", "turnover_days", "fill_rate_pct", "cost",
-         "ci_low", "ci_high", "cost_pct_vs_baseline", "cost_pct_vs_ddpg_both", "n_configs",
-         "n_seeds", "n_failed", "seconds"]
+         "ci_low", "ci_high", "cost_pct_vs_baseline", f"cost_pct_vs_{REFERENCE.in_columns}",
+         "n_configs", "n_seeds", "n_failed", "seconds"]
     ]  # fmt: skip
     return str(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

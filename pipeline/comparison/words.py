@@ -200,7 +200,7 @@ def _orders(results: SweepResults) -> list[str]:
         return []
     method, cost = learned
     rule, rule_cost = str(rules.idxmin()), float(rules.min())
-    name = display_name(*method.split("-", 1))
+    name = method.label
     if rule_cost < cost:
         return [
             f"The orders come from {PROSE[rule]}: it was cheaper on validation than every learned "

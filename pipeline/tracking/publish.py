@@ -10,8 +10,10 @@ import pandas as pd
 import torch
 import yaml
 
+from pipeline.comparison.columns import BASELINE
 from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import load_model
+from pipeline.runs.method import Method
 from pipeline.runs.sweep import PRESET, Sweep
 from pipeline.scenarios.source import DatasetSource, evaluation_start
 from pipeline.tools.progress import Progress
@@ -53,9 +55,9 @@ def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None
     example = example_inputs(source)
     progress = Progress("log models", len(sweep.selected), "models")
     for row in table.to_dict("records"):
-        if row["action_model"] == "-" or pd.isna(row["cost"]):
+        if row["action_model"] == BASELINE or pd.isna(row["cost"]):
             continue
-        method = f"{row['algorithm']}-{row['action_model']}"
+        method = Method.of(row["algorithm"], row["action_model"])
         run.log_metrics({f"test_{metric}/{method}": float(row[metric]) for metric in METRICS})
         trial = sweep.selected[method].trial
         assert trial is not None  # it has figures, so it has a model

@@ -17,7 +17,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEARNER_RESULTS
@@ -26,11 +26,10 @@ from pipeline.algorithms.build import build_config
 from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
+from pipeline.runs.status import FAILURES, Status
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
 
-Status = Literal["finished", "diverged", "failed", "stopped"]
-"""``stopped``: a sweep gave up on the configuration before its end."""
 SMOOTHED = 3
 """Validations whose mean decides which iteration's model is kept: the least of many single ones
 would be a lottery."""
@@ -61,7 +60,7 @@ class RunResult:
     @property
     def failed(self) -> bool:
         """It was given a chance to end well, and did not."""
-        return self.status in ("failed", "diverged")
+        return self.status in FAILURES
 
     def write(self, directory: Path) -> None:
         """Writes ``result.json`` in one step."""

@@ -118,7 +118,7 @@ def row_of(case: Case, runs: Sequence[tuple[float, list[Score]]]) -> dict[str, A
         asked.append(below)
     return {
         "problem": case.title,
-        "method": f"{case.algorithm} {case.action_model}".upper(),
+        "method": case.method.label,
         "cost": sum(cost) / len(cost),
         "gap_pct": gap.value,
         "gap_low": gap.low,

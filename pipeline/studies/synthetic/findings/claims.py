@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.runs.method import Method
 from pipeline.studies.synthetic.findings.tuning_speed import (
     Tried,
     needed_to_beat,
@@ -101,8 +102,8 @@ def _base_cuts_loss(results: StudyResults) -> Iterator[Case]:
     for setting in results.settings:
         for algorithm in ALGORITHMS:
             gain = difference(
-                results.final(setting, f"{algorithm}-none"),
-                results.final(setting, f"{algorithm}-base"),
+                results.final(setting, Method.of(algorithm, "none")),
+                results.final(setting, Method.of(algorithm, "base")),
             )
             yield Case(
                 f"{SETTING_NAMES[setting]}: {algorithm.upper()}", gain.text(1, "pp"), gain.verdict
@@ -113,7 +114,8 @@ def _beat_ds(results: StudyResults) -> Iterator[Case]:
     for setting in results.settings:
         for algorithm in ("ddpg", "ppo"):
             lead = difference(
-                results.final(setting, "ds-base"), results.final(setting, f"{algorithm}-base")
+                results.final(setting, "ds-base"),
+                results.final(setting, Method.of(algorithm, "base")),
             )
             yield Case(
                 f"{SETTING_NAMES[setting]}: {algorithm.upper()}", lead.text(1, "pp"), lead.verdict
@@ -188,7 +190,7 @@ def _tuning(results: StudyResults) -> Iterator[Case]:
     for setting in results.settings:
         for algorithm in ALGORITHMS:
             none, base = (
-                Tried.of(results.trials, setting, f"{algorithm}-{model}")
+                Tried.of(results.trials, setting, Method.of(algorithm, model))
                 for model in ("none", "base")
             )
             gain = regret_difference(none, base, TRIED)
