@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from envs.metrics import METRICS, counting_in_words, listed, service_metrics
 from pipeline.comparison.figures import FIGURES, render, write_plots
 from pipeline.comparison.pages import page
 from pipeline.comparison.results import (
@@ -27,6 +28,7 @@ from pipeline.comparison.style import DARK
 from pipeline.comparison.table import (
     COLUMNS,
     METRIC_COLUMNS,
+    best_in_words,
     comparison_html,
     comparison_markdown,
     duration,
@@ -94,6 +96,7 @@ def write_report(sweep_dir: Path) -> Path:
         tiles=tiles(results),
         columns=COLUMNS,
         metric_columns=METRIC_COLUMNS,
+        bold=best_in_words(),
         rows=shown_rows(results.table, _causes(results)),
         pictures={name: Picture(name, _inline(light[name]), _inline(dark[name])) for name in light},
         undrawn=[name for name in FIGURES if name not in light],
@@ -101,7 +104,9 @@ def write_report(sweep_dir: Path) -> Path:
         data=_data_facts(results),
         hyperparameters=_hyperparameters(results),
         failures=_failures(results),
-        weight=results.manifest.weight_meaning if results.manifest else "the data set's weight",
+        metrics=METRICS,
+        service=listed(metric.words.name for metric in service_metrics()),
+        counting=_counting(results),
         commands=_commands(results),
         versions=_versions(),
     )
@@ -114,6 +119,11 @@ def write_report(sweep_dir: Path) -> Path:
 
 def _inline(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _counting(results: SweepResults) -> str:
+    manifest = results.manifest
+    return counting_in_words(manifest.weight_meaning if manifest else "the data set's weight")
 
 
 def _title(results: SweepResults) -> str:
@@ -223,9 +233,7 @@ def _data_facts(results: SweepResults) -> dict[str, str]:
             f"({len(test)} days, later than all of training), on all inventories",
             "Unmet demand": "owed and served later (backlog)" if manifest.backlog else "lost",
             "Orders": f"rounded to multiples of {multiple:g}" if multiple else "any quantity",
-            "Weights": "The stockout rate is an average over inventories weighted by "
-            f"{manifest.weight_meaning}; turnover time and fill rate are ratios of totals in "
-            "units; cost counts every inventory once",
+            "Weights": _counting(results),
         }
     rows = results.rows
     if len(rows):

@@ -14,7 +14,7 @@ import yaml
 
 from envs.errors import ConfigError, DataError
 from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
-from pipeline.comparison.columns import BASELINE, COLUMNS
+from pipeline.comparison.columns import BASELINE, COLUMNS, ends
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
 from pipeline.policies.action_models import ActionModelKind
@@ -112,7 +112,7 @@ class SweepResults:
     @staticmethod
     def figure(row: pd.Series, name: str) -> Interval:
         """A figure of the table with its interval (``cost_pct_vs_best`` and the like)."""
-        return Interval(*(float(row[f"{name}{end}"]) for end in ("", "_ci_low", "_ci_high")))
+        return Interval(*(float(row[column]) for column in (name, *ends(name).values())))
 
     def history(self, key: str) -> pd.DataFrame:
         """``iteration``, ``seconds`` and validation metrics of a trial, finite costs only.

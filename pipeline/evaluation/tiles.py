@@ -32,7 +32,7 @@ from pipeline.tools.streamed import StreamedParquet
 RETRIES = 5
 """Times that a tile is evaluated again when its worker dies."""
 _MARK = b"deepstock_evaluation"
-_FORMAT = 2
+_FORMAT = 3
 """Of the rows: those of another format are made again."""
 
 

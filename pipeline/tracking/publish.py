@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 import yaml
 
+from envs.metrics import metric_names
 from pipeline.comparison.columns import BASELINE
-from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import load_model
 from pipeline.runs.method import Method
 from pipeline.runs.sweep import PRESET, Sweep
@@ -58,7 +58,9 @@ def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None
         if row["action_model"] == BASELINE or pd.isna(row["cost"]):
             continue
         method = Method.of(row["algorithm"], row["action_model"])
-        run.log_metrics({f"test_{metric}/{method}": float(row[metric]) for metric in METRICS})
+        run.log_metrics(
+            {f"test_{metric}/{method}": float(row[metric]) for metric in metric_names()}
+        )
         trial = sweep.selected[method].trial
         assert trial is not None  # it has figures, so it has a model
         run.log_model(method, load_model(sweep.trial(trial) / "model").policy, example)
@@ -91,7 +93,7 @@ def publish_trial(run: SweepRun, folder: Path, key: str | None = None) -> None:
     path = folder / "history.jsonl"
     for line in path.read_text().splitlines() if path.exists() else ():
         point = json.loads(line)
-        for metric in METRICS & point.keys():
+        for metric in point.keys() & set(metric_names()):
             history.setdefault(f"validation_{metric}", []).append(
                 (point["iteration"], point[metric])
             )

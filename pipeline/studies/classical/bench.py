@@ -19,9 +19,9 @@ import pandas as pd
 import ray
 import torch
 
+from pipeline.evaluation.intervals import mean_interval
 from pipeline.policies.store import load_model
 from pipeline.studies.classical.cases import Case, Score
-from pipeline.studies.synthetic.intervals import mean_interval
 from pipeline.training.run import TrainingRun
 from pipeline.training.session import ray_session
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from envs.errors import ConfigError
+from pipeline.evaluation.intervals import mean_interval
 from pipeline.runs.method import Method
 from pipeline.runs.status import FAILURES
 from pipeline.studies.synthetic.folder import StudyFolder
-from pipeline.studies.synthetic.intervals import mean_interval
 
 SETTING_NAMES = {
     "setting1": "1 INDEP, 10 trajectories",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.evaluation.intervals import Interval, mean_difference
 from pipeline.runs.method import Method
-from pipeline.studies.synthetic.intervals import Interval, difference
 from pipeline.studies.synthetic.results import MODELS, StudyResults
 
 
@@ -36,7 +36,7 @@ def overtaking(results: StudyResults) -> list[Overtaking]:
         for model in MODELS:
             for algorithm in ("ddpg", "ppo"):
                 gaps = [
-                    difference(
+                    mean_difference(
                         costs.get((setting, Method.of("ds", model), n), []),
                         costs.get((setting, Method.of(algorithm, model), n), []),
                     )

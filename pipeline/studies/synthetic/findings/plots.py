@@ -21,9 +21,9 @@ from pipeline.comparison.style import (
     label_axes,
     scale_axis,
 )
+from pipeline.evaluation.intervals import Interval, mean_interval
 from pipeline.runs.method import Method
 from pipeline.studies.synthetic.findings.tuning_speed import Tried, best_so_far
-from pipeline.studies.synthetic.intervals import Interval, mean_interval
 from pipeline.studies.synthetic.results import ALGORITHMS, MODELS, SETTING_NAMES, StudyResults
 
 # Only two action models here: farther apart than their colours in the other reports.

@@ -20,6 +20,7 @@ from pipeline.comparison.style import (
     label_axes,
     scale_axis,
 )
+from pipeline.evaluation.intervals import mean_interval
 from pipeline.runs.method import Method
 from pipeline.studies.synthetic.findings.claims import UPDATES
 from pipeline.studies.synthetic.findings.plots import (
@@ -29,7 +30,6 @@ from pipeline.studies.synthetic.findings.plots import (
     legend,
     model_handles,
 )
-from pipeline.studies.synthetic.intervals import mean_interval
 from pipeline.studies.synthetic.results import ALGORITHMS, MODELS, SETTING_NAMES, StudyResults
 
 HORIZON_COLOURS = ("#D55E00", "#009E73", "#0072B2", "#CC79A7", "#E69F00")

@@ -12,9 +12,9 @@ import numpy as np
 import ray
 
 from envs.errors import DataError
+from pipeline.evaluation.intervals import paired_difference
 from pipeline.evaluation.trajectories import play
 from pipeline.policies.store import POLICY, load_model
-from pipeline.studies.synthetic.intervals import paired_difference
 from pipeline.studies.synthetic.measuring.references import TestSet
 
 TEST = "test.json"
