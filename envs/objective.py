@@ -1,19 +1,10 @@
-"""What a day, an order and a horizon cost (design 2).
-
-    cost            mean over counted days of  b * unmet + h * leftover
-    stockout rate   share of counted days that end with no stock, in %
-    turnover time   mean end-of-day inventory / mean daily sales, in days
-    fill rate       share of demand that is served from stock on its day, in %
+"""What a day and an order cost (design 2); the metrics of a horizon are in :mod:`envs.metrics`.
 
 Under backlog ``unmet`` is what is owed at the end of the day and the stock that
 is held is the positive part of the end inventory.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,139 +15,6 @@ from envs.dynamics import DayOutcome
 def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
     """b * unmet + h * leftover of a day (or of [T, N] days), money per inventory."""
     return shortage_cost * outcome.unmet + holding_cost * outcome.end.clamp(min=0.0)
-
-
-BLOCK_SUMS = ("days", "demand", "sales", "stock", "unmet", "stockout_days")
-"""What is added up over the counted days of a block: days and units, per inventory."""
-
-
-@dataclass(frozen=True)
-class HorizonMetrics:
-    """Metrics of each inventory over its counted days, [N] each."""
-
-    cost: Tensor
-    """Money per day."""
-    stockout_rate: Tensor
-    """Percent of the counted days."""
-    turnover_time: Tensor
-    """Days; NaN where nothing was sold."""
-    mean_inventory: Tensor
-    """Units held at the end of a day (0 where demand is owed)."""
-    mean_sales: Tensor
-    """Units per day."""
-    mean_demand: Tensor
-    """Units per day."""
-    counted_days: Tensor
-    """Days that entered the metrics; all else is NaN where this is 0."""
-    fill_rate: Tensor
-    """Percent of demand served from stock on its day; NaN where nothing was asked for."""
-    blocks: Tensor | None = None
-    """[B, len(BLOCK_SUMS), N] sums over each block of days, where they were asked for."""
-
-    @staticmethod
-    def concatenate(tiles: Sequence[HorizonMetrics]) -> HorizonMetrics:
-        """Metrics of the inventories of all tiles, one tile after the other."""
-        if len(tiles) == 1:
-            return tiles[0]
-        joined: dict[str, Any] = {}
-        for name in (field.name for field in fields(HorizonMetrics)):
-            parts = [getattr(tile, name) for tile in tiles]
-            joined[name] = None if parts[0] is None else torch.cat(parts, dim=-1)
-        return HorizonMetrics(**joined)
-
-
-def horizon_metrics(
-    outcome: DayOutcome,
-    demand: Tensor,
-    shortage_cost: Tensor,
-    holding_cost: Tensor,
-    counted: Tensor | None = None,
-) -> HorizonMetrics:
-    """Metrics of a played horizon.
-
-    Args:
-        outcome: Sales, unmet demand and end inventory, [T, N] each.
-        demand: [T, N].
-        shortage_cost: [N] b.
-        holding_cost: [N] h.
-        counted: [T, N] bool; None counts every day.
-    """
-    sums = HorizonSums(like=shortage_cost)
-    sums.add(outcome, counted, demand)
-    return sums.metrics(shortage_cost, holding_cost)
-
-
-class HorizonSums:
-    """Adds up a horizon, a block of days at a time, for :class:`HorizonMetrics`.
-
-    Args:
-        like: [N], gives number, dtype and device.
-    """
-
-    def __init__(self, *, like: Tensor) -> None:
-        self._days = torch.zeros_like(like)
-        self._stocked = like.new_empty(0)
-        # Unmet demand, inventory held, days with stock, sales, demand.
-        self._sums = [torch.zeros_like(like) for _ in range(5)]
-
-    def add(
-        self, outcome: DayOutcome, counted: Tensor | None = None, demand: Tensor | None = None
-    ) -> None:
-        """Adds a block of days.
-
-        Args:
-            outcome: [days, N] each.
-            counted: [days, N] bool; None counts every day.
-            demand: [days, N] units; None where demand is lost: it is sales + unmet.
-        """
-        sales, unmet, end = outcome
-        # Unmet demand that is lost leaves no negative stock behind.
-        held = end if demand is None else end.clamp(min=0.0)
-        # The sign, not a comparison: booleans are slow to add up.
-        if self._stocked.shape != end.shape:
-            self._stocked = torch.empty_like(end)
-        parts = [unmet, held, torch.sign(held.detach(), out=self._stocked), sales]
-        if demand is not None:
-            parts.append(demand)
-        if counted is None:
-            self._days = self._days + end.shape[0]
-        else:
-            weight = counted.to(end.dtype)
-            parts = [part * weight for part in parts]
-            self._days = self._days + weight.sum(0)
-        added = [part.sum(0) for part in parts]
-        if demand is None:
-            added.append(added[0] + added[3])
-        self._sums = [total + part for total, part in zip(self._sums, added, strict=True)]
-
-    @staticmethod
-    def total(blocks: Sequence[HorizonSums]) -> HorizonSums:
-        """All days of several blocks."""
-        result = HorizonSums(like=blocks[0]._days)
-        result._days = torch.stack([block._days for block in blocks]).sum(0)
-        columns = zip(*(block._sums for block in blocks), strict=True)
-        result._sums = [torch.stack(column).sum(0) for column in columns]
-        return result
-
-    def stacked(self) -> Tensor:
-        """[len(BLOCK_SUMS), N] the sums themselves."""
-        unmet, held, stocked, sales, demand = self._sums
-        return torch.stack((self._days, demand, sales, held, unmet, self._days - stocked))
-
-    def metrics(self, shortage_cost: Tensor, holding_cost: Tensor) -> HorizonMetrics:
-        """Metrics of the days added so far; b and h are [N]."""
-        days = torch.where(self._days > 0, self._days, float("nan"))
-        unmet, held, stocked, sold, demand = (total / days for total in self._sums)
-        return HorizonMetrics(
-            cost=shortage_cost * unmet + holding_cost * held,
-            stockout_rate=100.0 * (1.0 - stocked),
-            turnover_time=held / torch.where(sold > 0, sold, float("nan")),
-            mean_inventory=held,
-            mean_sales=sold,
-            mean_demand=demand,
-            counted_days=self._days,
-            fill_rate=100.0 * sold / torch.where(demand > 0, demand, float("nan")),
-        )
 
 
 def smooth_stockout_rate(end: Tensor, temperature: Tensor | float) -> Tensor:

@@ -24,7 +24,7 @@ from envs.dynamics import (
     unmet_demand,
 )
 from envs.fast.compiled import COMPILED_ROWS, compiled_metrics
-from envs.objective import HorizonMetrics, HorizonSums
+from envs.horizon import HorizonMetrics, HorizonSums
 from envs.review import Decision, Policy, Questions
 from envs.state import InventoryState, Scenario
 
@@ -105,7 +105,7 @@ def rollout_metrics(
         compiled: Translate the days to machine code first (:mod:`envs.fast.compiled`), which takes
             some ten seconds per shape and process.
         block_days: Also add up every block of so many days (see
-            :attr:`~envs.objective.HorizonMetrics.blocks`); the last one takes the days that are
+            :attr:`~envs.horizon.HorizonMetrics.blocks`); the last one takes the days that are
             left over. Not with ``compiled``.
     """
     assert not (compiled and block_days)

@@ -11,10 +11,11 @@ import numpy as np
 
 from envs.errors import ConfigError
 from pipeline.runs.config import RunConfig
+from pipeline.runs.method import Method
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.cpu_time import CpuClock
 from pipeline.training.run import TrainingRun
-from tuning.preset import Preset, trial_key
+from tuning.preset import Preset
 
 TOLERANCE = 0.15
 """By how much the dearest method may exceed the cheapest."""
@@ -42,17 +43,17 @@ class Calibration:
     """What the methods of a preset cost, and what would be equal."""
 
     preset: Preset
-    costs: Mapping[str, MethodCost]
+    costs: Mapping[Method, MethodCost]
     """By method."""
 
-    def run_seconds(self) -> dict[str, float]:
+    def run_seconds(self) -> dict[Method, float]:
         """CPU-seconds of a full training of each method, as the preset has it."""
         return {
             method: self.costs[method].run(run.iterations, run.validate_every)
             for method, run in self._runs().items()
         }
 
-    def _runs(self) -> dict[str, RunConfig]:
+    def _runs(self) -> dict[Method, RunConfig]:
         return {run.method: run for run in self.preset.first_round().values()}
 
     @property
@@ -61,7 +62,7 @@ class Calibration:
         seconds = self.run_seconds().values()
         return max(seconds) / min(seconds) - 1.0
 
-    def iterations(self, budget: float | None = None) -> dict[str, int]:
+    def iterations(self, budget: float | None = None) -> dict[Method, int]:
         """Iterations of each method at which it costs ``budget``.
 
         Args:
@@ -78,8 +79,8 @@ class Calibration:
         """Algorithm -> its ``iterations``, as a preset has them."""
         by_algorithm: dict[str, list[str]] = {}
         for method, count in self.iterations(budget).items():
-            algorithm, model = method.split("-")
-            by_algorithm.setdefault(algorithm, []).append(f"{model}: {count}")
+            counts = by_algorithm.setdefault(method.algorithm, [])
+            counts.append(f"{method.action_model}: {count}")
         return {name: f"{{{', '.join(counts)}}}" for name, counts in by_algorithm.items()}
 
     def table(self, budget: float | None = None) -> str:
@@ -141,7 +142,7 @@ def calibrate(
     validation: dict[str, list[float]] = {method: [] for method in methods}
     for number in range(count):
         for key, run in runs.items():
-            if key == trial_key(run, number):
+            if key == run.key(number):
                 spent = _measure(run, source)
                 iteration[run.method].append(spent[0])
                 validation[run.method].append(spent[1])

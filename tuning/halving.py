@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.runs.method import Method, TrialKey
 from pipeline.runs.result import RunResult, read_history, stop_run
 from tuning.trials import TrialPlan
 
@@ -23,7 +24,7 @@ from tuning.trials import TrialPlan
 class Bracket:
     """One method's configurations and its rungs."""
 
-    method: str
+    method: Method
     trials: Sequence[TrialPlan]
     """Ties go to the earlier one."""
     rungs: Sequence[tuple[int, int]] = ()
@@ -74,7 +75,8 @@ class Bracket:
             stop_run(trial.folder, f"not among the best {len(kept)} at iteration {iteration}")
             self.on_stop(trial.folder)
         if new:
-            names = ", ".join(trial.key.removeprefix(f"{self.method}-") for trial in kept) or "none"
+            keys = [TrialKey.parse(trial.folder.name) for trial in kept]
+            names = ", ".join(key.within_method for key in keys) or "none"
             print(
                 f"{self.method}: after iteration {iteration} of {trials[0].run.iterations} "
                 f"{names} of {len(trials) + len(kept)} go on",

@@ -23,7 +23,7 @@ from pipeline.data.synthetic.generate import make
 from pipeline.data.terms import CostLaw, SupplyTerms
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
-from pipeline.runs.trial_key import TrialKey
+from pipeline.runs.method import Method
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.seeding import derive_seed
 from tuning.spaces import latin_hypercube
@@ -159,9 +159,9 @@ class Preset(BaseModel):
         return self
 
     @property
-    def known_methods(self) -> list[str]:
+    def known_methods(self) -> list[Method]:
         """All algorithms x action models, ``ddpg-none`` and so on."""
-        return [f"{a}-{m}" for a in self.algorithms for m in self.action_models]
+        return Method.product(self.algorithms, self.action_models)
 
     def only(self, methods: Sequence[str] | None) -> Preset:
         """The same sweep with these methods (``["all"]``: all there are; None: the preset's).
@@ -205,10 +205,9 @@ class Preset(BaseModel):
         for number in range(self.configurations):
             for algorithm, plan in self.algorithms.items():
                 for model in self.action_models:
-                    if self.methods is not None and f"{algorithm}-{model}" not in self.methods:
-                        continue
                     run = plan.run(algorithm, model, designs[algorithm][number])
-                    trials[trial_key(run, number)] = run
+                    if self.methods is None or run.method in self.methods:
+                        trials[run.key(number)] = run
         return trials
 
     def rung_iterations(self, run: RunConfig) -> list[tuple[int, int]]:
@@ -219,11 +218,6 @@ class Preset(BaseModel):
             if validations * run.validate_every < run.iterations:
                 found[validations * run.validate_every] = rung.keep
         return list(found.items())
-
-
-def trial_key(run: RunConfig, configuration: int) -> str:
-    """``ddpg-both-c02-s0``: method, configuration, seed."""
-    return str(TrialKey(run.method, configuration, run.seed))
 
 
 def load_preset(name: str, over: dict[str, Any] | None = None) -> Preset:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.comparison.columns import REFERENCE
 from pipeline.runs.config import RunConfig
+from pipeline.runs.method import REFERENCE, Method, TrialKey
 from pipeline.runs.result import RunResult
-from pipeline.runs.trial_key import TrialKey
 from tuning.halving import Bracket
 from tuning.preset import Preset
 from tuning.trials import TrialPlan, remaining
@@ -41,7 +40,7 @@ class SweepStages:
             *(trial for trials in waiting.values() for trial in trials),
         ]
 
-    def further(self, through: Sequence[str] | None = None) -> dict[str, RunConfig]:
+    def further(self, through: Sequence[Method] | None = None) -> dict[str, RunConfig]:
         """The finalists' runs with seeds 1, 2, ...
 
         Args:
@@ -71,13 +70,13 @@ class SweepStages:
         still = [method for method in brackets if method not in through]
         rows = len(still)
         if self.preset.seeds_for == "best_methods":
-            algorithms = {method.split("-")[0] for method in still}
+            algorithms = {method.algorithm for method in still}
             rows = min(rows, len(algorithms) + (REFERENCE in still))
         seeds += rows * self.preset.finalists * (self.preset.seeds - 1)
         return seeds + sum(bracket.remaining() for bracket in brackets.values())
 
-    def _brackets(self) -> dict[str, Bracket]:
-        by_method: dict[str, list[TrialPlan]] = {}
+    def _brackets(self) -> dict[Method, Bracket]:
+        by_method: dict[Method, list[TrialPlan]] = {}
         for key, run in self.first.items():
             by_method.setdefault(run.method, []).append(self.plan(key, run))
         return {
@@ -102,14 +101,14 @@ class SweepStages:
 
     def _best_methods(
         self,
-        methods: Sequence[str],
-        ranked: Mapping[str, list[tuple[float, str]]],
-        through: Sequence[str],
-    ) -> list[str]:
+        methods: Sequence[Method],
+        ranked: Mapping[Method, list[tuple[float, str]]],
+        through: Sequence[Method],
+    ) -> list[Method]:
         """Each algorithm's best method, once all of its methods are through, and the reference."""
         best = {REFERENCE} & set(ranked)
-        for algorithm in {method.split("-")[0] for method in methods}:
-            own = [method for method in methods if method.startswith(f"{algorithm}-")]
+        for algorithm in {method.algorithm for method in methods}:
+            own = [method for method in methods if method.algorithm == algorithm]
             finished = [method for method in own if method in ranked]
             if finished and set(own) <= set(through):
                 best.add(min(finished, key=lambda method: ranked[method][0][0]))

@@ -20,6 +20,7 @@ from pipeline.algorithms.build import build_config
 from pipeline.data.panel import validate_inventories
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
+from pipeline.runs.method import Method, TrialKey
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import (
     FORECAST,
@@ -30,7 +31,6 @@ from pipeline.runs.sweep import (
     read_sweep,
     write_selection,
 )
-from pipeline.runs.trial_key import TrialKey
 from pipeline.scenarios.source import DatasetSource, ScenarioSource
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.files import write_yaml, writing
@@ -146,8 +146,8 @@ def run_sweep(
 
 
 def with_earlier(
-    selected: Mapping[str, Selected], preset: Preset, directory: Path
-) -> dict[str, Selected]:
+    selected: Mapping[Method, Selected], preset: Preset, directory: Path
+) -> dict[Method, Selected]:
     """A selection with the methods that only earlier calls asked for, in the preset's order."""
     before = read_sweep(directory).selected if (directory / SELECTION).exists() else {}
     both = {**before, **selected}
@@ -173,12 +173,12 @@ def claim(preset: Preset, data_directory: str, directory: Path) -> None:
         write_yaml(path, plan)
 
 
-def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[str, Selected]:
+def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[Method, Selected]:
     """Best mean over seeds on validation; of its seeds, the median one.
 
     Of trials that were trained to their end: what was stopped at a rung had less of a chance.
     """
-    selected: dict[str, Selected] = {}
+    selected: dict[Method, Selected] = {}
     for method in dict.fromkeys(run.method for run in runs.values()):
         keys = [key for key, run in runs.items() if run.method == method]
         results = {key: RunResult.read(directory / "trials" / key) for key in keys}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from envs.dynamics import DayOutcome, step
 from envs.errors import ConfigError
-from envs.objective import HorizonMetrics, HorizonSums
+from envs.horizon import HorizonMetrics, HorizonSums
 from envs.orders import OrderRules, admissible, delivered, rules_of
 from envs.review import Arrivals, Policy
 from envs.state import InventoryState, Observation, Scenario

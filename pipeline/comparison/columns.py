@@ -8,38 +8,49 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from envs.metrics import (
+    COST,
+    METRICS,
+    STOCKOUT_RATE,
+    TURNOVER_TIME,
+    metric_names,
+    service_metrics,
+)
 from pipeline.baselines.tuned import PER_CLASS
-from pipeline.evaluation.intervals import Interval, Rows, Sample, difference, interval
-from pipeline.evaluation.play import METRICS, SUMMARIZED, summarize
+from pipeline.evaluation.intervals import Interval, Sample, difference, interval
+from pipeline.evaluation.margins import Rows
+from pipeline.evaluation.play import needed, summarize
+from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import Sweep
 
-REFERENCE = "ddpg-both"
-SHORT = {
-    "cost": "cost_pct", "stockout_rate_pct": "stockout_rate_pp", "turnover_days": "turnover_days",
-    "fill_rate_pct": "fill_rate_pp",
-}  # fmt: skip
-"""Metric -> how its differences are called, with their unit."""
-_TOP = {"stockout_rate_pct": 100.0, "fill_rate_pct": 100.0}
+BASELINE = "-"
+"""``action_model`` of a baseline's row."""
+OTHERS = {REFERENCE.in_columns: REFERENCE, "baseline": PER_CLASS}
+"""Who everybody is compared with: as it is called in columns -> row."""
+
+
+def ends(stem: str) -> dict[str, str]:
+    """Names of the ends of a figure's interval; the cost's own were there first."""
+    shorter = {COST.name: "", f"{COST.stem}_vs_{REFERENCE.in_columns}": f"{COST.stem}_"}
+    prefix = shorter.get(stem, f"{stem}_")
+    return {end: f"{prefix}ci_{end}" for end in ("low", "high")}
+
+
+def _with_ends(stem: str) -> list[str]:
+    return [stem, *ends(stem).values()]
 
 
 def _names() -> list[str]:
-    own = ["stockout_rate_pct", "turnover_days", "cost", "ci_low", "ci_high", "fill_rate_pct"]
-    own += [f"{m}_ci_{end}" for m in METRICS[1:] for end in ("low", "high")]
-    for other in ("ddpg_both", "baseline"):
-        for metric, short in SHORT.items():
-            ends = _ends(metric, other)
-            own += [f"{short}_vs_{other}", ends["low"], ends["high"]]
-    own += ["cost_pct_vs_baseline_joint_ci_low", "cost_pct_vs_baseline_joint_ci_high"]
-    own += ["cost_pct_vs_best", "cost_pct_vs_best_ci_low", "cost_pct_vs_best_ci_high"]
-    own += [f"{metric}_without_plan" for metric in METRICS] + ["cost_pct_without_plan"]
-    return own
-
-
-def _ends(metric: str, other: str) -> dict[str, str]:
-    """Names of a difference's ends; the first that there was has a shorter one."""
-    if (metric, other) == ("cost", "ddpg_both"):
-        return {end: f"cost_pct_ci_{end}" for end in ("low", "high")}
-    return {end: f"{SHORT[metric]}_vs_{other}_ci_{end}" for end in ("low", "high")}
+    """Columns of figures; the order of the first ones is older than the other metrics."""
+    own = [STOCKOUT_RATE.name, TURNOVER_TIME.name, *_with_ends(COST.name)]
+    own += [metric.name for metric in service_metrics() if metric.name not in own]
+    own += [end for metric in service_metrics() for end in ends(metric.name).values()]
+    for other in OTHERS:
+        for metric in METRICS:
+            own += _with_ends(f"{metric.stem}_vs_{other}")
+    own += ends(f"{COST.stem}_vs_baseline_joint").values()
+    own += _with_ends(f"{COST.stem}_vs_best")
+    return own + [f"{name}_without_plan" for name in (*metric_names(), COST.stem)]
 
 
 COLUMNS = [
@@ -74,12 +85,14 @@ def comparison_table(
         no_plan: Method or baseline -> its rows without the plan.
     """
     compared = [name for name in sweep.selected if name in samples]
-    best = min(compared, key=lambda name: samples[name].value("cost"), default=None)
+    best = min(compared, key=lambda name: samples[name].value(COST.name), default=None)
     table = []
     for name in [*sweep.selected, *(n for n in samples if n not in sweep.selected)]:
-        choice = sweep.selected.get(name)
-        algorithm, _, action_model = name.partition("-")
-        row: dict[str, object] = {"algorithm": algorithm, "action_model": action_model or "-"}
+        method = Method(name)
+        choice = sweep.selected.get(method)
+        row: dict[str, object] = {"algorithm": name, "action_model": BASELINE}
+        if choice is not None:
+            row = {"algorithm": method.algorithm, "action_model": method.action_model}
         if name in samples:
             row |= _figures(samples[name], learned=choice is not None)
             row |= _differences(samples, name, best, len(compared))
@@ -91,7 +104,7 @@ def comparison_table(
             row |= {
                 "validation_cost": choice.validation_cost,
                 "n_configs": choice.configurations,
-                "n_seeds": len(sweep.seeds(name)),
+                "n_seeds": len(sweep.seeds(method)),
                 "n_failed": choice.failed,
                 "seconds": round(choice.seconds, 1),
                 "cpu_seconds": round(choice.cpu_seconds, 1),
@@ -103,14 +116,13 @@ def comparison_table(
 def _figures(own: Sample, *, learned: bool) -> dict[str, object]:
     row: dict[str, object] = {"interval_note": own.note(learned=learned)}
     for metric in METRICS:
-        found = interval(own, metric, high=_TOP.get(metric, float("inf")))
-        prefix = "" if metric == "cost" else f"{metric}_"
-        row |= _named(found, metric, f"{prefix}ci_low", f"{prefix}ci_high")
+        row |= _named(interval(own, metric.name, high=metric.most), metric.name)
     return row
 
 
-def _named(found: Interval, value: str, low: str, high: str) -> dict[str, float]:
-    return {value: found.value, low: found.low, high: found.high}
+def _named(found: Interval, stem: str) -> dict[str, float]:
+    low, high = ends(stem).values()
+    return {stem: found.value, low: found.low, high: found.high}
 
 
 def _differences(
@@ -118,33 +130,32 @@ def _differences(
 ) -> dict[str, float]:
     own = samples[name]
     row: dict[str, float] = {}
-    for other, key in (("ddpg_both", REFERENCE), ("baseline", PER_CLASS)):
+    for other, key in OTHERS.items():
         if key not in samples:
             continue
-        for metric, short in SHORT.items():
-            scale = "percent" if metric == "cost" else "difference"
-            found = difference(own, samples[key], metric, scale)  # type: ignore[arg-type]
-            ends = _ends(metric, other)
-            row |= _named(found, f"{short}_vs_{other}", ends["low"], ends["high"])
+        for metric in METRICS:
+            found = difference(own, samples[key], metric.name, percent=metric.relative)
+            row |= _named(found, f"{metric.stem}_vs_{other}")
     if PER_CLASS in samples:
-        joint = difference(own, samples[PER_CLASS], "cost", "percent", among=max(methods, 1))
-        row["cost_pct_vs_baseline_joint_ci_low"] = joint.low
-        row["cost_pct_vs_baseline_joint_ci_high"] = joint.high
+        joint = difference(own, samples[PER_CLASS], COST.name, percent=True, among=max(methods, 1))
+        low, high = ends(f"{COST.stem}_vs_baseline_joint").values()
+        row |= {low: joint.low, high: joint.high}
     if best is not None:
-        found = difference(own, samples[best], "cost", "percent", among=max(methods - 1, 1))
-        row |= _named(found, *(f"cost_pct_vs_best{end}" for end in ("", "_ci_low", "_ci_high")))
+        among = max(methods - 1, 1)
+        found = difference(own, samples[best], COST.name, percent=True, among=among)
+        row |= _named(found, f"{COST.stem}_vs_best")
     return row
 
 
 def _without_plan(rows: Rows, with_plan: Path) -> dict[str, float]:
-    columns = ["inventory_id", "cost", "stockout_rate_pct", *SUMMARIZED]
+    columns = ["inventory_id", *needed()]
     blind = (pq.read_table(rows, columns=columns) if isinstance(rows, Path) else rows).to_pandas()
     figures = summarize(blind)
     # Some tiles only: the change is that of the same inventories.
-    ids = pq.read_table(with_plan, columns=["inventory_id", "cost", "counted_days"]).to_pandas()
+    ids = pq.read_table(with_plan, columns=["inventory_id", COST.name, "counted_days"]).to_pandas()
     same = ids[ids["inventory_id"].isin(set(blind["inventory_id"])) & (ids["counted_days"] > 0)]
-    usual = float(same["cost"].mean())
-    change = 100.0 * (figures["cost"] / usual - 1.0) if usual else float("nan")
-    return {f"{metric}_without_plan": figures[metric] for metric in METRICS} | {
-        "cost_pct_without_plan": change
+    usual = float(same[COST.name].mean())
+    change = 100.0 * (figures[COST.name] / usual - 1.0) if usual else float("nan")
+    return {f"{name}_without_plan": figure for name, figure in figures.items()} | {
+        f"{COST.stem}_without_plan": change
     }

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from envs.metrics import METRICS, counting_in_words
 from pipeline.baselines.tuned import HINDSIGHT, TunedBaselines, tuned_baselines
 from pipeline.comparison.columns import comparison_table
 from pipeline.comparison.report import comparison_html, comparison_markdown
-from pipeline.evaluation.intervals import Rows, resample
+from pipeline.evaluation.intervals import resample
+from pipeline.evaluation.margins import Rows
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.scenarios.source import DatasetSource
@@ -109,12 +111,13 @@ def without_plan(source: DatasetSource) -> DatasetSource:
 def _caption(sweep: Sweep, source: DatasetSource) -> str:
     manifest = source.panel.manifest
     start, stop = source.days("test")
+    metrics = " ".join(
+        f"{metric.words.title}: {metric.words.unit}. {metric.words.meaning}" for metric in METRICS
+    )
     return (
         f"{manifest.num_inventories:,} inventories of {manifest.name}, test days {start} to "
         f"{stop - 1} (later than all training days). A method's row is the mean over the seeds of "
-        "its selected configuration. Cost: money per inventory and day, mean over inventories. "
-        f"Stockout rate: weighted by {manifest.weight_meaning}. Turnover time: all stock over all "
-        "sales, in units. Fill rate: share of all demand that is served from stock. 95 % intervals "
-        "over inventories, weeks and seeds (column interval_note says what each holds). Perfect "
-        "hindsight knows all demand: a lower bound, not a method."
+        f"its selected configuration. {metrics} {counting_in_words(manifest.weight_meaning)}. "
+        "95 % intervals over inventories, weeks and seeds (column interval_note says what each "
+        "holds). Perfect hindsight knows all demand: a lower bound, not a method."
     )

@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
+from envs.metrics import STOCKOUT_RATE, TURNOVER_TIME
 from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
-from pipeline.comparison.columns import REFERENCE
+from pipeline.comparison.columns import BASELINE
 from pipeline.comparison.plot_methods import COST, mark_failed, method_axis, model_colour
 from pipeline.comparison.results import (
     ALL_CLASSES,
-    BASELINE,
     SweepResults,
     display_name,
     rounded,
@@ -32,6 +32,7 @@ from pipeline.comparison.style import (
     scale_axis,
     spread,
 )
+from pipeline.runs.method import REFERENCE
 
 BASELINE_LINES = {PER_CLASS: "-", SAFETY_STOCK: "--", BASE_STOCK: ":", HINDSIGHT: "-."}
 SHOWN = (PER_CLASS, SAFETY_STOCK)
@@ -127,18 +128,19 @@ def service_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
     """
     figure, (axes,) = canvas(theme, 5.6)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
+    across, up = TURNOVER_TIME, STOCKOUT_RATE
     table = results.table[results.table["name"] != HINDSIGHT]
-    table = table.dropna(subset=["turnover_days", "stockout_rate_pct"])
-    label_axes(axes, theme, x="turnover time, days", y="stockout rate, % of days")
+    table = table.dropna(subset=[across.name, up.name])
+    label_axes(axes, theme, x=across.words.heading, y=up.words.heading)
     for _, row in table.iterrows():
         baseline = row["action_model"] == BASELINE
         axes.scatter(
-            row["turnover_days"], row["stockout_rate_pct"], s=64, zorder=3,
+            row[across.name], row[up.name], s=64, zorder=3,
             marker="D" if baseline else ALGORITHM_MARKERS.get(row["algorithm"], "v"),
             color=theme.ink if baseline else model_colour(row["action_model"], theme),
         )  # fmt: skip
-    scale_axis(axes, "x", list(table["turnover_days"]))
-    scale_axis(axes, "y", list(table["stockout_rate_pct"]))
+    scale_axis(axes, "x", list(table[across.name]))
+    scale_axis(axes, "y", list(table[up.name]))
     axes.margins(0.1)
     axes.set_title(
         "↙ lower left is better", loc="right", fontsize=SMALL, style="italic", color=theme.muted
@@ -147,7 +149,7 @@ def service_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
     place_labels(
         axes,
         theme,
-        list(zip(table["turnover_days"], table["stockout_rate_pct"], strict=True)),
+        list(zip(table[across.name], table[up.name], strict=True)),
         [display_name(*pair) for pair in table[["algorithm", "action_model"]].to_numpy()],
         emphasised=[best is not None and name == best["name"] for name in table["name"]],
     )

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from matplotlib.axes import Axes
 
+from envs import metrics
 from pipeline.comparison.results import SweepResults
 from pipeline.comparison.style import FONT, MODEL_COLOURS, Theme
 
-COST = "cost\nmoney per inventory and day"
+COST = f"{metrics.COST.words.name}\n{metrics.COST.words.unit}"
+"""Along an axis."""
 
 
 def _slots(results: SweepResults) -> tuple[dict[str, float], list[tuple[str, float, float]]]:

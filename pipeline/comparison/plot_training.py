@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from pipeline.comparison.plot_methods import COST, mark_failed, method_axis, model_colour
 from pipeline.comparison.results import SweepResults
 from pipeline.comparison.style import FONT, LIGHT, SMALL, Theme, canvas, label_axes, scale_axis
+from pipeline.runs.method import Method
 
 
 def learning_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | None:
@@ -30,7 +31,7 @@ def learning_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | Non
     figure, panels = canvas(theme, 4.2, max(len(algorithms), 1), sharey=True)
     for axes, algorithm in zip(panels, algorithms, strict=False):
         for model in results.methods.query("algorithm == @algorithm")["action_model"]:
-            history = chosen.get(f"{algorithm}-{model}")
+            history = chosen.get(Method.of(algorithm, model))
             if history is None or history.empty:
                 continue
             colour = model_colour(model, theme)

@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from envs.metrics import METRICS, counting_in_words, listed, service_metrics
 from pipeline.comparison.figures import FIGURES, render, write_plots
 from pipeline.comparison.pages import page
 from pipeline.comparison.results import (
     SweepResults,
-    display_name,
     number,
     rounded,
     searched,
@@ -27,12 +27,14 @@ from pipeline.comparison.style import DARK
 from pipeline.comparison.table import (
     COLUMNS,
     METRIC_COLUMNS,
+    best_in_words,
     comparison_html,
     comparison_markdown,
     duration,
     shown_rows,
 )
 from pipeline.comparison.words import headline, tiles
+from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import SELECTION
 from pipeline.tools.files import write_text
 
@@ -94,6 +96,7 @@ def write_report(sweep_dir: Path) -> Path:
         tiles=tiles(results),
         columns=COLUMNS,
         metric_columns=METRIC_COLUMNS,
+        bold=best_in_words(),
         rows=shown_rows(results.table, _causes(results)),
         pictures={name: Picture(name, _inline(light[name]), _inline(dark[name])) for name in light},
         undrawn=[name for name in FIGURES if name not in light],
@@ -101,7 +104,9 @@ def write_report(sweep_dir: Path) -> Path:
         data=_data_facts(results),
         hyperparameters=_hyperparameters(results),
         failures=_failures(results),
-        weight=results.manifest.weight_meaning if results.manifest else "the data set's weight",
+        metrics=METRICS,
+        service=listed(metric.words.name for metric in service_metrics()),
+        counting=_counting(results),
         commands=_commands(results),
         versions=_versions(),
     )
@@ -112,6 +117,11 @@ def write_report(sweep_dir: Path) -> Path:
 
 def _inline(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _counting(results: SweepResults) -> str:
+    manifest = results.manifest
+    return counting_in_words(manifest.weight_meaning if manifest else "the data set's weight")
 
 
 def _title(results: SweepResults) -> str:
@@ -152,7 +162,7 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
     if seeds > 1:
         best = f"the best {finalists}" if finalists > 1 else "the best one"
         every = preset.get("seeds_for", "every_method") == "every_method"
-        whose = "each method" if every else "each algorithm's best method and of DDPG BOTH"
+        whose = "each method" if every else f"each algorithm's best method and of {REFERENCE.label}"
         seeding = (
             f"Every configuration is trained with seed 0, {best} of {whose} "
             f"again with {_span(seeds)}. The best mean over seeds on validation wins, "
@@ -221,9 +231,7 @@ def _data_facts(results: SweepResults) -> dict[str, str]:
             f"({len(test)} days, later than all of training), on all inventories",
             "Unmet demand": "owed and served later (backlog)" if manifest.backlog else "lost",
             "Orders": f"rounded to multiples of {multiple:g}" if multiple else "any quantity",
-            "Weights": "The stockout rate is an average over inventories weighted by "
-            f"{manifest.weight_meaning}; turnover time and fill rate are ratios of totals in "
-            "units; cost counts every inventory once",
+            "Weights": _counting(results),
         }
     rows = results.rows
     if len(rows):
@@ -240,31 +248,25 @@ def _hyperparameters(results: SweepResults) -> list[Hyperparameters]:
     tables = []
     for algorithm, rows in results.methods.groupby("algorithm", sort=False):
         chosen = {
-            name: results.sweep.selected[name].trial
-            for name in rows["name"]
-            if results.sweep.selected[name].trial in results.runs
+            method: results.sweep.selected[method].trial
+            for method in map(Method, rows["name"])
+            if results.sweep.selected[method].trial in results.runs
         }
         ranges = searched(results.sweep, str(algorithm))
         given: dict[str, None] = dict.fromkeys(ranges)
         for trial in chosen.values():
             given |= dict.fromkeys(results.runs[str(trial)].training)
-        by_method = dict(zip(rows["name"], rows["action_model"], strict=True))
         tables.append(
             Hyperparameters(
                 str(algorithm).upper(),
                 [("iterations", ""), *((name, ranges.get(name, "")) for name in given)],
-                [
-                    _choice(results, display_name(str(algorithm), by_method[m]), m, str(t), given)
-                    for m, t in chosen.items()
-                ],
+                [_choice(results, method, str(trial), given) for method, trial in chosen.items()],
             )
         )
     return [table for table in tables if table.choices]
 
 
-def _choice(
-    results: SweepResults, title: str, method: str, trial: str, given: Mapping[str, None]
-) -> Choice:
+def _choice(results: SweepResults, method: Method, trial: str, given: Mapping[str, None]) -> Choice:
     run = results.runs[trial]
     own = next(t for t in results.trials if t.key == trial)
     siblings = [
@@ -277,7 +279,7 @@ def _choice(
         validation += f" ({rounded(min(siblings))} to {rounded(max(siblings))})"
     values: list[Any] = [run.iterations, *(run.training.get(name, "default") for name in given)]
     return Choice(
-        title,
+        method.label,
         trial,
         validation,
         f"{own.result.best_iteration}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +14,15 @@ import yaml
 
 from envs.errors import ConfigError, DataError
 from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
-from pipeline.comparison.columns import COLUMNS
+from pipeline.comparison.columns import BASELINE, COLUMNS, ends
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import RunConfig
+from pipeline.runs.method import Method, TrialKey
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import Sweep, read_sweep
 
-BASELINE = "-"
-"""``action_model`` of a baseline's row."""
 BASELINE_NAMES = {
     PER_CLASS: "Order-up-to per class",
     SAFETY_STOCK: "Forecast + safety stock",
@@ -33,21 +31,20 @@ BASELINE_NAMES = {
 }
 MODELS = tuple(str(kind) for kind in ActionModelKind)
 ALL_CLASSES = "all"
-TRIAL = re.compile(r"(?P<method>.+)-c(?P<configuration>\d+)-s(?P<seed>\d+)")
 
 
 def display_name(algorithm: str, action_model: str = BASELINE) -> str:
     """``DDPG BOTH`` or ``Forecast + safety stock``."""
     if action_model == BASELINE:
         return BASELINE_NAMES.get(algorithm, algorithm.replace("_", " ").capitalize())
-    return f"{algorithm} {action_model}".upper()
+    return Method.of(algorithm, action_model).label
 
 
 def row_names(table: pd.DataFrame) -> list[str]:
     """Each row's name in ``evaluation/``: ``ddpg-both``, or the baseline's."""
     return [
-        a if m == BASELINE else f"{a}-{m}"
-        for a, m in zip(table["algorithm"], table["action_model"], strict=True)
+        algorithm if model == BASELINE else Method.of(algorithm, model)
+        for algorithm, model in zip(table["algorithm"], table["action_model"], strict=True)
     ]
 
 
@@ -56,7 +53,7 @@ class Trial:
     """A trial that has ended."""
 
     key: str
-    method: str
+    method: Method
     configuration: int
     seed: int
     result: RunResult
@@ -115,7 +112,7 @@ class SweepResults:
     @staticmethod
     def figure(row: pd.Series, name: str) -> Interval:
         """A figure of the table with its interval (``cost_pct_vs_best`` and the like)."""
-        return Interval(*(float(row[f"{name}{end}"]) for end in ("", "_ci_low", "_ci_high")))
+        return Interval(*(float(row[column]) for column in (name, *ends(name).values())))
 
     def history(self, key: str) -> pd.DataFrame:
         """``iteration``, ``seconds`` and validation metrics of a trial, finite costs only.
@@ -179,18 +176,9 @@ class SweepResults:
 def _trials(sweep: Sweep) -> list[Trial]:
     trials = []
     for folder in sorted((sweep.directory / "trials").glob("*")):
-        named = TRIAL.fullmatch(folder.name)
-        result = RunResult.read(folder)
-        if named and result and named["method"] in sweep.selected:
-            trials.append(
-                Trial(
-                    folder.name,
-                    named["method"],
-                    int(named["configuration"]),
-                    int(named["seed"]),
-                    result,
-                )
-            )
+        key, result = TrialKey.find(folder.name), RunResult.read(folder)
+        if key and result and key.method in sweep.selected:
+            trials.append(Trial(folder.name, *key, result))
     return trials
 
 
@@ -198,7 +186,7 @@ def _rows(sweep: Sweep, names: list[str]) -> pd.DataFrame:
     """Every evaluation has the same inventories in the same order."""
     rows = pd.DataFrame()
     for name in names:
-        others = sweep.seeds(name)[1:] if name in sweep.selected else []
+        others = sweep.seeds(Method(name))[1:] if name in sweep.selected else []
         paths = [sweep.directory / "evaluation" / f"{seed}.parquet" for seed in (name, *others)]
         if not all(path.exists() for path in paths):
             continue

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from envs.metrics import COST, METRICS, Metric, listed, service_metrics
 from pipeline.baselines.tuned import HINDSIGHT
-from pipeline.comparison.columns import SHORT
+from pipeline.comparison.columns import BASELINE, ends
 from pipeline.comparison.pages import page
-from pipeline.comparison.results import BASELINE, display_name, row_names
-from pipeline.evaluation.play import METRICS
+from pipeline.comparison.results import display_name, row_names
+from pipeline.runs.method import REFERENCE
 
 DASH = "–"
 TITLE = "Methods compared on later days"
@@ -54,28 +55,33 @@ class Row:
     """The learned method with the least cost."""
 
 
-COLUMNS = (
-    Column("Cost", "money per inventory and day", "Mean over inventories."),
-    Column("vs order-up-to per class", "% of cost", "On the same inventories and days."),
-    Column("vs DDPG BOTH", "% of cost", "On the same inventories and days."),
-    Column("Stockout rate", "% of days", "Share of days that end without stock."),
-    Column("Turnover time", "days", "All stock over all daily sales."),
-    Column("Fill rate", "% of demand", "Share of demand that is served from stock."),
-    Column("Stockout rate vs DDPG BOTH", "percentage points"),
-    Column("Turnover time vs DDPG BOTH", "days"),
-    Column("Fill rate vs DDPG BOTH", "percentage points"),
-    Column("Without the plan", "% of cost", "On mornings that know no promotions, events or "
-           "assortment ahead, against those that do; of at most 16 tiles."),
-    Column("Intervals hold", "", "What would vary a figure, as far as the intervals know."),
-    Column("Tried", "configurations", "Hyperparameter configurations tried."),
-    Column("Seeds", "tested", "A row is the mean over them."),
-    Column("Failed", "trials"),
-    Column("Training", "time", "All of the method's trials together."),
-)  # fmt: skip
-METRIC_COLUMNS = 11
+def _columns() -> list[Column]:
+    same = "On the same inventories and days."
+    against = f"vs {REFERENCE.label}"
+    service = service_metrics()
+    return [
+        _of(COST),
+        Column("vs order-up-to per class", COST.words.difference, same),
+        Column(against, COST.words.difference, same),
+        *(_of(metric) for metric in service),
+        *(Column(f"{m.words.title} {against}", m.words.difference) for m in service),
+        Column("Without the plan", COST.words.difference, "On mornings that know no promotions, "
+               "events or assortment ahead, against those that do; of at most 16 tiles."),
+        Column("Intervals hold", "", "What would vary a figure, as far as the intervals know."),
+        Column("Tried", "configurations", "Hyperparameter configurations tried."),
+        Column("Seeds", "tested", "A row is the mean over them."),
+        Column("Failed", "trials"),
+        Column("Training", "time", "All of the method's trials together."),
+    ]  # fmt: skip
+
+
+def _of(metric: Metric) -> Column:
+    return Column(metric.words.title, metric.words.unit, metric.words.meaning)
+
+
+COLUMNS = _columns()
+METRIC_COLUMNS = [column.title for column in COLUMNS].index("Tried")
 """How many of the columns a method without a finished trial has no figures for."""
-_LEAST = {"cost": True, "stockout_rate_pct": True, "turnover_days": True, "fill_rate_pct": False}
-"""Metric -> less of it is better."""
 
 
 def duration(seconds: float) -> str:
@@ -105,7 +111,9 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
     causes = causes or {}
     names = pd.Series(row_names(table), index=table.index)
     real = table[names != HINDSIGHT]
-    ends = {m: real[m].min() if least else real[m].max() for m, least in _LEAST.items()}
+    best_of = {
+        m.name: real[m.name].min() if m.least_is_best else real[m.name].max() for m in METRICS
+    }
     learned = table.loc[table["action_model"] != BASELINE, "cost"].dropna()
     best = learned.idxmin() if len(learned) else None
     places = decimals(table["cost"])
@@ -119,7 +127,10 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
                 display_name(row["algorithm"], row["action_model"]),
                 "bound" if name == HINDSIGHT else kind,
                 _cells(
-                    row, places, kind, {m: name != HINDSIGHT and row[m] == ends[m] for m in ends}
+                    row,
+                    places,
+                    kind,
+                    {m: name != HINDSIGHT and row[m] == best_of[m] for m in best_of},
                 ),
                 failed=bool(pd.isna(row["cost"])),
                 cause=causes.get(name, ""),
@@ -130,25 +141,24 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
 
 
 def _cells(row: pd.Series, places: int, kind: str, best: Mapping[str, bool]) -> list[Cell]:
+    def figure(stem: str, form: str) -> Cell:
+        low, high = ends(stem).values()
+        return _cell(row[stem], form, _range(row[low], row[high], form), best.get(stem, False))
+
+    against, service = f"vs_{REFERENCE.in_columns}", service_metrics()
     cells = [
-        _with_interval(row, "cost", "ci", f".{places}f", best=best["cost"]),
-        _with_interval(row, "cost_pct_vs_baseline", "cost_pct_vs_baseline_ci", "+.1f"),
-        _with_interval(row, "cost_pct_vs_ddpg_both", "cost_pct_ci", "+.1f"),
+        figure(COST.name, f".{places}f"),
+        figure(f"{COST.stem}_vs_baseline", "+.1f"),
+        figure(f"{COST.stem}_{against}", "+.1f"),
+        *(figure(metric.name, metric.words.form) for metric in service),
+        *(figure(f"{metric.stem}_{against}", "+" + metric.words.form) for metric in service),
+        _cell(row[f"{COST.stem}_without_plan"], "+.1f"),
+        Cell(DASH if pd.isna(row["interval_note"]) else str(row["interval_note"])),
     ]
-    rates = METRICS[1:]
-    cells += [_with_interval(row, m, f"{m}_ci", ".2f", best=best[m]) for m in rates]
-    against = [f"{SHORT[metric]}_vs_ddpg_both" for metric in rates]
-    cells += [_with_interval(row, name, f"{name}_ci", "+.2f") for name in against]
-    cells.append(_cell(row["cost_pct_without_plan"], "+.1f"))
-    cells.append(Cell(DASH if pd.isna(row["interval_note"]) else str(row["interval_note"])))
     if kind != "method":
-        return cells + [Cell(DASH)] * 4
+        return cells + [Cell(DASH)] * (len(COLUMNS) - METRIC_COLUMNS)
     cells += [_cell(row[name], ".0f") for name in ("n_configs", "n_seeds", "n_failed")]
     return [*cells, Cell(duration(row["seconds"]), sort=float(row["seconds"]))]
-
-
-def _with_interval(row: pd.Series, name: str, ci: str, form: str, *, best: bool = False) -> Cell:
-    return _cell(row[name], form, _range(row[f"{ci}_low"], row[f"{ci}_high"], form), best)
 
 
 def _figure(value: float, form: str) -> str:
@@ -169,6 +179,12 @@ def _range(low: float, high: float, form: str) -> str:
     return f"{_figure(low, form)} to {_figure(high, form)}".replace("-", "−")
 
 
+def best_in_words() -> str:
+    """Which figure of a column is the best; the bracket is open."""
+    most = [metric.words.name for metric in METRICS if not metric.least_is_best]
+    return f"the least figure of a column (of the {listed(most)}: the greatest"
+
+
 def comparison_html(table: pd.DataFrame, caption: str) -> str:
     """A small page with the table alone.
 
@@ -182,6 +198,7 @@ def comparison_html(table: pd.DataFrame, caption: str) -> str:
         caption=caption,
         columns=COLUMNS,
         metric_columns=METRIC_COLUMNS,
+        bold=best_in_words(),
         rows=shown_rows(table),
     )
 
@@ -205,8 +222,8 @@ def comparison_markdown(table: pd.DataFrame, caption: str) -> str:
         lines.append(f"| {f'**{title}**' if row.best else title} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Bold: the least figure of a column (of the fill rate: the greatest; perfect hindsight "
-        "aside), the learned method with the least cost.",
+        f"Bold: {best_in_words()}; perfect hindsight aside), the learned method with the least "
+        f"{COST.words.name}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -218,9 +235,10 @@ def _markdown(cell: Cell) -> str:
 
 def comparison_text(table: pd.DataFrame) -> str:
     """The columns that fit a terminal, rounded."""
-    shown = table[
-        ["algorithm", "action_model", "stockout_rate_pct", "turnover_days", "fill_rate_pct", "cost",
-         "ci_low", "ci_high", "cost_pct_vs_baseline", "cost_pct_vs_ddpg_both", "n_configs",
-         "n_seeds", "n_failed", "seconds"]
+    shown = [
+        "algorithm", "action_model", *(metric.name for metric in service_metrics()),
+        COST.name, *ends(COST.name).values(),
+        *(f"{COST.stem}_vs_{other}" for other in ("baseline", REFERENCE.in_columns)),
+        "n_configs", "n_seeds", "n_failed", "seconds",
     ]  # fmt: skip
-    return str(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    return str(table[shown].to_string(index=False, float_format=lambda value: f"{value:.4g}"))

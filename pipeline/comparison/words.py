@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from envs.metrics import Metric, listed, metric_names, service_metrics
 from pipeline.baselines.tuned import HINDSIGHT, PER_CLASS, PROSE, RULES
 from pipeline.comparison.results import SweepResults, display_name, rounded
-from pipeline.evaluation.play import METRICS
 
 
 @dataclass(frozen=True)
@@ -100,17 +100,16 @@ def _against(best: pd.Series, baseline: pd.Series, among: int) -> str:
 
 
 def _service(row: pd.Series, baseline: pd.Series | None = None) -> str:
-    """Stockouts, stock and fill, each with the baseline's in brackets."""
+    """All metrics but the cost, each with the baseline's in brackets."""
 
-    def with_other(column: str, unit: str) -> str:
-        other = "" if baseline is None else f" ({rounded(baseline[column])}{unit})"
-        return f"{rounded(row[column])}{unit}{other}"
+    def clause(metric: Metric) -> str:
+        own, other = (
+            "" if of is None else f"{rounded(of[metric.name])}{metric.words.sign}"
+            for of in (row, baseline)
+        )
+        return metric.words.clause.format(f"{own} ({other})" if other else own)
 
-    return (
-        f"{with_other('stockout_rate_pct', ' %')} stockouts, "
-        f"{with_other('turnover_days', '')} days of stock and a fill rate of "
-        f"{with_other('fill_rate_pct', ' %')}"
-    )
+    return listed(clause(metric) for metric in service_metrics())
 
 
 def _cost(row: pd.Series) -> str:
@@ -137,15 +136,12 @@ def tiles(results: SweepResults) -> list[Tile]:
             note = f"95 % interval {_signed(found.low)} to {_signed(found.high)}"
         title = f"cost against {PROSE[PER_CLASS]}"
         shown.append(Tile(title, _unbroken(_signed(found.value)), _unbroken(note)))
-    for title, column, unit in (
-        ("stockout rate", "stockout_rate_pct", "%"),
-        ("turnover time", "turnover_days", "days"),
-        ("fill rate", "fill_rate_pct", "%"),
-    ):
+    for metric in service_metrics():
+        name, unit = metric.name, metric.words.suffix
         note = "all inventories"
         if baseline is not None:
-            note = f"{PROSE[PER_CLASS]}: {rounded(baseline[column])} {unit}"
-        shown.append(Tile(title, f"{rounded(best[column])} {unit}", _unbroken(note)))
+            note = f"{PROSE[PER_CLASS]}: {rounded(baseline[name])} {unit}"
+        shown.append(Tile(metric.words.name, f"{rounded(best[name])} {unit}", _unbroken(note)))
     return shown
 
 
@@ -172,7 +168,7 @@ def _ties(results: SweepResults, best: pd.Series) -> list[str]:
         return []
     verb = "is" if len(tied) == 1 else "are"
     return [
-        f"{_listed(tied)} {verb} as good within the margin of error: the 95 % interval of the "
+        f"{listed(tied)} {verb} as good within the margin of error: the 95 % interval of the "
         "difference in cost (for all methods together) includes 0."
     ]
 
@@ -200,7 +196,7 @@ def _orders(results: SweepResults) -> list[str]:
         return []
     method, cost = learned
     rule, rule_cost = str(rules.idxmin()), float(rules.min())
-    name = display_name(*method.split("-", 1))
+    name = method.label
     if rule_cost < cost:
         return [
             f"The orders come from {PROSE[rule]}: it was cheaper on validation than every learned "
@@ -216,7 +212,7 @@ def _without_plan(best: pd.Series) -> list[str]:
     change = float(best["cost_pct_without_plan"])
     if not math.isfinite(change):
         return []
-    blind = pd.Series({metric: best[f"{metric}_without_plan"] for metric in METRICS})
+    blind = pd.Series({metric: best[f"{metric}_without_plan"] for metric in metric_names()})
     return [
         f"On mornings that know no promotion, event or assortment ahead {_name(best)} costs "
         f"{_signed(change)} at {_service(blind)}."
@@ -242,8 +238,4 @@ def _failed(results: SweepResults) -> list[str]:
     if not failed:
         return []
     verb = "has" if len(failed) == 1 else "have"
-    return [f"{_listed(failed)} {verb} no finished trial and no figures."]
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+    return [f"{listed(failed)} {verb} no finished trial and no figures."]

@@ -15,13 +15,14 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from envs.objective import BLOCK_SUMS, HorizonMetrics, after_warm_up
+from envs.horizon import HorizonMetrics
+from envs.metrics import METRICS, SUMS, Days, metric_names
+from envs.objective import after_warm_up
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
 from pipeline.scenarios.source import DatasetSource, ScenarioSource, Split, evaluation_start
 
-METRICS = ("cost", "stockout_rate_pct", "turnover_days", "fill_rate_pct")
 BLOCK_DAYS, MOST_BLOCKS = 7, 52
 """Days of a block that intervals draw whole: a week, or several where there would be too many."""
 STATIC = (
@@ -29,8 +30,11 @@ STATIC = (
     "holding_cost",
 )  # fmt: skip
 """Columns of the inventories that their rows repeat."""
-SUMMARIZED = ("counted_days", "weight", "mean_demand", "mean_sales", "mean_inventory")
-"""What :func:`summarize` needs besides cost and stockout rate."""
+MEANS = {
+    "demand": "mean_demand", "sales": "mean_sales", "stock": "mean_inventory",
+    "unmet": "mean_unmet",
+}  # fmt: skip
+"""Of :data:`~envs.metrics.SUMS` -> the column of a mean day."""
 PolicyFor = Callable[[Scenario], tuple[Scenario, Policy]]
 """Builds a policy for a tile; may exchange the scenario (only perfect hindsight does)."""
 
@@ -58,9 +62,8 @@ def evaluate_scenario(
 
     Returns:
         One row per inventory: ``counted_days``, ``mean_demand``, ``mean_sales``,
-        ``mean_inventory`` (units), ``cost`` (money per day), ``stockout_rate_pct``,
-        ``turnover_days`` and ``fill_rate_pct``; NaN where no day was counted (or nothing was
-        sold, or asked for).
+        ``mean_inventory``, ``mean_unmet`` (units) and all of :data:`~envs.metrics.METRICS`;
+        NaN where no day was counted (or nothing was sold, or asked for).
     """
     return _rows(play_scenario(scenario, policy_for, start))
 
@@ -104,10 +107,8 @@ def _rows(metrics: HorizonMetrics) -> pd.DataFrame:
             "mean_demand": metrics.mean_demand.numpy(),
             "mean_sales": metrics.mean_sales.numpy(),
             "mean_inventory": metrics.mean_inventory.numpy(),
-            "cost": metrics.cost.numpy(),
-            "stockout_rate_pct": metrics.stockout_rate.numpy(),
-            "turnover_days": metrics.turnover_time.numpy(),
-            "fill_rate_pct": metrics.fill_rate.numpy(),
+            "mean_unmet": metrics.mean_unmet.numpy(),
+            **{name: values.numpy() for name, values in metrics.values.items()},
         }
     )
 
@@ -116,7 +117,7 @@ def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pa
     """:func:`evaluate_scenario` with the inventories' ids and what the panel says of them.
 
     Adds ``inventory_id``, the columns of :data:`STATIC`, and for each of
-    :data:`~envs.objective.BLOCK_SUMS` a fixed-size list ``block_<name>``: its sums over
+    :data:`~envs.metrics.SUMS` a fixed-size list ``block_<name>``: its sums over
     the blocks of days.
     """
     days = BLOCK_DAYS * -(-scenario.num_days // (BLOCK_DAYS * MOST_BLOCKS))
@@ -128,7 +129,7 @@ def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pa
         rows[name] = values if values.dtype.kind in "iuf" else values.astype(str)
     table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
     assert metrics.blocks is not None
-    for name, sums in zip(BLOCK_SUMS, metrics.blocks.unbind(1), strict=True):
+    for name, sums in zip(SUMS, metrics.blocks.unbind(1), strict=True):
         kind = np.uint16 if name.endswith("days") else np.float32
         flat = np.ascontiguousarray(sums.numpy().T.astype(kind)).ravel()
         table = table.append_column(
@@ -145,43 +146,34 @@ def evaluate_dataset(
         yield evaluate_tile(*source.open(split, tile), policy_for).to_pandas()
 
 
-def summarize(rows: pd.DataFrame) -> dict[str, float]:
-    """Aggregates rows over inventories.
+def needed() -> list[str]:
+    """Columns that :func:`summarize` reads."""
+    return ["counted_days", "weight", *MEANS.values(), *metric_names()]
 
-    Cost is money and adds up: its mean counts every inventory once (a weight by demand
-    would count size twice). Turnover time and fill rate are ratios of totals, in units: all
-    stock over all sales, all sales over all demand; a mean of the inventories' own ratios
-    would be made by those that hardly sell. The stockout rate is an average weighted by
-    ``weight`` (mean demand where the rows have none).
+
+def summarize(rows: pd.DataFrame) -> dict[str, float]:
+    """Aggregates rows over inventories, as each metric's record says.
+
+    Where the rows have no ``weight``, mean demand weighs.
     """
+    # A policy that has diverged must not look like days that were not counted.
     known = rows[rows["counted_days"] > 0]
-    weight = known["weight"] if "weight" in known else known["mean_demand"].clip(lower=1e-9)
-    stock, sales, demand = (
-        float((known[name] * known["counted_days"]).sum())
-        for name in ("mean_inventory", "mean_sales", "mean_demand")
-    )
+    columns = {name: known[name].to_numpy() for name in needed() if name in known}
+    days, demand = columns["counted_days"], columns["mean_demand"]
+    weight = columns.get("weight", demand.clip(min=1e-9))
+    mean_day = Days(**{part: columns[name] for part, name in MEANS.items() if name in columns})
     return {
-        # A policy that has diverged must not look like days that were not counted.
-        "cost": float(known["cost"].to_numpy(np.float64).mean()) if len(known) else float("nan"),
-        "stockout_rate_pct": _ratio(
-            float((weight * known["stockout_rate_pct"]).sum()), float(weight.sum())
-        ),
-        "turnover_days": _ratio(stock, sales),
-        "fill_rate_pct": 100.0 * _ratio(sales, demand),
+        metric.name: metric.over_inventories(columns, mean_day, days, weight) for metric in METRICS
     }
 
 
 def in_words(summary: Mapping[str, float]) -> str:
-    """All four figures: none means much without the others."""
-    return (
-        f"cost {summary['cost']:.4g} per inventory and day, stockout rate "
-        f"{summary['stockout_rate_pct']:.2f} %, turnover time {summary['turnover_days']:.2f} days, "
-        f"fill rate {summary['fill_rate_pct']:.2f} %"
+    """All figures: none means much without the others."""
+    shown = (
+        f"{metric.words.name} {summary[metric.name]:{metric.words.form}} {metric.words.suffix}"
+        for metric in METRICS
     )
-
-
-def _ratio(total: float, by: float) -> float:
-    return total / by if by > 0 else float("nan")
+    return ", ".join(shown)
 
 
 def summarize_source(

@@ -27,7 +27,7 @@ from pipeline.tools.spread import spread
 from pipeline.tools.streamed import StreamedParquet
 
 _MARK = b"deepstock_evaluation"
-_FORMAT = 2
+_FORMAT = 3
 """Of the rows: those of another format are made again."""
 
 

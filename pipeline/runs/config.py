@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from envs.errors import ConfigError
 from pipeline.policies.action_models import ActionModelKind
+from pipeline.runs.method import Method, TrialKey
 
 
 class AlgorithmName(StrEnum):
@@ -55,9 +56,13 @@ class RunConfig(BaseModel):
     """GPUs of each learner."""
 
     @property
-    def method(self) -> str:
+    def method(self) -> Method:
         """``ddpg-both`` and the like."""
-        return f"{self.algorithm}-{self.action_model}"
+        return Method.of(self.algorithm, self.action_model)
+
+    def key(self, configuration: int) -> str:
+        """What its trial is called in a sweep: ``ddpg-both-c02-s0``."""
+        return str(TrialKey(self.method, configuration, self.seed))
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
+from pipeline.runs.status import FAILURES, Status
 from pipeline.tools.files import read_lines, remove, whole, write_json
 
 RESULT, HISTORY = "result.json", "history.jsonl"
 CHECKPOINT, PROGRESS = "checkpoint", "progress.json"
-
-Status = Literal["finished", "diverged", "failed", "stopped"]
-"""``stopped``: a sweep gave up on the configuration before its end."""
 
 
 @dataclass
@@ -41,7 +38,7 @@ class RunResult:
     @property
     def failed(self) -> bool:
         """It was given a chance to end well, and did not."""
-        return self.status in ("failed", "diverged")
+        return self.status in FAILURES
 
     def write(self, directory: Path) -> None:
         """Writes ``result.json`` in one step."""

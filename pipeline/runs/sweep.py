@@ -19,6 +19,7 @@ import yaml
 from envs.errors import ConfigError
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
+from pipeline.runs.method import Method
 from pipeline.scenarios.source import DatasetSource
 from pipeline.tools.files import write_json
 
@@ -55,14 +56,14 @@ class Sweep:
     directory: Path
     preset: Mapping[str, Any]
     """The resolved preset."""
-    selected: Mapping[str, Selected]
-    """Method (``ddpg-both``) -> choice."""
+    selected: Mapping[Method, Selected]
+    """By method (``ddpg-both``)."""
 
     def trial(self, key: str) -> Path:
         """A trial's folder."""
         return self.directory / "trials" / key
 
-    def cheapest(self) -> tuple[str, float] | None:
+    def cheapest(self) -> tuple[Method, float] | None:
         """Method with the least validation cost, and that cost; None if no trial has finished."""
         costs = {
             method: choice.validation_cost
@@ -86,7 +87,7 @@ class Sweep:
             )  # fmt: skip
         return trial
 
-    def seeds(self, method: str) -> list[str]:
+    def seeds(self, method: Method) -> list[str]:
         """Keys of the trials that go to test: the median seed first, then the others."""
         choice = self.selected[method]
         if choice.trial is None:
@@ -116,7 +117,7 @@ class Sweep:
         )
 
 
-def write_selection(directory: Path, selected: Mapping[str, Selected]) -> None:
+def write_selection(directory: Path, selected: Mapping[Method, Selected]) -> None:
     """Marks a sweep as finished."""
     write_json(directory / SELECTION, {m: asdict(s) for m, s in selected.items()}, indent=1)
 
@@ -134,6 +135,6 @@ def read_sweep(directory: Path) -> Sweep:
             "Name a sweep's folder, and run `python -m tuning sweep` to its end first.",
             "holds no finished sweep",
         )  # fmt: skip
-    selected = {m: Selected(**s) for m, s in json.loads(path.read_text()).items()}
+    selected = {Method(m): Selected(**s) for m, s in json.loads(path.read_text()).items()}
     preset = yaml.safe_load((directory / PRESET).read_text())
     return Sweep(directory, preset, selected)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 from envs.errors import ConfigError
+from pipeline.runs.status import FAILURES, Status
 from pipeline.tools.files import write_json
 from pipeline.tracking.content import digest_of, flattened
 from pipeline.tracking.store import artifact_location, ask_server, page, quiet, tracking_uri
@@ -31,9 +32,6 @@ from pipeline.tracking.store import artifact_location, ask_server, page, quiet, 
 EXPERIMENT = "deepstock"
 RUN_FILE = "mlflow_run.json"
 """File in the sweep folder that names the sweep's parent run."""
-
-TrialStatus = Literal["finished", "diverged", "failed", "stopped"]
-"""How a trial ended (``stopped``: others were better); MLflow knows the middle two as FAILED."""
 
 _TRIAL_TAG = "deepstock.trial"
 _DIGEST_TAG = "deepstock.digest"
@@ -216,7 +214,7 @@ class SweepRun:
         params: Mapping[str, Any],
         history: Mapping[str, Sequence[tuple[int, float]]],
         final: Mapping[str, float],
-        status: TrialStatus,
+        status: Status,
         cause: str | None = None,
     ) -> str:
         """Log an ended trial as one child run; the same trial logged again changes nothing.
@@ -228,7 +226,7 @@ class SweepRun:
             params: The configuration; nested keys are joined by dots.
             history: Metric name to (iteration, value) pairs. Few metrics that mean something.
             final: The last word on each metric, such as the validation cost.
-            status: How the trial ended.
+            status: How the trial ended; MLflow knows failures as FAILED, all else as FINISHED.
             cause: Why it failed or was stopped.
 
         Returns:
@@ -256,9 +254,7 @@ class SweepRun:
         self._batch(run_id, metrics=points, params={k: str(v) for k, v in flattened(params)})
         # The digest comes last: a run without it was cut while being logged, and is replaced.
         self._client.set_tag(run_id, _DIGEST_TAG, digest)
-        self._client.set_terminated(
-            run_id, "FAILED" if status in ("failed", "diverged") else "FINISHED"
-        )
+        self._client.set_terminated(run_id, "FAILED" if status in FAILURES else "FINISHED")
         self._trials[key] = (run_id, digest)
         return run_id
 

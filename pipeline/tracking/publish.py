@@ -10,8 +10,10 @@ import pandas as pd
 import torch
 import yaml
 
-from pipeline.evaluation.play import METRICS
+from envs.metrics import metric_names
+from pipeline.comparison.columns import BASELINE
 from pipeline.policies.store import load_model
+from pipeline.runs.method import Method
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import PRESET, Sweep
 from pipeline.scenarios.source import DatasetSource, evaluation_start
@@ -53,10 +55,12 @@ def publish_comparison(run: SweepRun, sweep: Sweep, table: pd.DataFrame) -> None
     example = example_inputs(source)
     progress = Progress("log models", len(sweep.selected), "models")
     for row in table.to_dict("records"):
-        if row["action_model"] == "-" or pd.isna(row["cost"]):
+        if row["action_model"] == BASELINE or pd.isna(row["cost"]):
             continue
-        method = f"{row['algorithm']}-{row['action_model']}"
-        run.log_metrics({f"test_{metric}/{method}": float(row[metric]) for metric in METRICS})
+        method = Method.of(row["algorithm"], row["action_model"])
+        run.log_metrics(
+            {f"test_{metric}/{method}": float(row[metric]) for metric in metric_names()}
+        )
         trial = sweep.selected[method].trial
         assert trial is not None  # it has figures, so it has a model
         run.log_model(method, load_model(sweep.trial(trial) / "model").policy, example)
@@ -89,7 +93,7 @@ def publish_trial(run: SweepRun, folder: Path, key: str | None = None) -> None:
     path = folder / "history.jsonl"
     for line in path.read_text().splitlines() if path.exists() else ():
         point = json.loads(line)
-        for metric in METRICS & point.keys():
+        for metric in point.keys() & set(metric_names()):
             history.setdefault(f"validation_{metric}", []).append(
                 (point["iteration"], point[metric])
             )

@@ -19,8 +19,8 @@ from typing import Any
 
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEARNER_RESULTS
 
+from envs.metrics import metric_names
 from pipeline.algorithms.build import build_config
-from pipeline.evaluation.play import METRICS
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
 from pipeline.runs.result import CHECKPOINT, HISTORY, PROGRESS, RunResult, read_history
@@ -133,9 +133,9 @@ class TrainingRun:
 
     def _judge(self, evaluation: dict[str, Any]) -> dict[str, float]:
         """Keeps the policy if its validations of late cost the least so far."""
-        figures = {name: float(evaluation[ENV_RUNNER_RESULTS][name]) for name in METRICS}
+        figures = {name: float(evaluation[ENV_RUNNER_RESULTS][name]) for name in metric_names()}
         recent = [*read_history(self.directory)[1 - SMOOTHED :], figures]
-        smooth = {name: sum(line[name] for line in recent) / len(recent) for name in METRICS}
+        smooth = {name: sum(line[name] for line in recent) / len(recent) for name in metric_names()}
         cost = smooth["cost"]
         if not math.isfinite(cost):
             self.result.status = "diverged"

@@ -16,7 +16,7 @@ from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.baselines.tuned import tuned_baselines
 from pipeline.data.panel import validate_inventories
-from pipeline.evaluation.play import METRICS, SUMMARIZED, in_words, summarize
+from pipeline.evaluation.play import in_words, needed, summarize
 from pipeline.evaluation.tiles import evaluate_policies, model_candidate
 from pipeline.policies.store import load_data_model
 from pipeline.runs.config import RunConfig, load_yaml, parse
@@ -133,7 +133,7 @@ def evaluate_run(
         path = out or Path(scratch) / "rows.parquet"
         with ray_session(workers) if workers > 1 else nullcontext():
             evaluate_policies(source, split, {path: candidate})
-        rows = pd.read_parquet(path, columns=[*METRICS, *SUMMARIZED])
+        rows = pd.read_parquet(path, columns=needed())
     click.echo(
         f"{len(rows):,} inventories, {split}: {in_words(summarize(rows))}."
         + (f" Rows: {out}" if out else "")

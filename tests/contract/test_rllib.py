@@ -17,11 +17,12 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
+from envs.metrics import metric_names
 from envs.rollout import rollout
 from envs.state import InventoryState
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.shard import ShardAlgorithm
-from pipeline.evaluation.play import METRICS, evaluate_scenario, play_policy, summarize
+from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize
 from pipeline.policies.store import load_model
 from pipeline.runs.config import RunConfig
 from pipeline.runs.result import RunResult
@@ -263,7 +264,7 @@ def test_a_training_run_resumes_from_its_checkpoint(source: DatasetSource, tmp_p
     # Single validations are a lottery: the mean of the last ones decides.
     smooth = [
         {name: float(np.mean([line[name] for line in lines[max(0, i - SMOOTHED + 1) : i + 1]]))
-         for name in METRICS}
+         for name in metric_names()}
         for i in range(5)
     ]  # fmt: skip
     best = min(range(5), key=lambda i: smooth[i]["cost"])
@@ -317,7 +318,7 @@ def test_rllibs_evaluation_is_the_evaluators(
     expected = summarize(rows)
     during = trained[1]["evaluation"][ENV_RUNNER_RESULTS]
     after = built.evaluate()[ENV_RUNNER_RESULTS]
-    for name in METRICS:
+    for name in metric_names():
         assert float(during[name]) == pytest.approx(expected[name], rel=1e-5)
         assert float(after[name]) == pytest.approx(expected[name], rel=1e-5)
     assert after["num_episodes"] == 60

@@ -19,7 +19,7 @@ from envs.problems.settings import SettingName
 from pipeline.algorithms.build import build_config
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
-from pipeline.runs.sweep import Selected, write_selection
+from pipeline.runs.sweep import write_selection
 from pipeline.scenarios.source import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.studies.synthetic.folder import StudyFolder
@@ -181,9 +181,9 @@ def _choose(
 ) -> dict[str, RunConfig]:
     """Selects on validation and keeps the runs; method -> what the selected trial trained."""
     directory = study.folder.sweep(setting)
-    selected: Mapping[str, Selected] = select(runs, directory)
+    chosen: dict[str, RunConfig] = {}
+    selected = select(runs, directory)
     write_selection(directory, selected)
-    chosen = {}
     for method, choice in selected.items():
         if choice.trial is not None:
             study.folder.keep_best(setting, method, study.folder.trial(setting, choice.trial))

@@ -17,9 +17,9 @@ import click
 import pandas as pd
 import torch
 
+from pipeline.evaluation.intervals import mean_interval
 from pipeline.policies.store import load_model
 from pipeline.studies.classical.cases import Case, Score
-from pipeline.studies.synthetic.intervals import mean_interval
 from pipeline.tools.files import write_csv, write_json, write_text
 from pipeline.tools.spread import spread
 from pipeline.training.run import TrainingRun
@@ -118,7 +118,7 @@ def row_of(case: Case, runs: Sequence[tuple[float, list[Score]]]) -> dict[str, A
         asked.append(below)
     return {
         "problem": case.title,
-        "method": f"{case.algorithm} {case.action_model}".upper(),
+        "method": case.method.label,
         "cost": sum(cost) / len(cost),
         "gap_pct": gap.value,
         "gap_low": gap.low,

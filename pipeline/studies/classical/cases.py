@@ -17,6 +17,7 @@ from envs.rollout import Policy
 from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.method import Method
 from pipeline.scenarios.classical import ClassicalSource
 from pipeline.scenarios.source import ScenarioSource, empty_start
 from pipeline.scenarios.trajectories import StudyData
@@ -67,11 +68,16 @@ class Case:
     """Every problem must cost less than its best constant base stock."""
 
     @property
+    def method(self) -> Method:
+        """What is trained."""
+        return Method.of(self.algorithm, self.action_model)
+
+    @property
     def key(self) -> str:
         """Folder of its runs."""
         where = "setting1" if not self.names else self.names[0]
         many = f"-and-{len(self.names) - 1}-more" if len(self.names) > 1 else ""
-        return f"{where}{many}-{self.algorithm}-{self.action_model}"
+        return f"{where}{many}-{self.method}"
 
     @property
     def problems(self) -> tuple[ClassicalProblem, ...]:

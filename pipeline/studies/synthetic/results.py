@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from envs.errors import ConfigError
-from pipeline.comparison.results import display_name
+from pipeline.evaluation.intervals import mean_interval
+from pipeline.runs.method import Method
+from pipeline.runs.status import FAILURES
 from pipeline.studies.synthetic.folder import StudyFolder
-from pipeline.studies.synthetic.intervals import mean_interval
 
 SETTING_NAMES = {
     "setting1": "1 INDEP, 10 trajectories",
@@ -95,16 +96,16 @@ class StudyResults:
         return pd.DataFrame([row for row in rows if row])
 
     def _row(self, setting: str, algorithm: str, model: str) -> dict[str, Any]:
-        method = f"{algorithm}-{model}"
+        method = Method.of(algorithm, model)
         own = self.trials[(self.trials["setting"] == setting) & (self.trials["method"] == method)]
         if own.empty:
             return {}
         chosen = own[own["selected"]]
         row: dict[str, Any] = {
             "setting": setting, "algorithm": algorithm, "action_model": model,
-            "method": method, "name": display_name(algorithm, model),
+            "method": method, "name": method.label,
             "n_configs": own["configuration"].nunique(),
-            "n_failed": int(own["status"].isin(["failed", "diverged"]).sum()),
+            "n_failed": int(own["status"].isin(FAILURES).sum()),
             "seconds": float(own["seconds"].sum()),
         }  # fmt: skip
         costs = mean_interval(self.final(setting, method, "test"))

@@ -11,6 +11,7 @@ import torch
 from ray.rllib.core.columns import Columns
 
 from envs.errors import ConfigError
+from envs.metrics import metric_names
 from envs.objective import day_cost, governed_days
 from envs.problems.settings import study_setting1
 from envs.rollout import rollout
@@ -18,7 +19,7 @@ from envs.state import InventoryState
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.evaluation.play import METRICS, summarize_source
+from pipeline.evaluation.play import summarize_source
 from pipeline.policies.action_models import SENSIBLE_START, ActionModelKind
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, GivenScenarios, training_start
@@ -309,7 +310,7 @@ def test_evaluation_is_the_projects_evaluator(source: DatasetSource) -> None:
     runner.sample()
     metrics = runner.get_metrics()
     expected, _, _ = summarize_source(source, "validation", runner.module.averaged.decide)
-    for name in METRICS:
+    for name in metric_names():
         assert float(np.asarray(metrics[name].peek())) == pytest.approx(expected[name])
 
 

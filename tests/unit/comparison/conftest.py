@@ -77,6 +77,7 @@ def _evaluation(
             "mean_demand": means["demand"],
             "mean_sales": means["sales"],
             "mean_inventory": means["stock"],
+            "mean_unmet": means["unmet"],
             "cost": holding * means["stock"] + shortage * means["unmet"],
             "stockout_rate_pct": 100 * means["stockout_days"],
             "turnover_days": means["stock"] / means["sales"],

@@ -10,9 +10,10 @@ import pytest
 import torch
 import yaml
 
+from envs.metrics import metric_names
 from pipeline.baselines.tuned import PER_CLASS, read_baselines
 from pipeline.comparison.compare import NO_PLAN, compare, without_plan
-from pipeline.evaluation.play import METRICS, evaluate_dataset, play_policy, summarize
+from pipeline.evaluation.play import evaluate_dataset, play_policy, summarize
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model
@@ -20,7 +21,7 @@ from pipeline.runs.sweep import Selected, write_selection
 from pipeline.scenarios.source import DatasetSource
 
 TRIALS = ["ddpg-both-c01-s0", "ddpg-both-c01-s1", "ddpg-both-c01-s2"]
-FINITE = [*METRICS, "ci_low", "fill_rate_pct_ci_high", "cost_pct_vs_baseline"]
+FINITE = [*metric_names(), "ci_low", "fill_rate_pct_ci_high", "cost_pct_vs_baseline"]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_a_methods_row_is_the_mean_over_all_its_seeds(
         policy = load_model(sweep / "trials" / key / "model").policy
         rows = pd.concat(evaluate_dataset(source, "test", play_policy(policy.decide)))
         own.append(summarize(rows))
-    for metric in METRICS:
+    for metric in metric_names():
         expected = np.mean([figures[metric] for figures in own])
         assert table.loc["ddpg-both", metric] == pytest.approx(expected, rel=1e-5)
     assert table.loc["ddpg-both", "n_seeds"] == 3
@@ -79,7 +80,7 @@ def test_rows_say_what_their_intervals_hold(table: pd.DataFrame) -> None:
     assert table.loc["ds-base", "interval_note"].endswith("one seed, so other seeds are not in it")
     assert "seed" not in table.loc[PER_CLASS, "interval_note"]
     assert table.loc[["ddpg-both", "ds-base", PER_CLASS], FINITE].notna().all(axis=None)
-    for metric in METRICS:
+    for metric in metric_names():
         prefix = "ci" if metric == "cost" else f"{metric}_ci"
         done = table.dropna(subset=["cost"])
         assert (done[f"{prefix}_low"] <= done[metric]).all()
@@ -112,7 +113,7 @@ def test_every_policy_is_also_evaluated_without_the_plan(
     assert blind.max_lead_time == source.max_lead_time
     rule = read_baselines(sweep).per_class
     expected = summarize(pd.concat(evaluate_dataset(blind, "test", play_policy(rule))))
-    for metric in METRICS:
+    for metric in metric_names():
         assert table.loc[PER_CLASS, f"{metric}_without_plan"] == pytest.approx(
             expected[metric], rel=1e-5
         )

@@ -13,7 +13,8 @@ from gymnasium.vector import AutoresetMode
 
 from envs.errors import ScenarioError
 from envs.gym_env import ENV_ID, InventoryEnv, InventoryVectorEnv
-from envs.objective import day_cost, horizon_metrics
+from envs.horizon import horizon_metrics
+from envs.objective import day_cost
 from envs.problems.poisson import poisson_scenario
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs import rollout as rollouts
-from envs.objective import BLOCK_SUMS, horizon_metrics
+from envs.horizon import horizon_metrics
+from envs.metrics import SUMS
 from envs.rollout import Decision, rollout, rollout_metrics
 from envs.state import InventoryState, Observation, Scenario
 from tests.choices import problem_choices
@@ -94,7 +95,7 @@ def test_block_sums_are_those_of_the_trajectory(
     with patch.object(rollouts, "_block_days", lambda *_: 5):
         got = rollout_metrics(scenario, policy, start, tile_rows=13, block_days=block_days).blocks
     assert got is not None
-    assert got.shape == (len(ends), len(BLOCK_SUMS), 30)
+    assert got.shape == (len(ends), len(SUMS), 30)
     outcome, counted = played.outcome, scenario.counted
     assert counted is not None
     expected = {
@@ -106,7 +107,7 @@ def test_block_sums_are_those_of_the_trajectory(
         value = values.double() * counted
         for b, (first, last) in enumerate(itertools.pairwise([0, *ends])):
             torch.testing.assert_close(
-                got[b, BLOCK_SUMS.index(name)], value[first:last].sum(0), rtol=1e-9, atol=1e-9
+                got[b, SUMS.index(name)], value[first:last].sum(0), rtol=1e-9, atol=1e-9
             )
 
 

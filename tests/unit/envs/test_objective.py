@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.dynamics import DayOutcome
+from envs.horizon import horizon_metrics
 from envs.objective import (
     after_warm_up,
     day_cost,
     decision_rewards,
     governed_days,
-    horizon_metrics,
     smooth_stockout_rate,
 )
 from envs.state import InventoryState, Scenario

@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from envs.metrics import metric_names
 from pipeline.evaluation import intervals as module
+from pipeline.evaluation import margins as rows_module
 from pipeline.evaluation.intervals import (
-    Margins,
     Sample,
     difference,
     interval,
-    margins,
     resample,
     sample_margins,
 )
-from pipeline.evaluation.play import METRICS, summarize
+from pipeline.evaluation.margins import Margins, margins
+from pipeline.evaluation.play import summarize
 
 
 def rows(n: int, seed: int, blocks: int = 8, days: float = 1.0) -> pa.Table:
@@ -71,18 +72,18 @@ def test_the_estimate_is_the_summary(tmp_path: Path) -> None:
     for part in ("by_inventory", "by_block"):
         one, other = (getattr(result[name], part) for name in ("table", "file"))
         np.testing.assert_allclose(one, other, rtol=1e-12)
-    found = difference(result["table"], result["file"], "cost", "percent")
+    found = difference(result["table"], result["file"], "cost", percent=True)
     assert found == pytest.approx((0.0, 0.0, 0.0), abs=1e-9)
 
 
 def test_groups_vary_as_inventories_do(monkeypatch: pytest.MonkeyPatch) -> None:
     table = rows(12_000, 2)
     one_by_one = resample({"a": [table]}, seed=0)["a"]
-    monkeypatch.setattr(module, "GROUPS", 1500)
+    monkeypatch.setattr(rows_module, "GROUPS", 1500)
     grouped = resample({"a": [table]}, seed=0)["a"]
     np.testing.assert_allclose(grouped.seeds, one_by_one.seeds)
     assert grouped.groups == 1500
-    for m in range(len(METRICS)):
+    for m in range(len(metric_names())):
         expected = one_by_one.by_inventory[:, m].std()
         assert grouped.by_inventory[:, m].std() == pytest.approx(expected, rel=0.1)
 
@@ -90,7 +91,7 @@ def test_groups_vary_as_inventories_do(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_row_is_the_mean_over_its_seeds() -> None:
     tables = [rows(300, seed) for seed in (1, 2, 3)]
     found = resample({"a": tables}, seed=0)["a"]
-    for metric in METRICS:
+    for metric in metric_names():
         own = [summarize(table.to_pandas())[metric] for table in tables]
         assert found.value(metric) == pytest.approx(np.mean(own))
 
@@ -103,12 +104,12 @@ def test_seeds_widen_the_interval_by_students_t() -> None:
     reach = 4.302653 * 0.1 / np.sqrt(3)
     assert found == pytest.approx((2.0, 2.0 - reach, 2.0 + reach), rel=1e-5)
     other = Sample(np.array([[2.5, 10.0, 5.0, 90.0]]), 1.25 * steady, 1.25 * steady, 1000, 8)
-    relative = difference(Sample(seeds, steady, steady, 1000, 8), other, "cost", "percent")
+    relative = difference(Sample(seeds, steady, steady, 1000, 8), other, "cost", percent=True)
     assert relative == pytest.approx(
         (-20.0, -20.0 - 100 * reach / 2.5, -20.0 + 100 * reach / 2.5), rel=1e-5
     )
     # The other's seeds count as well: seen from it the interval is as wide, relatively.
-    backwards = difference(other, Sample(seeds, steady, steady, 1000, 8), "cost", "percent")
+    backwards = difference(other, Sample(seeds, steady, steady, 1000, 8), "cost", percent=True)
     assert backwards.value == pytest.approx(25.0)
     assert (backwards.high - backwards.low) / 2 == pytest.approx(125 * reach / 2.0, rel=1e-5)
 
@@ -116,7 +117,7 @@ def test_seeds_widen_the_interval_by_students_t() -> None:
 def test_differences_among_many_have_wider_intervals() -> None:
     samples = resample({"a": [rows(300, 1)], "b": [rows(300, 2)]}, seed=0)
     one, twelve = (
-        difference(samples["a"], samples["b"], "cost", "percent", among=n) for n in (1, 12)
+        difference(samples["a"], samples["b"], "cost", percent=True, among=n) for n in (1, 12)
     )
     # Normal quantiles of 0.975 and 1 - 0.025 / 12; Student's with few blocks more so.
     assert (twelve.high - twelve.low) / (one.high - one.low) > 2.86 / 1.96
@@ -128,7 +129,7 @@ def test_few_blocks_leave_the_days_as_they_are() -> None:
     assert not few.days_vary
     assert many.note(learned=False) == "inventories, 8 blocks of days"
     assert few.note(learned=False) == "inventories; conditional on these days (5 blocks)"
-    expected = few.by_inventory[:, METRICS.index("turnover_days")].std()
+    expected = few.by_inventory[:, metric_names().index("turnover_days")].std()
     found = interval(few, "turnover_days")
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * expected, rel=1e-3)
 
@@ -176,7 +177,7 @@ def test_nothing_is_a_percentage_of_a_cost_of_0() -> None:
         position = table.column_names.index(f"block_{name}")
         free = free.set_column(position, f"block_{name}", nothing)
     samples = resample({"a": [table], "free": [free]}, seed=0)
-    assert np.isnan(difference(samples["a"], samples["free"], "cost", "percent")).all()
+    assert np.isnan(difference(samples["a"], samples["free"], "cost", percent=True)).all()
     found = difference(samples["a"], samples["free"], "cost")
     assert found.value == interval(samples["a"], "cost").value
 
@@ -224,7 +225,7 @@ def test_coverage_of_larger_simulations(
 def test_margins_of_pieces_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     table = rows(1000, 4)
     whole = margins(table)
-    monkeypatch.setattr(module, "_CHUNK", 37)
+    monkeypatch.setattr(rows_module, "_CHUNK", 37)
     pieces = margins(table)
     np.testing.assert_allclose(pieces.inventories, whole.inventories)
     np.testing.assert_allclose(pieces.blocks, whole.blocks)

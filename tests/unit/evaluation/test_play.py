@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from envs.objective import BLOCK_SUMS, horizon_metrics
+from envs.horizon import horizon_metrics
+from envs.metrics import SUMS, metric_names
 from envs.problems.settings import study_setting1
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.evaluation.play import (
-    METRICS,
     counted_days,
     evaluate_dataset,
     evaluate_scenario,
@@ -168,7 +168,7 @@ def test_a_data_sets_rows_carry_ids_and_weights(source: DatasetSource) -> None:
     raw, _ = source.open("validation", 0)
     assert table["inventory_id"].tolist() == list(raw.inventory_id)
     np.testing.assert_array_equal(table["weight"], raw.static["weight"])
-    assert set(METRICS) < set(table.columns)
+    assert set(metric_names()) < set(table.columns)
     known = table["stockout_rate_pct"].notna()
     expected = np.average(table["stockout_rate_pct"][known], weights=table["weight"][known])
     assert summarize(table)["stockout_rate_pct"] == pytest.approx(expected)
@@ -177,7 +177,7 @@ def test_a_data_sets_rows_carry_ids_and_weights(source: DatasetSource) -> None:
 def test_the_blocks_of_a_row_add_up_to_it(source: DatasetSource) -> None:
     table = pd.concat(evaluate_dataset(source, "test", play_policy(base_stock)))
     start, stop = source.days("test")
-    blocks = {name: np.stack(table[f"block_{name}"].to_list()) for name in BLOCK_SUMS}
+    blocks = {name: np.stack(table[f"block_{name}"].to_list()) for name in SUMS}
     assert {values.shape for values in blocks.values()} == {(600, (stop - start) // 7)}
     counted = table["counted_days"]
     assert (blocks["days"].sum(1) == counted).all()

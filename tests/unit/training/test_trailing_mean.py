@@ -11,8 +11,8 @@ import pytest
 import torch
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
+from envs.metrics import metric_names
 from envs.state import ObservationLayout
-from pipeline.evaluation.play import METRICS
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
@@ -42,7 +42,7 @@ class Judged:
         self.run.result.iterations += 1
         with torch.no_grad():
             self.policy.net[-1].bias.fill_(self.run.result.iterations)  # type: ignore[operator, union-attr]
-        figures: dict[str, Any] = dict.fromkeys(METRICS, 10 * cost) | {"cost": cost}
+        figures: dict[str, Any] = dict.fromkeys(metric_names(), 10 * cost) | {"cost": cost}
         return self.run._judge({ENV_RUNNER_RESULTS: figures})
 
 

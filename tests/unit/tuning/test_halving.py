@@ -16,7 +16,7 @@ from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.result import RunResult
 from tuning.halving import Bracket, cost_at
-from tuning.preset import Preset, load_preset, trial_key
+from tuning.preset import Preset, load_preset
 from tuning.trials import TrialPlan
 
 ITERATIONS, EVERY = 45, 5
@@ -30,7 +30,7 @@ def plans(directory: Path, count: int, method: str = "ds-base") -> list[TrialPla
         algorithm=AlgorithmName(algorithm), action_model=ActionModelKind(model),
         iterations=ITERATIONS, validate_every=EVERY,
     )  # fmt: skip
-    keys = [trial_key(run, number) for number in range(count)]
+    keys = [run.key(number) for number in range(count)]
     return [TrialPlan(key, directory / key, run) for key in keys]
 
 

@@ -9,7 +9,7 @@ from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import PRESET, write_selection
-from tuning.preset import Preset, load_preset, trial_key
+from tuning.preset import Preset, load_preset
 from tuning.stages import SweepStages
 from tuning.sweep import select, with_earlier
 from tuning.trials import TrialPlan
@@ -20,7 +20,7 @@ def runs_with(directory: Path, costs: dict[tuple[int, int], float | str]) -> dic
     runs = {}
     for (configuration, seed), outcome in costs.items():
         run = RunConfig(algorithm=AlgorithmName.DS, action_model=ActionModelKind.BASE, seed=seed)
-        key = trial_key(run, configuration)
+        key = run.key(configuration)
         folder = directory / "trials" / key
         folder.mkdir(parents=True)
         if isinstance(outcome, str):
@@ -85,7 +85,7 @@ def test_seeds_go_to_the_best_method_of_each_algorithm_and_the_reference(tmp_pat
     for method, cost in costs.items():
         algorithm, model = method.split("-")
         run = RunConfig(algorithm=algorithm, action_model=model)
-        key = trial_key(run, 4)
+        key = run.key(4)
         runs[key] = run
         folder = tmp_path / "trials" / key
         folder.mkdir(parents=True)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.evaluation.intervals import Interval, mean_difference
+from pipeline.runs.method import Method
 from pipeline.studies.synthetic.findings.tuning_speed import (
     Tried,
     needed_to_beat,
     regret,
     regret_difference,
 )
-from pipeline.studies.synthetic.intervals import Interval, Verdict, combined, difference
+from pipeline.studies.synthetic.findings.verdicts import Verdict, combined, verdict_of
 from pipeline.studies.synthetic.results import ALGORITHMS, SETTING_NAMES, StudyResults
 
 UPDATES = 10_000
@@ -100,23 +102,28 @@ def claims(results: StudyResults) -> list[Claim]:
 def _base_cuts_loss(results: StudyResults) -> Iterator[Case]:
     for setting in results.settings:
         for algorithm in ALGORITHMS:
-            gain = difference(
-                results.final(setting, f"{algorithm}-none"),
-                results.final(setting, f"{algorithm}-base"),
+            gain = mean_difference(
+                results.final(setting, Method.of(algorithm, "none")),
+                results.final(setting, Method.of(algorithm, "base")),
             )
             yield Case(
-                f"{SETTING_NAMES[setting]}: {algorithm.upper()}", gain.text(1, "pp"), gain.verdict
+                f"{SETTING_NAMES[setting]}: {algorithm.upper()}",
+                gain.text(1, "pp"),
+                verdict_of(gain),
             )
 
 
 def _beat_ds(results: StudyResults) -> Iterator[Case]:
     for setting in results.settings:
         for algorithm in ("ddpg", "ppo"):
-            lead = difference(
-                results.final(setting, "ds-base"), results.final(setting, f"{algorithm}-base")
+            lead = mean_difference(
+                results.final(setting, "ds-base"),
+                results.final(setting, Method.of(algorithm, "base")),
             )
             yield Case(
-                f"{SETTING_NAMES[setting]}: {algorithm.upper()}", lead.text(1, "pp"), lead.verdict
+                f"{SETTING_NAMES[setting]}: {algorithm.upper()}",
+                lead.text(1, "pp"),
+                verdict_of(lead),
             )
 
 
@@ -129,8 +136,8 @@ def _overfits(results: StudyResults) -> Iterator[Case]:
     ):
         ddpg = results.final("setting3", "ddpg-base", column)
         ds = results.final("setting3", "ds-base", column)
-        lead = difference(ddpg, ds) if sign > 0 else difference(ds, ddpg)
-        yield Case(what, lead.text(3), lead.verdict)
+        lead = mean_difference(ddpg, ds) if sign > 0 else mean_difference(ds, ddpg)
+        yield Case(what, lead.text(3), verdict_of(lead))
 
 
 def _critic(results: StudyResults) -> Iterator[Case]:
@@ -145,9 +152,9 @@ def _critic(results: StudyResults) -> Iterator[Case]:
             list(by_seed[setting][model]) if model in by_seed[setting].index else []
             for model in ("none", "base")
         )
-        ratio = difference(none, base)
+        ratio = mean_difference(none, base)
         shown = Interval(*(math.exp(x) for x in (ratio.value, ratio.low, ratio.high)))
-        yield Case(SETTING_NAMES[setting], "× " + shown.text(2), ratio.verdict)
+        yield Case(SETTING_NAMES[setting], "× " + shown.text(2), verdict_of(ratio))
 
 
 def _horizon(results: StudyResults) -> Iterator[Case]:
@@ -161,8 +168,8 @@ def _horizon(results: StudyResults) -> Iterator[Case]:
     earlier = [t for t in sorted(set(table["t"])) if t < longest]
 
     def case(what: str, worse: tuple[int, int], better: tuple[int, int]) -> Case:
-        gain = difference(gaps.get(worse, []), gaps.get(better, []))
-        return Case(what, gain.text(1, "pp"), gain.verdict)
+        gain = mean_difference(gaps.get(worse, []), gaps.get(better, []))
+        return Case(what, gain.text(1, "pp"), verdict_of(gain))
 
     yield case(
         f"As much demand seen: {fewest} SKUs × {longest} days are worse than {most} × {same}",
@@ -173,11 +180,11 @@ def _horizon(results: StudyResults) -> Iterator[Case]:
         (fewest, longest), (most, longest),
     )  # fmt: skip
     if len(earlier) > 1:
-        gain = difference(gaps.get((fewest, earlier[1]), []), gaps.get((fewest, longest), []))
+        gain = mean_difference(gaps.get((fewest, earlier[1]), []), gaps.get((fewest, longest), []))
         # "Do not rescue" is the claim: days that clearly help would speak against it.
         verdict: Verdict = {
             "holds": "does not hold", "does not hold": "holds", "not measured": "not measured",
-        }.get(gain.verdict, "not separable")  # type: ignore[assignment]  # fmt: skip
+        }.get(verdict_of(gain), "not separable")  # type: ignore[assignment]  # fmt: skip
         yield Case(
             f"More days do not: {fewest} SKUs, {earlier[1]} minus {longest} days",
             gain.text(1, "pp"), verdict,
@@ -188,7 +195,7 @@ def _tuning(results: StudyResults) -> Iterator[Case]:
     for setting in results.settings:
         for algorithm in ALGORITHMS:
             none, base = (
-                Tried.of(results.trials, setting, f"{algorithm}-{model}")
+                Tried.of(results.trials, setting, Method.of(algorithm, model))
                 for model in ("none", "base")
             )
             gain = regret_difference(none, base, TRIED)
@@ -204,5 +211,5 @@ def _tuning(results: StudyResults) -> Iterator[Case]:
                 f"{SETTING_NAMES[setting]}: {algorithm.upper()}",
                 f"{gain.text(1, 'pp')} (NONE {regret(none, TRIED):.1f}, "
                 f"BASE {regret(base, TRIED):.1f}); {beaten}",
-                gain.verdict,
+                verdict_of(gain),
             )

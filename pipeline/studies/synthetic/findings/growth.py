@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.comparison.results import display_name
-from pipeline.studies.synthetic.intervals import Interval, difference
+from pipeline.evaluation.intervals import Interval, mean_difference
+from pipeline.runs.method import Method
 from pipeline.studies.synthetic.results import MODELS, StudyResults
 
 
@@ -36,16 +36,16 @@ def overtaking(results: StudyResults) -> list[Overtaking]:
         for model in MODELS:
             for algorithm in ("ddpg", "ppo"):
                 gaps = [
-                    difference(
-                        costs.get((setting, f"ds-{model}", n), []),
-                        costs.get((setting, f"{algorithm}-{model}", n), []),
+                    mean_difference(
+                        costs.get((setting, Method.of("ds", model), n), []),
+                        costs.get((setting, Method.of(algorithm, model), n), []),
                     )
                     for n in sizes
                 ]
                 found.append(
                     Overtaking(
                         setting,
-                        display_name(algorithm, model),
+                        Method.of(algorithm, model).label,
                         _from_on(sizes, [gap.value < 0 for gap in gaps]),
                         _from_on(sizes, [gap.high < 0 for gap in gaps]),
                         _listed(sizes, gaps),

@@ -21,8 +21,9 @@ from pipeline.comparison.style import (
     label_axes,
     scale_axis,
 )
+from pipeline.evaluation.intervals import Interval, mean_interval
+from pipeline.runs.method import Method
 from pipeline.studies.synthetic.findings.tuning_speed import Tried, best_so_far
-from pipeline.studies.synthetic.intervals import Interval, mean_interval
 from pipeline.studies.synthetic.results import ALGORITHMS, MODELS, SETTING_NAMES, StudyResults
 
 # Only two action models here: farther apart than their colours in the other reports.
@@ -72,7 +73,7 @@ def gap_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None:
         shown: dict[tuple[str, str], float] = {}
         for place, algorithm in enumerate(ALGORITHMS):
             for shift, model in ((-0.18, "none"), (0.18, "base")):
-                values = results.final(setting, f"{algorithm}-{model}")
+                values = results.final(setting, Method.of(algorithm, model))
                 if not values:
                     continue
                 interval = mean_interval(values)
@@ -126,7 +127,7 @@ def best_so_far_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | 
         longest = 1
         for algorithm in ALGORITHMS:
             for model in MODELS:
-                tried = Tried.of(results.trials, setting, f"{algorithm}-{model}")
+                tried = Tried.of(results.trials, setting, Method.of(algorithm, model))
                 if len(tried.test) == 0:
                     continue
                 curve = best_so_far(tried.validation, tried.test)
@@ -208,7 +209,7 @@ def growth_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None:
         sizes = sorted(set(table["n"]))
         for offset, algorithm in enumerate(ALGORITHMS):
             rows = table[
-                (table["setting"] == setting) & (table["method"] == f"{algorithm}-{model}")
+                (table["setting"] == setting) & (table["method"] == Method.of(algorithm, model))
             ]
             shade = ALGORITHM_COLOURS[algorithm]
             ns = [n for n in sizes if (rows["n"] == n).any()]

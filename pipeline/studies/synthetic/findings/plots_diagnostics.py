@@ -20,6 +20,8 @@ from pipeline.comparison.style import (
     label_axes,
     scale_axis,
 )
+from pipeline.evaluation.intervals import mean_interval
+from pipeline.runs.method import Method
 from pipeline.studies.synthetic.findings.claims import UPDATES
 from pipeline.studies.synthetic.findings.plots import (
     LINES,
@@ -28,7 +30,6 @@ from pipeline.studies.synthetic.findings.plots import (
     legend,
     model_handles,
 )
-from pipeline.studies.synthetic.intervals import mean_interval
 from pipeline.studies.synthetic.results import ALGORITHMS, MODELS, SETTING_NAMES, StudyResults
 
 HORIZON_COLOURS = ("#D55E00", "#009E73", "#0072B2", "#CC79A7", "#E69F00")
@@ -152,10 +153,10 @@ def outputs_figure(results: StudyResults, theme: Theme = LIGHT) -> Figure | None
     figure, panels = canvas(theme, 4.2, len(settings))
     for axes, setting in zip(panels, settings, strict=True):
         for (method,), rows in table[table["setting"] == setting].groupby(["method"]):
-            algorithm, model = method.split("-")
+            own = Method(method)
             axes.plot(
-                rows["inventory"], rows["output"], LINES[algorithm], linewidth=1.8,
-                color=colour(model, theme),
+                rows["inventory"], rows["output"], LINES[own.algorithm], linewidth=1.8,
+                color=colour(own.action_model, theme),
             )  # fmt: skip
         label_axes(axes, theme, x="net inventory, units", title=SETTING_NAMES[setting])
     panels[0].set_ylabel(

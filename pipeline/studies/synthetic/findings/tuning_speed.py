@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.studies.synthetic.intervals import Interval
+from pipeline.evaluation.intervals import Interval
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000

@@ -19,7 +19,7 @@ import yaml
 
 from envs.errors import ConfigError
 from envs.problems.settings import SETTINGS
-from pipeline.comparison.results import TRIAL
+from pipeline.runs.method import TrialKey
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import SELECTION
 from pipeline.studies.synthetic.folder import CRITIC_KEY, GROWTH_KEY, HORIZON_KEY, StudyFolder
@@ -113,17 +113,13 @@ def _trials(folder: StudyFolder, setting: str) -> pd.DataFrame:
     chosen = {choice["trial"] for choice in selection.values()}
     rows = []
     for key, run in folder.trials(setting).items():
-        parts = TRIAL.fullmatch(key)
-        assert parts is not None
-        method = parts["method"]
-        algorithm, action_model = method.split("-")
-        configuration = int(parts["configuration"])
+        method, configuration, seed = TrialKey.parse(key)
         training = _training(run)
         rows.append(
             {
-                "setting": setting, "key": key, "method": method, "algorithm": algorithm,
-                "action_model": action_model, "configuration": configuration,
-                "seed": int(parts["seed"]), **_tested(run),
+                "setting": setting, "key": key, "method": method,
+                "algorithm": method.algorithm, "action_model": method.action_model,
+                "configuration": configuration, "seed": seed, **_tested(run),
                 "selected": key in chosen,
                 "final": _configuration_of(selection[method]["trial"]) == configuration,
                 "training": json.dumps(training),
@@ -141,8 +137,7 @@ def _training(run: Path) -> dict[str, Any]:
 
 
 def _configuration_of(key: str | None) -> int | None:
-    parts = TRIAL.fullmatch(key) if key else None
-    return int(parts["configuration"]) if parts else None
+    return TrialKey.parse(key).configuration if key else None
 
 
 def _keyed(runs: dict[str, Path], match: Callable[[str], Any]) -> pd.DataFrame:

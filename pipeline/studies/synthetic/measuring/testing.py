@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import DataError
+from pipeline.evaluation.intervals import paired_difference
 from pipeline.evaluation.trajectories import play
 from pipeline.policies.store import POLICY, load_model
-from pipeline.studies.synthetic.intervals import paired_difference
 from pipeline.studies.synthetic.measuring.references import TestSet
 from pipeline.tools.files import write_json
 from pipeline.tools.spread import spread

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from envs.errors import ScenarioError
-from envs.objective import governed_days, horizon_metrics
+from envs.horizon import horizon_metrics
+from envs.objective import governed_days
 from envs.problems.settings import (
     SETTING1_LOW,
     SETTING4_COST,

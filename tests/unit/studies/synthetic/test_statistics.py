@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline.evaluation.intervals import (
+    Interval,
+    mean_difference,
+    mean_interval,
+    paired_difference,
+)
 from pipeline.studies.synthetic.findings.tuning_speed import (
     Tried,
     best_so_far,
     needed_to_beat,
     regret_difference,
 )
-from pipeline.studies.synthetic.intervals import (
-    Interval,
-    combined,
-    difference,
-    mean_interval,
-    paired_difference,
-)
+from pipeline.studies.synthetic.findings.verdicts import combined, verdict_of
 
 
 def test_intervals_agree_with_scipy() -> None:
@@ -30,16 +30,16 @@ def test_intervals_agree_with_scipy() -> None:
     low, high = stats.t.interval(0.95, 3, np.mean(a), stats.sem(a))
     assert (mean.low, mean.high) == pytest.approx((low, high))
     welch = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
-    gap = difference(a, b)
+    gap = mean_difference(a, b)
     assert (gap.low, gap.high) == pytest.approx((welch.low, welch.high))
 
 
 def test_verdicts() -> None:
-    assert Interval(1.0, 0.5, 1.5).verdict == "holds"
-    assert Interval(-1.0, -1.5, -0.5).verdict == "does not hold"
-    assert Interval(1.0, -0.5, 2.5).verdict == "not separable"
-    assert Interval(1.0, math.nan, math.nan).verdict == "not separable"  # one seed says nothing
-    assert difference([], [1.0]).verdict == "not measured"
+    assert verdict_of(Interval(1.0, 0.5, 1.5)) == "holds"
+    assert verdict_of(Interval(-1.0, -1.5, -0.5)) == "does not hold"
+    assert verdict_of(Interval(1.0, -0.5, 2.5)) == "not separable"
+    assert verdict_of(Interval(1.0, math.nan, math.nan)) == "not separable"  # one seed says nothing
+    assert verdict_of(mean_difference([], [1.0])) == "not measured"
     assert combined(["holds", "not measured"]) == "holds"
     assert combined(["holds", "not separable"]) == "not separable"
     assert combined(["holds", "does not hold", "not separable"]) == "does not hold"
@@ -73,7 +73,7 @@ def test_paired_difference_of_proportional_costs_is_exact() -> None:
     found = paired_difference(0.9 * other, other)
     assert found.value == pytest.approx(-10)
     assert found.high - found.low == pytest.approx(0, abs=1e-9)
-    assert found.verdict == "does not hold"
+    assert verdict_of(found) == "does not hold"
 
 
 def test_paired_difference_agrees_with_a_bootstrap() -> None:
@@ -99,4 +99,4 @@ def test_paired_difference_leaves_out_pairs_with_a_gap() -> None:
 def test_paired_difference_without_a_reference_is_unknown(other: np.ndarray) -> None:
     found = paired_difference(np.ones(5), other)
     assert math.isnan(found.value)
-    assert found.verdict == "not measured"
+    assert verdict_of(found) == "not measured"

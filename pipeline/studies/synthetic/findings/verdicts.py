@@ -1,0 +1,30 @@
+"""What an interval says about a claim that its figure is above 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from pipeline.evaluation.intervals import Interval
+
+Verdict = Literal["holds", "does not hold", "not separable", "not measured"]
+
+
+def verdict_of(found: Interval) -> Verdict:
+    """Holds or does not where the interval leaves out 0; "not separable" where it holds 0."""
+    if math.isnan(found.value):
+        return "not measured"
+    if not found.excludes_zero:
+        return "not separable"
+    return "holds" if found.low > 0 else "does not hold"
+
+
+def combined(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of a claim about several cases: it holds if it does in all, fails if in any it fails."""
+    known = [verdict for verdict in verdicts if verdict != "not measured"]
+    if not known:
+        return "not measured"
+    if "does not hold" in known:
+        return "does not hold"
+    return "holds" if all(verdict == "holds" for verdict in known) else "not separable"
