@@ -18,7 +18,8 @@ from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_ST
 from pipeline.comparison.columns import COLUMNS
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
-from pipeline.policies.action_models import ActionModelKind
+from pipeline.evaluation.play import METRICS
+from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import RunConfig
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.training.run import RunResult
@@ -31,7 +32,7 @@ BASELINE_NAMES = {
     BASE_STOCK: "Base stock per class",
     HINDSIGHT: "Perfect hindsight",
 }
-MODELS = tuple(str(kind) for kind in ActionModelKind)
+MODELS = tuple(ACTION_MODELS)
 ALL_CLASSES = "all"
 TRIAL = re.compile(r"(?P<method>.+)-c(?P<configuration>\d+)-s(?P<seed>\d+)")
 
@@ -98,9 +99,14 @@ class SweepResults:
 
     @property
     def best(self) -> pd.Series | None:
-        """Row of the learned method with the least cost on test days; None if all failed."""
-        ranked = self.methods.dropna(subset=["cost"]).sort_values("cost", kind="stable")
-        return None if ranked.empty else ranked.iloc[0]
+        """Row of the learned method that is best on test days; None if all failed."""
+        done = self.methods.dropna(subset=["cost"])
+        return None if done.empty else done.iloc[int(np.argmin([*map(self.rank, done.index)]))]
+
+    def rank(self, index: int) -> float:
+        """What the sweep's objective makes of a row of the table; less is better."""
+        objective, row = self.sweep.objective, self.table.loc[index]
+        return objective.signed(objective.figure({name: float(row[name]) for name in METRICS}))
 
     def baseline_cost(self, name: str) -> float:
         """A baseline's cost; NaN if the table lacks it."""

@@ -15,7 +15,8 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from envs.objective import BLOCK_SUMS, HorizonMetrics, after_warm_up
+from envs.credit import after_warm_up
+from envs.objective import BLOCK_SUMS, HorizonMetrics
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
