@@ -5,10 +5,10 @@ here what it means everywhere else:
 
 * observation: :meth:`envs.state.Observation.flatten`, float32;
 * action: order quantity in units, shape (1,); ignored on days without review;
-* reward: minus the cost of the day, 0 on days that no metric counts. It comes at once, not
-  L days later when the order takes effect: the project's own runner credits an order with
-  the days it governs (:func:`envs.objective.decision_rewards`), which is easier to learn
-  from; gymnasium's interface has no place for that;
+* reward: minus what the day costs, by the objective; 0 on days that no metric counts. It comes
+  at once, not L days later when the order takes effect: the project's own runner credits an
+  order with the days it governs (:func:`envs.credit.decision_rewards`), which is easier to
+  learn from; gymnasium's interface has no place for that;
 * an episode is the scenario's horizon; it ends by truncation, stock has no final value.
 
 Importing this module registers ``DeepStock/Inventory-v0``: gymnasium does so itself for
@@ -28,7 +28,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.errors import ScenarioError
-from envs.objective import day_cost
+from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.problems.poisson import poisson_scenario
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Scenario
@@ -55,8 +55,10 @@ def small_problem(n: int, seed: int) -> Scenario:
 class _Problem:
     """What both environments are made of: where scenarios come from, and the spaces."""
 
-    def __init__(self, scenario: Scenario | Draw, n: int, start: Start | None) -> None:
-        self.n = n
+    def __init__(
+        self, scenario: Scenario | Draw, n: int, start: Start | None, objective: Objective
+    ) -> None:
+        self.n, self.objective = n, objective
         self._scenario = scenario
         self._start = start
         example = self._draw(0)
@@ -78,14 +80,16 @@ class _Problem:
     def begin(self, generator: np.random.Generator) -> _Horizon:
         scenario = self._draw(int(generator.integers(2**31)))
         empty = InventoryState.empty(self.n, scenario.max_lead_time, like=scenario.demand)
-        return _Horizon(scenario, empty if self._start is None else self._start(scenario))
+        start = empty if self._start is None else self._start(scenario)
+        return _Horizon(scenario, start, self.objective)
 
 
 class _Horizon:
     """A scenario while it is played."""
 
-    def __init__(self, scenario: Scenario, state: InventoryState) -> None:
+    def __init__(self, scenario: Scenario, state: InventoryState, objective: Objective) -> None:
         self.scenario = scenario
+        self.objective = objective
         self.state = state
         self.day = 0
 
@@ -114,7 +118,7 @@ class _Horizon:
         # rollout() asks about the inventories that are reviewed, in their order.
         decision = Decision(order.reshape(n)[today.review[0]])
         played = rollout(today, lambda _: decision, self.state)
-        cost = day_cost(played.outcome, today.shortage_cost, today.holding_cost)[0]
+        cost = self.objective.day(played.outcome, today)[0]
         if today.counted is not None:
             cost = cost * today.counted[0]
         self.state = played.final
@@ -136,6 +140,7 @@ class InventoryEnv(gym.Env[Array, Array]):
     Args:
         scenario: A scenario of one inventory, the same in every episode; or a :data:`Draw`.
         start: Stock on the first morning; default: none.
+        objective: What a day costs.
 
     Raises:
         ScenarioError: The scenario has several inventories (on construction); the action
@@ -145,9 +150,13 @@ class InventoryEnv(gym.Env[Array, Array]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
 
     def __init__(
-        self, scenario: Scenario | Draw = small_problem, *, start: Start | None = None
+        self,
+        scenario: Scenario | Draw = small_problem,
+        *,
+        start: Start | None = None,
+        objective: Objective = DEFAULT_OBJECTIVE,
     ) -> None:
-        self._problem = _Problem(scenario, 1, start)
+        self._problem = _Problem(scenario, 1, start, objective)
         self.observation_space = self._problem.observation_space
         self.action_space = self._problem.action_space
         self._horizon: _Horizon | None = None
@@ -180,6 +189,7 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Array, Array, Array]):
             :data:`Draw`.
         num_envs: N; default: the scenario's (1 for a :data:`Draw`).
         start: Stock on the first morning; default: none.
+        objective: What a day costs.
 
     Raises:
         ScenarioError: ``num_envs`` is not the scenario's number of inventories (on
@@ -197,10 +207,11 @@ class InventoryVectorEnv(gym.vector.VectorEnv[Array, Array, Array]):
         *,
         num_envs: int | None = None,
         start: Start | None = None,
+        objective: Objective = DEFAULT_OBJECTIVE,
     ) -> None:
         if num_envs is None:
             num_envs = scenario.num_inventories if isinstance(scenario, Scenario) else 1
-        self._problem = _Problem(scenario, num_envs, start)
+        self._problem = _Problem(scenario, num_envs, start, objective)
         self.num_envs = num_envs
         self.single_observation_space = self._problem.observation_space
         self.single_action_space = self._problem.action_space

@@ -1,4 +1,6 @@
-"""What a day and an order cost (design 2); the metrics of a horizon are in :mod:`envs.metrics`.
+"""What is to be minimised: what a day and an order cost (design 2).
+
+The metrics of a horizon are in :mod:`envs.metrics`.
 
 Under backlog ``unmet`` is what is owed at the end of the day and the stock that
 is held is the positive part of the end inventory.
@@ -6,10 +8,20 @@ is held is the positive part of the end inventory.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
+from envs.credit import decision_rewards
 from envs.dynamics import DayOutcome
+from envs.errors import ConfigError
+from envs.horizon import HorizonMetrics
+from envs.registry import Registry
+from envs.state import Scenario
 
 
 def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
@@ -30,72 +42,155 @@ def smooth_stockout_rate(end: Tensor, temperature: Tensor | float) -> Tensor:
     return torch.sigmoid(-end / temperature).mean(0)
 
 
-def decision_rewards(
-    cost: Tensor, lead_time: Tensor, review_period: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Reward of an order placed on each day: minus the cost of the days it governs.
+@dataclass(frozen=True)
+class Objective(ABC):
+    """What policies are trained, validated and tuned for.
 
-    An order placed on day t with lead time L governs [t+L, t+L+P): until the next
-    order can arrive. The rewards of all orders of an inventory therefore add up to minus
-    its cost over the days that any order governs (design 2).
+    What a day costs is a sum of parts, each a rate times an amount, both >= 0: learners learn
+    the parts apart. A subclass is a frozen dataclass; its fields are its options in YAML
+    (``objective: {name: service, stockout_weight: 2.0}``).
+    """
+
+    name: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]]
+    """What they are called."""
+    metric: ClassVar[str]
+    """The figure of a summary that validation selects by."""
+    lower_is_better: ClassVar[bool] = True
+    """Of that figure."""
+
+    @abstractmethod
+    def amounts(self, outcome: DayOutcome) -> tuple[Tensor, ...]:
+        """Of each part, [..., N] >= 0 from an outcome of that shape."""
+
+    @abstractmethod
+    def rates(self, scenario: Scenario) -> tuple[Tensor, ...]:
+        """[N] >= 0 of each part: what a unit of its amount costs."""
+
+    @abstractmethod
+    def day_size(self, scenario: Scenario) -> Tensor:
+        """[N] > 0: the size of what a day can cost; losses and shares of them have no unit."""
+
+    @abstractmethod
+    def decision_size(self, scenario: Scenario) -> Tensor:
+        """[T, N] > 0: the size of what a decision made on a day can cost."""
+
+    @abstractmethod
+    def of_inventories(self, metrics: HorizonMetrics) -> Tensor:
+        """[N] what each inventory's horizon costs; rules are tuned by its mean."""
+
+    def day_parts(self, outcome: DayOutcome, scenario: Scenario) -> tuple[Tensor, ...]:
+        """What [T, N] days cost, part by part."""
+        return tuple(
+            rate * amount
+            for rate, amount in zip(self.rates(scenario), self.amounts(outcome), strict=True)
+        )
+
+    def day(self, outcome: DayOutcome, scenario: Scenario) -> Tensor:
+        """What [T, N] days cost."""
+        first, *others = self.day_parts(outcome, scenario)
+        return sum(others, start=first)
+
+    def credit(self, cost: Tensor, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """What a decision of each day is credited with, from what [T, N] days cost: those that it
+        governs. See :func:`~envs.credit.decision_rewards`."""
+        return decision_rewards(cost, scenario.lead_time, scenario.review_period)
+
+    def loss(self, outcome: DayOutcome, scenario: Scenario, progress: float = 1.0) -> Tensor:
+        """[N] differentiable: what a counted day costs in the mean, in day sizes.
+
+        Args:
+            outcome: Played, [T, N] each.
+            scenario: What was played.
+            progress: Share of the training that is behind, for what is annealed.
+        """
+        cost = self.day(outcome, scenario)
+        if scenario.counted is None:
+            return cost.mean(0) / self.day_size(scenario)
+        counted = scenario.counted.to(cost.dtype)
+        mean = (cost * counted).sum(0) / counted.sum(0).clamp(min=1.0)
+        return mean / self.day_size(scenario)
+
+    def figure(self, summary: Mapping[str, float]) -> float:
+        """The value of :attr:`metric`, from the metrics of a summary."""
+        return summary[self.metric]
+
+    def judged(self, summary: Mapping[str, float]) -> dict[str, float]:
+        """The summary, and :attr:`metric` in it."""
+        return {**summary, self.metric: self.figure(summary)}
+
+    def signed(self, figure: float) -> float:
+        """A value of :attr:`metric` as a number of which less is better."""
+        return figure if self.lower_is_better else -figure
+
+    def written(self) -> str | dict[str, Any]:
+        """As configurations have it; the inverse of :func:`objective_of`."""
+        name = OBJECTIVES.written(type(self))
+        options = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.default is MISSING or getattr(self, field.name) != field.default
+        }
+        return {"name": name, **options} if options else name
+
+
+@dataclass(frozen=True)
+class CostObjective(Objective):
+    """Money: b * unmet + h * leftover a day."""
+
+    name = "cost"
+    parts = "holding", "shortage"
+    metric = "cost"
+
+    def amounts(self, outcome: DayOutcome) -> tuple[Tensor, ...]:
+        """Units that are left, and units that were missing."""
+        return outcome.end.clamp(min=0.0), outcome.unmet
+
+    def rates(self, scenario: Scenario) -> tuple[Tensor, ...]:
+        """h and b, money per unit and day."""
+        return scenario.holding_cost, scenario.shortage_cost
+
+    def day_size(self, scenario: Scenario) -> Tensor:
+        """[N] money: h * scale."""
+        return scenario.holding_cost * scenario.scale[0]
+
+    def decision_size(self, scenario: Scenario) -> Tensor:
+        """[T, N] money: P * h * scale."""
+        return scenario.review_period * scenario.holding_cost * scenario.scale
+
+    def of_inventories(self, metrics: HorizonMetrics) -> Tensor:
+        """[N] money per day."""
+        return metrics.cost
+
+
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective",
+    Objective,  # type: ignore[type-abstract]
+    {"cost": "envs.objective:CostObjective"},
+)
+DEFAULT_OBJECTIVE = CostObjective()
+"""Where none is named."""
+
+
+def objective_of(choice: Objective | type[Objective] | str | Mapping[str, Any]) -> Objective:
+    """The objective that is meant.
 
     Args:
-        cost: [T, N] money per day.
-        lead_time: [N] int64 nominal L.
-        review_period: [N] int64 P.
+        choice: A registered name, ``module:Class``, a class or an object; or a mapping of
+            ``name`` and options.
 
-    Returns:
-        Rewards [T, N], and [T, N] bool: the governed days lie inside the horizon
-        (elsewhere the reward is cut at the horizon's end).
+    Raises:
+        ConfigError: There is none, or it has no such option.
     """
-    days, n = cost.shape
-    running = torch.cat((cost.new_zeros(1, n), cost.cumsum(0)))
-    shared = bool((lead_time == lead_time[0]).all() & (review_period == review_period[0]).all())
-    if shared:
-        # Whole days are picked then, instead of numbers.
-        lead_time, review_period = lead_time[:1], review_period[:1]
-    first = torch.arange(days, device=cost.device).unsqueeze(1) + lead_time
-    last = first + review_period
-    ends = [
-        running.index_select(0, day.squeeze(1)) if shared else running.gather(0, day)
-        for day in (first.clamp(max=days), last.clamp(max=days))
-    ]
-    return ends[0] - ends[1], (last <= days).expand(days, n)
-
-
-def after_warm_up(review: Tensor, lead_time: Tensor) -> Tensor:
-    """[T, N] bool: the first order could have arrived by that day.
-
-    Days before that are the warm-up, which no metric counts.
-
-    Args:
-        review: [T, N] bool.
-        lead_time: [N] int64 nominal L.
-    """
-    days = review.shape[0]
-    day = torch.arange(days, dtype=torch.int32, device=review.device).unsqueeze(1)
-    first = torch.where(review, day, days).amin(0)
-    return day >= first + lead_time.to(torch.int32)
-
-
-def governed_days(
-    review: Tensor, lead_time: Tensor, review_period: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Which days an order of the horizon decides.
-
-    Args:
-        review: [T, N] bool.
-        lead_time: [N] int64 nominal L.
-        review_period: [N] int64 P.
-
-    Returns:
-        Two [T, N] masks: :func:`after_warm_up`; and the day is governed by an order all of
-        whose governed days lie inside the horizon (the last orders' are cut).
-    """
-    days = review.shape[0]
-    day = torch.arange(days, device=review.device).unsqueeze(1)
-    latest = torch.where(review, day, -1).cummax(0).values
-    ordered = day - lead_time
-    deciding = torch.where(ordered >= 0, latest.gather(0, ordered.clamp(min=0)), -1)
-    governed = deciding >= 0
-    return governed, governed & (deciding + lead_time + review_period <= days)
+    if isinstance(choice, Objective):
+        return choice
+    options = dict(choice) if isinstance(choice, Mapping) else {"name": choice}
+    found = OBJECTIVES.find(options.pop("name", "(absent)"))
+    try:
+        return found(**options)
+    except (TypeError, ValueError) as error:
+        known = ", ".join(field.name for field in fields(found)) or "none"
+        raise ConfigError(
+            "objective", options, f"{found.name} knows these options: {known}.",
+            f"was refused ({error})",
+        ) from error  # fmt: skip

@@ -39,10 +39,12 @@ def sweep(preset: str, data: Path | None, out: Path, retry_failed: bool) -> None
             on_trial=lambda folder: publish_trial(run, folder),
         )
     for method, choice in swept.selected.items():
-        cost = "none" if choice.validation_cost is None else f"{choice.validation_cost:.4g}"
-        click.echo(f"{method}: validation cost {cost}, {choice.failed} failed, {choice.trial}")
+        value = "none" if choice.validation is None else f"{choice.validation:.4g}"
+        figure = f"validation {swept.objective.metric} {value}"
+        click.echo(f"{method}: {figure}, {choice.failed} failed, {choice.trial}")
     if data is not None:
-        for sentence in lost_methods(swept, tuned_baselines(swept.source(), swept.directory)):
+        tuned = tuned_baselines(swept.source(), swept.directory, swept.objective)
+        for sentence in lost_methods(swept, tuned):
             click.echo(sentence)
 
 

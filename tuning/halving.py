@@ -1,7 +1,7 @@
 """Synchronous successive halving of one method's configurations (Jamieson and Talwalkar 2016).
 
 All configurations are trained to the first rung, the best go on to the second, and so on. Who
-goes on follows from validation costs at the rung alone: not from who was there first, on how
+goes on follows from validation at the rung alone: not from who was there first, on how
 many CPUs, or how often the sweep was interrupted. What has happened is read from the trials'
 folders every time, so there is no state to keep or lose. Learning rates fall as if nobody
 stopped: a trial that is stopped has simply not gone on.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from envs.objective import Objective, objective_of
 from pipeline.runs.method import Method, TrialKey
 from pipeline.runs.result import RunResult, read_history, stop_run
 from tuning.trials import TrialPlan
@@ -98,22 +99,26 @@ class _Stage:
 
 def _best(trials: list[TrialPlan], iteration: int, keep: int) -> list[TrialPlan]:
     """Of trials that have all reached a rung, the best that did not fail, in their order."""
-    costs = [cost_at(trial.folder, iteration) for trial in trials]
-    ranked = sorted(range(len(trials)), key=lambda i: (costs[i], i))
-    kept = sorted(i for i in ranked[:keep] if math.isfinite(costs[i]))
+    values = [
+        value_at(trial.folder, iteration, objective_of(trial.run.objective)) for trial in trials
+    ]
+    ranked = sorted(range(len(trials)), key=lambda i: (values[i], i))
+    kept = sorted(i for i in ranked[:keep] if math.isfinite(values[i]))
     return [trials[i] for i in kept]
 
 
-def cost_at(folder: Path, iteration: int) -> float:
-    """Validation cost by which a trial is judged at a rung; infinite if it did not get there.
+def value_at(folder: Path, iteration: int, objective: Objective) -> float:
+    """What a trial is judged by at a rung, less being better; infinite if it did not get there.
 
-    The mean over the last third of its iterations: the least of many would be a lottery.
+    The objective's figure, a mean over the last third of its iterations: the best of many would
+    be a lottery.
     """
     history = [line for line in read_history(folder) if line["iteration"] <= iteration]
     result = RunResult.read(folder)
     diverged = result is not None and result.status == "diverged" and result.iterations <= iteration
     if diverged or not history or history[-1]["iteration"] != iteration:
         return math.inf
-    recent = [line["cost"] for line in history if 3 * line["iteration"] > 2 * iteration]
-    cost = math.fsum(recent) / len(recent)
-    return cost if math.isfinite(cost) else math.inf
+    name = objective.metric
+    recent = [line[name] for line in history if 3 * line["iteration"] > 2 * iteration]
+    value = objective.signed(math.fsum(recent) / len(recent))
+    return value if math.isfinite(value) else math.inf

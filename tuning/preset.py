@@ -21,8 +21,16 @@ from envs.errors import ConfigError
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.data.synthetic.generate import make
 from pipeline.data.terms import CostLaw, SupplyTerms
-from pipeline.policies.action_models import ActionModelKind
-from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse, unknown_key
+from pipeline.policies.action_models import ACTION_MODELS
+from pipeline.runs.config import (
+    ActionModelName,
+    AlgorithmName,
+    ObjectiveChoice,
+    RunConfig,
+    load_yaml,
+    parse,
+    unknown_key,
+)
 from pipeline.runs.method import Method
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.seeding import derive_seed
@@ -72,7 +80,7 @@ class AlgorithmPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    iterations: Count | dict[ActionModelKind, Count]
+    iterations: Count | dict[ActionModelName, Count]
     """Of a full training: of all action models, or of each. Methods are compared at equal CPU
     time; `python -m tuning calibrate` tells which numbers come to that."""
     validate_every: int = Field(ge=1)
@@ -85,12 +93,15 @@ class AlgorithmPlan(BaseModel):
     search: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Searched arguments of ``training()``: name -> {uniform|loguniform|choice: [...]}."""
 
-    def run(self, algorithm: AlgorithmName, model: ActionModelKind, drawn: Any) -> RunConfig:
+    def run(
+        self, algorithm: AlgorithmName, model: str, drawn: Any, objective: ObjectiveChoice
+    ) -> RunConfig:
         """A full training with drawn hyperparameters."""
         iterations = self.iterations
         return RunConfig(
             algorithm=algorithm,
             action_model=model,
+            objective=objective,
             training={**self.training, **drawn},
             iterations=iterations[model] if isinstance(iterations, dict) else iterations,
             **self.model_dump(exclude={"training", "search", "iterations"}),
@@ -134,7 +145,9 @@ class Preset(BaseModel):
     """Which methods' finalists get further seeds: ``every_method``, or ``best_methods``: each
     algorithm's best on validation, and DDPG BOTH, which the table compares the others with."""
     design_seed: int = Field(default=0, ge=0)
-    action_models: list[ActionModelKind] = Field(default_factory=lambda: list(ActionModelKind))
+    objective: ObjectiveChoice = "cost"
+    """What all methods and baselines minimise; see :class:`~pipeline.runs.config.RunConfig`."""
+    action_models: list[ActionModelName] = Field(default_factory=lambda: list(ACTION_MODELS))
     methods: list[str] | None = Field(default=None, min_length=1)
     """Which of the algorithms x action models are trained (``ddpg-both``); None: all."""
     algorithms: dict[AlgorithmName, AlgorithmPlan]
@@ -149,6 +162,9 @@ class Preset(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Preset:
+        labels = [ACTION_MODELS.label(model) for model in self.action_models]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two action_models call themselves the same")
         for algorithm, plan in self.algorithms.items():
             if isinstance(plan.iterations, dict):
                 missing = [m for m in self.action_models if m not in plan.iterations]
@@ -161,7 +177,7 @@ class Preset(BaseModel):
     @property
     def known_methods(self) -> list[Method]:
         """All algorithms x action models, ``ddpg-none`` and so on."""
-        return Method.product(self.algorithms, self.action_models)
+        return Method.product(self.algorithms, map(ACTION_MODELS.label, self.action_models))
 
     def only(self, methods: Sequence[str] | None) -> Preset:
         """The same sweep with these methods (``["all"]``: all there are; None: the preset's).
@@ -205,7 +221,7 @@ class Preset(BaseModel):
         for number in range(self.configurations):
             for algorithm, plan in self.algorithms.items():
                 for model in self.action_models:
-                    run = plan.run(algorithm, model, designs[algorithm][number])
+                    run = plan.run(algorithm, model, designs[algorithm][number], self.objective)
                     if self.methods is None or run.method in self.methods:
                         trials[run.key(number)] = run
         return trials

@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import tune
 
+from envs.objective import DEFAULT_OBJECTIVE, objective_of
 from pipeline.runs.result import RunResult
 
 
@@ -53,9 +54,10 @@ class SweepReporter(tune.Callback):
             cause = result.cause if result else "no result was written"
             self._say(f"{plan['key']} did not finish: {cause}")
             return
+        metric = objective_of(plan["run"].get("objective", DEFAULT_OBJECTIVE)).metric
         where = "" if result.iterations >= iterations else f" {result.iterations}/{iterations}"
         self._say(
-            f"{plan['key']}{where} validation cost {result.validation['cost']:.4g} "
+            f"{plan['key']}{where} validation {metric} {result.validation[metric]:.4g} "
             f"({result.seconds:.0f} s)"
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envs.objective import objective_of
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import REFERENCE, Method, TrialKey
 from pipeline.runs.result import RunResult
@@ -51,7 +52,7 @@ class SweepStages:
         methods = list(dict.fromkeys(run.method for run in self.first.values()))
         through = methods if through is None else through
         ranked = {method: self._ranked(method) for method in methods if method in through}
-        chosen = [method for method, costs in ranked.items() if costs]
+        chosen = [method for method, found in ranked.items() if found]
         if self.preset.seeds_for == "best_methods":
             chosen = self._best_methods(methods, {m: ranked[m] for m in chosen}, through)
         return {
@@ -87,14 +88,18 @@ class SweepStages:
         }
 
     def _ranked(self, method: str) -> list[tuple[float, str]]:
-        """A method's finished trials with seed 0 by validation cost; ties by key."""
+        """A method's finished trials with seed 0, the best on validation first; ties by key.
+
+        The number before each key says how good it is, less being better.
+        """
+        objective = objective_of(self.preset.objective)
         results = {
             key: RunResult.read(self.plan(key, run).folder)
             for key, run in self.first.items()
             if run.method == method
         }
         return sorted(
-            (result.validation["cost"], key)
+            (objective.signed(result.validation[objective.metric]), key)
             for key, result in results.items()
             if result is not None and result.status == "finished"
         )

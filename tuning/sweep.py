@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from envs.errors import ConfigError, DataError
+from envs.objective import objective_of
 from pipeline.algorithms.build import build_config
 from pipeline.data.panel import validate_inventories
 from pipeline.features.forecast import DayFactors
@@ -183,30 +184,30 @@ def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[Method, Selec
         keys = [key for key, run in runs.items() if run.method == method]
         results = {key: RunResult.read(directory / "trials" / key) for key in keys}
         ended = {key: result for key, result in results.items() if result is not None}
-        costs: dict[str, dict[str, float]] = {}
+        objective = objective_of(runs[keys[0]].objective)  # a sweep has one
+        figures: dict[str, dict[str, float]] = {}
         for key, result in ended.items():
             if result.status == "finished":
-                costs.setdefault(TrialKey.parse(key).configured, {})[key] = result.validation[
-                    "cost"
-                ]
+                of_seeds = figures.setdefault(TrialKey.parse(key).configured, {})
+                of_seeds[key] = result.validation[objective.metric]
         # A configuration is compared on as many seeds as the most tried one has, so that
         # a lucky single seed does not beat a mean over five.
-        seeds = max((len(c) for c in costs.values()), default=0)
+        seeds = max((len(c) for c in figures.values()), default=0)
         means = {
             configuration: float(np.mean(list(by_seed.values())))
-            for configuration, by_seed in costs.items()
+            for configuration, by_seed in figures.items()
             if len(by_seed) == seeds
         }
         trial, mean, seeds_of_best = None, None, []
         if means:
-            best = min(means, key=means.__getitem__)
-            mean = means[best]
-            ordered = sorted(costs[best], key=costs[best].__getitem__)
+            best = min(means, key=lambda configuration: objective.signed(means[configuration]))
+            mean, of_best = means[best], figures[best]
+            ordered = sorted(of_best, key=lambda key: objective.signed(of_best[key]))
             trial = ordered[(len(ordered) - 1) // 2]
-            seeds_of_best = sorted(costs[best])
+            seeds_of_best = sorted(of_best)
         selected[method] = Selected(
             trial=trial,
-            validation_cost=mean,
+            validation=mean,
             configurations=len({TrialKey.parse(key).configured for key in keys}),
             failed=sum(result.failed for result in ended.values()),
             seconds=sum(result.seconds for result in ended.values()),

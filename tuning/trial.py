@@ -71,7 +71,7 @@ class MethodTrial(tune.Trainable):
             return {tune.result.DONE: True}
         figures: dict[str, Any] = {}
         try:
-            while not (self._training.done or self._paused or "cost" in figures):
+            while not (self._training.done or self._paused or self._validated(figures)):
                 figures |= self._training.step()
             if self._paused and not self._training.done:
                 self._training.checkpoint()
@@ -84,6 +84,10 @@ class MethodTrial(tune.Trainable):
         figures[tune.result.TRAINING_ITERATION] = self._training.result.iterations
         figures[tune.result.DONE] = self._training.done or self._paused
         return figures
+
+    def _validated(self, figures: Mapping[str, Any]) -> bool:
+        assert self._training is not None
+        return self._training.objective.metric in figures
 
     @property
     def _paused(self) -> bool:

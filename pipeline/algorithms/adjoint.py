@@ -18,12 +18,14 @@ each day t does four things::
     v[t..t+K]  += du du/dI + w dq/dtot(I)                   the order looked at the stock
 
 dq/dz and dq/dtot(I) are numbers, an order depending on its inventory's row only: torch works
-them out for a block of days at once, from the one action model and the one rule of
-admissible orders. The gradients of the weights, sums over all decisions of dz times what a
+them out for a block of days at once, from the action model and the one rule of admissible
+orders. The gradients of the weights, sums over all decisions of dz times what a
 layer saw, are one matrix product per layer and some 2,000 decisions. At a kink the
 derivative is torch's own (half of both sides' where stock meets demand exactly).
 
-A network without hidden layers, or of which some parameters are not trained, is left to torch.
+What this cannot carry is left to torch: an action model that reads more of the stock than its
+total (see :class:`~pipeline.policies.action_models.Reads`) or has parameters of its own, and a
+network without hidden layers, or of which some parameters are not trained.
 """
 
 from __future__ import annotations
@@ -40,10 +42,8 @@ from envs.orders import OrderRules, admissible, rules_of
 from envs.review import Arrivals
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.policies.action_models import squash
+from pipeline.policies.action_models import Reads, squash
 from pipeline.policies.networks import STOCK_CLIP, PolicyNetwork, stock_columns
-
-aten = torch.ops.aten
 
 BLOCK_ROWS = 16384
 """Decisions whose orders are differentiated at a time."""
@@ -70,16 +70,22 @@ class TrainingRollout:
         The same numbers as ``rollout(scenario, network.decide, state).outcome``. Nothing
         is derived for the stock to start with.
         """
-        parameters = list(self.network.net.parameters())
-        by_hand = (
-            torch.is_grad_enabled()
-            and self.network.layers()[2] is not None
-            and all(parameter.requires_grad for parameter in parameters)
-        )
-        if not by_hand:
+        if not (torch.is_grad_enabled() and self.by_hand):
             return rollout(scenario, self.network.decide, state).outcome
+        parameters = list(self.network.net.parameters())
         outcome = _Horizon.apply(self, scenario, state, *parameters)  # type: ignore[no-untyped-call]
         return DayOutcome(*outcome)
+
+    @property
+    def by_hand(self) -> bool:
+        """The derivatives are those of this module, not torch's."""
+        model = self.network.action_model
+        return (
+            Reads.STOCK not in model.reads
+            and not any(True for _ in model.parameters())
+            and self.network.layers()[2] is not None
+            and all(parameter.requires_grad for parameter in self.network.net.parameters())
+        )
 
 
 class _Horizon(torch.autograd.Function):
@@ -160,7 +166,7 @@ class _Decisions:
         block.columns[:, rows] = columns = stock_columns(seen)
         hidden = [layer[rows] for layer in block.hidden]
         block.logits[:, rows] = logits = self.network.pass_forward(seen.features, columns, hidden)
-        # An action model looks at the stock's total only (design 3).
+        # All of the stock that the action model reads; see TrainingRollout.by_hand.
         shown = seen._replace(stock=block.position[rows])
         return Decision(self.network.action_model(squash(logits).t(), shown))
 
@@ -215,11 +221,12 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
     arrival = Arrivals(scenario)
     capacity = PRODUCT_ROWS + scenario.num_inventories
     memory = [first.weight.new_empty((capacity, layer.out_features)) for layer in layers[:-1]]
+    passing = [torch.empty_like(part[: scenario.num_inventories]) for part in memory]
     for days, block in zip(reversed(kept.days), reversed(kept.blocks), strict=True):
         # Decisions from `stop` to `pending` are yet to enter the weights' gradients.
         stop = pending = sum(kept.counts[day] for day in days)
         scale, basis, features = kept.exogenous(days)
-        by_logits, by_position = _through_order(kept, block, days, scale, basis)
+        by_logits, by_position = _through_order(kept, block, days, (scale, basis, features))
         for day in reversed(days):
             torch.addcmul(earned[day], worth[day + 1], left[day], out=worth[day])
             count = kept.counts[day]
@@ -239,15 +246,12 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
                 # Of one column the product is an outer one, which takes half the time.
                 multiply = torch.mul if above.shape[1] == 1 else torch.mm
                 multiply(above, weight, out=delta)
-                aten.threshold_backward.grad_input(
-                    delta, block.hidden[index][today], 0, grad_input=delta
-                )
+                # A rectifier's derivative is the sign of what it let through.
+                delta *= torch.sign(block.hidden[index][today], out=passing[index][:count])
                 above, weight = delta, layers[index].weight
             through = torch.mm(of_stock, above.t())
             # A column that was cut passes nothing on.
-            aten.hardtanh_backward.grad_input(
-                through, block.columns[:, today], -STOCK_CLIP, STOCK_CLIP, grad_input=through
-            )
+            through *= (block.columns[:, today].abs() < STOCK_CLIP).to(through.dtype)
             through = through[:-1].add_(through[-1]).div_(scale[today])
             if by_position is not None:
                 through += by_position[today] * value
@@ -271,15 +275,14 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
 
 
 def _through_order(
-    kept: _Decisions, block: _Block, days: range, scale: Tensor, basis: Tensor
+    kept: _Decisions, block: _Block, days: range, exogenous: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor | None]:
     """dq/dz [A, R], and dq/dtot(I) [R] (None where the order looks at the output only)."""
-    size = len(scale)
+    size = len(exogenous[0])
     logits = block.logits[:, :size].detach().requires_grad_()
     position = block.position[:size].detach().requires_grad_()
     with torch.enable_grad():
-        # Features reached the order through the network only.
-        seen = Observation(position, scale, basis, basis[:, :0])
+        seen = Observation(position, *exogenous)
         asked = kept.network.action_model(squash(logits).t(), seen)
         order = admissible(asked, kept.rules(days), position.squeeze(1))
     by_logits, by_position = torch.autograd.grad(

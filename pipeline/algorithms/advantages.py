@@ -26,7 +26,7 @@ def gains(
 ) -> Tensor:
     """[R] by how much actions were better than the policy's mean action on the same demand.
 
-    The value of the stock that each leaves is included; in cost scales.
+    The value of the stock that each leaves is included; in decision sizes.
 
     Args:
         module: A :class:`~pipeline.algorithms.modules.PPOModule`.
@@ -39,7 +39,9 @@ def gains(
     policy = module.policy
     actions = torch.stack((tried, policy.action(observation)))
     orders = alternative_orders(scenario, decisions, observation, actions, policy.action_model)
-    found = play_alternatives(scenario, observation.stock, decisions, orders, played)
+    found = play_alternatives(
+        scenario, observation.stock, decisions, orders, played, module.objective
+    )
     day, inventory = decisions.next_day, decisions.inventory
     ahead = [_to_come(module, scenario, day, inventory, stock) for stock in found.next_stock]
     cost = found.cost + decisions.discount.unsqueeze(-1) * torch.stack(ahead)
@@ -49,13 +51,13 @@ def gains(
 def value_targets(
     module: Any, scenario: Scenario, played: Trajectory, decisions: Decisions, lambda_: float
 ) -> Tensor:
-    """[R, 2] holding and shortage cost to come: the lambda-return of each decision."""
+    """[R, P] what is to come, in the objective's parts: the lambda-return of each decision."""
     assert played.stock is not None
-    values = scenario.demand.new_zeros((*scenario.demand.shape, 2))
+    values = scenario.demand.new_zeros((*scenario.demand.shape, len(module.objective.parts)))
     day, inventory = scenario.review.nonzero(as_tuple=True)
     stock = played.stock[day, inventory]
     values[day, inventory] = _to_come(module, scenario, day, inventory, stock)
-    cost = decision_costs(scenario, played, decisions)
+    cost = decision_costs(scenario, played, decisions, module.objective)
     here = values[decisions.day, decisions.inventory]
     return generalized_advantages(decisions, cost, values, lambda_) + here
 
@@ -63,9 +65,9 @@ def value_targets(
 def _to_come(
     module: Any, scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor
 ) -> Tensor:
-    """[R, 2] what the value network says on chosen days with the stock [R, K+1]."""
+    """[R, P] what the value network says on chosen days with the stock [R, K+1]."""
     parts = [
         module.value(scenario.look_up(day[rows], inventory[rows], stock[rows]))
         for rows in torch.arange(len(day)).split(VALUE_ROWS)
     ]
-    return torch.cat(parts) if parts else stock.new_zeros((0, 2))
+    return torch.cat(parts)

@@ -16,22 +16,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs.dynamics import advance, arrival_slots, place_order, unmet_demand
+from envs.dynamics import DayOutcome, advance, arrival_slots, place_order, unmet_demand
+from envs.objective import Objective
 from envs.orders import admissible, delivered, rules_of
 from envs.rollout import Trajectory
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.algorithms.decisions import Decisions, cost_scale
+from pipeline.algorithms.decisions import Decisions
 from pipeline.policies.action_models import ActionModel
-
-HOLDING, SHORTAGE = 0, 1
-"""The two parts of a cost, where they are kept apart."""
 
 
 class Alternatives(NamedTuple):
     """What each alternative of each decision led to."""
 
     cost: Tensor
-    """[C, R, 2] holding and shortage cost of the governed days, in cost scales, >= 0."""
+    """[C, R, P] what the governed days cost, in the objective's parts and in decision sizes."""
     next_stock: Tensor
     """[C, R, K+1] units on the morning of the inventory's next decision."""
 
@@ -56,7 +54,12 @@ def alternative_orders(
 
 
 def play_alternatives(
-    scenario: Scenario, stock: Tensor, decisions: Decisions, orders: Tensor, played: Trajectory
+    scenario: Scenario,
+    stock: Tensor,
+    decisions: Decisions,
+    orders: Tensor,
+    played: Trajectory,
+    objective: Objective,
 ) -> Alternatives:
     """Plays every decision's governed days with other orders in its place.
 
@@ -69,6 +72,7 @@ def play_alternatives(
         decisions: Of the fragment.
         orders: [C, R] admissible orders, units.
         played: How the fragment went.
+        objective: What its days cost.
     """
     n = scenario.num_inventories
     here = decisions.day * n + decisions.inventory
@@ -79,7 +83,7 @@ def play_alternatives(
     # A copy per alternative; the days below write nothing in place.
     state = InventoryState.unstack(stock.expand(*orders.shape, -1))
     state = place_order(state, *arrivals.of(orders, here))
-    held, short = torch.zeros_like(orders), torch.zeros_like(orders)
+    totals = [torch.zeros_like(orders) for _ in objective.parts]
     next_stock = stock.new_empty((*orders.shape, stock.shape[-1]))
     horizon = int((lead + period).max()) if len(lead) else 0
     for passed in range(horizon + 1):
@@ -97,11 +101,16 @@ def play_alternatives(
         weight = ((lead <= passed) & (passed < lead + period)).to(demand.dtype)
         if scenario.counted is not None:
             weight = weight * scenario.counted.flatten().index_select(0, cells)
-        held.addcmul_(served.end.clamp(min=0.0), weight)
-        short.addcmul_(unmet_demand(served, demand, backlog=scenario.backlog), weight)
-    unit = cost_scale(scenario).flatten().index_select(0, here)
-    h, b = scenario.holding_cost[decisions.inventory], scenario.shortage_cost[decisions.inventory]
-    return Alternatives(torch.stack((held * (h / unit), short * (b / unit)), -1), next_stock)
+        unmet = unmet_demand(served, demand, backlog=scenario.backlog)
+        amounts = objective.amounts(DayOutcome(served.sales, unmet, served.end))
+        for total, amount in zip(totals, amounts, strict=True):
+            total.addcmul_(amount, weight)
+    unit = objective.decision_size(scenario).flatten().index_select(0, here)
+    costs = [
+        total * (rate[decisions.inventory] / unit)
+        for total, rate in zip(totals, objective.rates(scenario), strict=True)
+    ]
+    return Alternatives(torch.stack(costs, -1), next_stock)
 
 
 class _Arrivals:

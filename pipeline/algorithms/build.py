@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from envs.errors import ConfigError
+from envs.objective import objective_of
 from pipeline.algorithms.ddpg import DDPGConfig
 from pipeline.algorithms.ds import DSConfig
 from pipeline.algorithms.ppo import PPOConfig
@@ -118,7 +119,13 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
             final = first * FINAL_RATE if final is None else final
             training[rate] = [[0, first], [run.iterations, final]]
     try:
-        config.inventories(source=source, action_model=run.action_model, **inventories)
+        config.inventories(
+            source=source,
+            action_model=run.action_model,
+            objective=objective_of(run.objective),
+            planned_iterations=run.iterations,
+            **inventories,
+        )
         config.training(**training)
         config.debugging(seed=run.seed, log_level="ERROR")
         config.env_runners(num_env_runners=run.num_env_runners, sample_timeout_s=600)

@@ -1,8 +1,8 @@
 """From a played fragment to decisions: one row per order whose reward is known.
 
 A decision is made on a review day t and governs [t+L, t+L+P); the next one of that
-inventory is made on t+P. Money is divided by the decision's cost scale P * h * scale(t),
-so that values of cheap and expensive, slow and fast inventories are of one size.
+inventory is made on t+P. What it costs is divided by the decision's own size (the objective's
+``decision_size``), so that values of cheap and expensive, slow and fast inventories are alike.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from envs.objective import day_cost, decision_rewards
+from envs.objective import Objective
 from envs.rollout import Trajectory
 from envs.state import Scenario
 
@@ -31,26 +31,22 @@ class Decisions:
     next_day: Tensor
     """[R] int64, day of the inventory's next decision."""
     reward: Tensor
-    """[R] minus the cost of the governed days, in cost scales."""
+    """[R] minus the cost of the governed days, in decision sizes."""
     discount: Tensor
-    """[R] gamma, times the change of the cost scale until the next decision; 0 if there is none."""
+    """[R] gamma, times the change of size until the next decision; 0 if there is none."""
     weight: Tensor
-    """[R] cost scale ** power: what an error of this decision costs, relative to others."""
+    """[R] decision size ** power: what an error of this decision costs, relative to others."""
 
     def rows(self, keep: Tensor) -> Decisions:
         """Some of them, in the order of ``keep``."""
         return Decisions(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
 
 
-def cost_scale(scenario: Scenario) -> Tensor:
-    """[T, N] money: P * h * scale, the size of what a decision can cost."""
-    return scenario.review_period * scenario.holding_cost * scenario.scale
-
-
 def extract_decisions(
     scenario: Scenario,
     played: Trajectory,
     *,
+    objective: Objective,
     gamma: float,
     weight_power: float,
     limit: int | None = None,
@@ -60,15 +56,14 @@ def extract_decisions(
     Args:
         scenario: What was played.
         played: How it went.
+        objective: What decisions are credited with.
         gamma: Discount from a decision to the inventory's next one.
         weight_power: See :attr:`Decisions.weight`.
         limit: Of more decisions than this, so many are drawn at random (see :func:`_some_of`).
     """
     days = scenario.num_days
-    cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
-    if scenario.counted is not None:
-        cost = cost * scenario.counted
-    reward, complete = decision_rewards(cost, scenario.lead_time, scenario.review_period)
+    cost = _counted(objective.day(played.outcome, scenario), scenario)
+    reward, complete = objective.credit(cost, scenario)
     period = scenario.review_period
     one_period = bool((period == period[0]).all())
     follows = torch.arange(days).unsqueeze(1) + (period[:1] if one_period else period)
@@ -98,7 +93,7 @@ def extract_decisions(
     def pick(values: Tensor, where: Tensor) -> Tensor:
         return values.reshape(shape).index_select(0, where).flatten()
 
-    unit = cost_scale(scenario)
+    unit = objective.decision_size(scenario)
     unit_here = pick(unit, here)
     return Decisions(
         day=day,
@@ -131,19 +126,21 @@ def _all_or_nobody(chosen: Tensor) -> bool:
     return torch.equal(chosen.amin(1), chosen.amax(1))
 
 
-def decision_costs(scenario: Scenario, played: Trajectory, decisions: Decisions) -> Tensor:
-    """[R, 2] holding and shortage cost of each decision's governed days, in cost scales: minus
-    its reward, in two parts."""
-    lead, period = scenario.lead_time, scenario.review_period
-    zero = torch.zeros_like(scenario.holding_cost)
+def decision_costs(
+    scenario: Scenario, played: Trajectory, decisions: Decisions, objective: Objective
+) -> Tensor:
+    """[R, P] what each decision is charged with, in decision sizes: minus its reward, in the
+    objective's parts."""
     where = decisions.day, decisions.inventory
-    parts = []
-    for b, h in ((zero, scenario.holding_cost), (scenario.shortage_cost, zero)):
-        cost = day_cost(played.outcome, b, h)
-        if scenario.counted is not None:
-            cost = cost * scenario.counted
-        parts.append(-decision_rewards(cost, lead, period)[0][where])
-    return torch.stack(parts, -1) / cost_scale(scenario)[where].unsqueeze(-1)
+    parts = [
+        -objective.credit(_counted(part, scenario), scenario)[0][where]
+        for part in objective.day_parts(played.outcome, scenario)
+    ]
+    return torch.stack(parts, -1) / objective.decision_size(scenario)[where].unsqueeze(-1)
+
+
+def _counted(cost: Tensor, scenario: Scenario) -> Tensor:
+    return cost if scenario.counted is None else cost * scenario.counted
 
 
 def generalized_advantages(

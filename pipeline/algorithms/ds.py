@@ -1,6 +1,6 @@
 """DS, the differentiable simulator (Madeka et al. 2022, Alvo et al. 2023).
 
-The mean cost of a minibatch of inventory windows, differentiated through the dynamics
+The objective's loss of a minibatch of inventory windows, differentiated through the dynamics
 and the orders.
 """
 
@@ -51,7 +51,11 @@ class DSConfig(ShardSettings, AlgorithmConfig):
 
     @override(AlgorithmConfig)
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        return RLModuleSpec(module_class=DSModule, model_config=self._module_settings())
+        planned = self.planned_iterations and self.planned_iterations * self.updates_per_iteration
+        return RLModuleSpec(
+            module_class=DSModule,
+            model_config={**self._module_settings(), "planned_updates": planned},
+        )
 
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:
@@ -59,7 +63,7 @@ class DSConfig(ShardSettings, AlgorithmConfig):
 
 
 class DSLearner(JointGradients):
-    """The loss is the cost that the module's rollout came to."""
+    """The loss is what the module's rollout came to."""
 
     @override(Learner)
     def compute_loss_for_module(
@@ -70,15 +74,14 @@ class DSLearner(JointGradients):
         batch: dict[str, Any],
         fwd_out: dict[str, Tensor],
     ) -> Tensor:
-        size = batch["holding_cost"] * batch["scale"][:, 0]
-        weight = size**config.weight_power
-        loss: Tensor = (fwd_out["cost"] * weight).mean() / weight.mean()
-        self.metrics.log_value((module_id, "simulated_cost"), loss.detach(), window=1)
+        weight = fwd_out["size"] ** config.weight_power
+        loss: Tensor = (fwd_out["loss"] * weight).mean() / weight.mean()
+        self.metrics.log_value((module_id, "simulated_loss"), loss.detach(), window=1)
         return loss
 
 
 class DS(ShardAlgorithm):
-    """Draws windows from every shard and descends their simulated cost."""
+    """Draws windows from every shard and descends what they come to."""
 
     @classmethod
     @override(Algorithm)

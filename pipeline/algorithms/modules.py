@@ -19,7 +19,7 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.utils.annotations import override
 from torch import Tensor, nn
 
-from envs.objective import day_cost
+from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.orders import shared
 from envs.rollout import Decision
 from envs.state import (
@@ -32,7 +32,7 @@ from envs.state import (
     Scenario,
 )
 from pipeline.algorithms.adjoint import TrainingRollout
-from pipeline.policies.action_models import ActionModel, squash
+from pipeline.policies.action_models import make_action_model, squash
 from pipeline.policies.networks import Critic, PolicyNetwork, ValueNetwork
 
 AVERAGING = 16
@@ -46,8 +46,8 @@ class PolicyModule(TorchRLModule):
     """Holds the policy network; deterministic when not exploring.
 
     ``model_config`` keys: ``layout`` (dict of :class:`ObservationLayout`), ``action_model``
-    (keyword arguments of :class:`ActionModel`), ``hidden``, ``initial_action``; further
-    keys per algorithm.
+    (arguments of :func:`make_action_model`), ``hidden``, ``initial_action``; further
+    keys per algorithm. ``objective``: an :class:`Objective`; default: :data:`DEFAULT_OBJECTIVE`.
     """
 
     def train(self, mode: bool = True) -> PolicyModule:
@@ -59,10 +59,11 @@ class PolicyModule(TorchRLModule):
         self.layout = ObservationLayout(**self.model_config["layout"])
         self.policy = PolicyNetwork(
             self.layout,
-            ActionModel(basis=self.layout.basis, **self.model_config["action_model"]),
+            make_action_model(basis=self.layout.basis, **self.model_config["action_model"]),
             hidden=self.model_config["hidden"],
             initial_action=self.model_config["initial_action"],
         )
+        self.objective: Objective = self.model_config.get("objective", DEFAULT_OBJECTIVE)
         self.averaged = copy.deepcopy(self.policy).requires_grad_(False)
         """What is validated, kept and served: single updates move a policy by more than what
         separates two methods, and fit a few trajectories to the point."""
@@ -122,7 +123,10 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         super().setup()
         if not self.inference_only:
             self.critic = Critic(
-                self.layout, self.policy.action_model, self.model_config["critic_hidden"]
+                self.layout,
+                self.policy.action_model,
+                self.model_config["critic_hidden"],
+                len(self.objective.parts),
             )
 
     @override(PolicyModule)
@@ -200,7 +204,9 @@ class PPOModule(PolicyModule, ValueFunctionAPI):
         start = torch.full((model.outputs,), spread).log()
         self.log_std = nn.Parameter(start)
         if not self.inference_only:
-            self.value = ValueNetwork(self.layout, self.model_config["value_hidden"])
+            self.value = ValueNetwork(
+                self.layout, self.model_config["value_hidden"], len(self.objective.parts)
+            )
 
     def _distribution_inputs(self, observation: Observation) -> Tensor:
         mean = self.policy.action(observation)
@@ -249,11 +255,14 @@ class DSModule(PolicyModule):
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         scenario, state = scenario_from_columns(batch, self.layout.max_lead_time)
-        cost = day_cost(self.play(scenario, state), scenario.shortage_cost, scenario.holding_cost)
-        assert scenario.counted is not None
-        counted = scenario.counted.to(cost.dtype)
-        unit = scenario.holding_cost * scenario.scale[0]
-        return {"cost": (cost * counted).sum(0) / counted.sum(0).clamp(min=1.0) / unit}
+        loss = self.objective.loss(self.play(scenario, state), scenario, self.progress)
+        return {"loss": loss, "size": self.objective.day_size(scenario)}
+
+    @property
+    def progress(self) -> float:
+        """Share of the planned updates that is behind."""
+        planned = self.model_config.get("planned_updates")
+        return min(1.0, float(self.updates) / planned) if planned else 1.0
 
 
 _SETTINGS = ("backlog", *ORDER_SIZES)

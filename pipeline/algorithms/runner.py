@@ -33,8 +33,9 @@ from ray.rllib.utils.metrics import (
 )
 from torch import Tensor
 
+from envs.credit import governed_days
 from envs.errors import ConfigError
-from envs.objective import day_cost, governed_days
+from envs.objective import Objective
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.algorithms.advantages import gains, value_targets
@@ -68,6 +69,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         self._weights_seq_no = 0
         self._iteration = 0
         self.source: ScenarioSource = self.config.source
+        self.objective: Objective = self.config.objective
         self.replay = ReplayShard()
         self.make_module()
 
@@ -152,7 +154,8 @@ class ShardRunner(EnvRunner, Checkpointable):
         model = self.module.policy.action_model
         orders = alternative_orders(scenario, decisions, observation, actions, model)
         stock = observation.stock
-        return stock, actions, play_alternatives(scenario, stock, decisions, orders, played)
+        found = play_alternatives(scenario, stock, decisions, orders, played, self.objective)
+        return stock, actions, found
 
     def _replay_capacity(self, fragment: Scenario) -> int:
         """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
@@ -247,9 +250,9 @@ class ShardRunner(EnvRunner, Checkpointable):
 
     def _play(self, scenario: Scenario, policy: Policy, state: InventoryState) -> Trajectory:
         played = rollout(scenario, policy, state, record=True)
-        cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
-        unit = scenario.holding_cost * scenario.scale[0]
-        self.metrics.log_value("cost_in_scales", float((cost.mean(0) / unit).mean()), window=1)
+        loss = self.objective.day(played.outcome, scenario).mean(0)
+        size = self.objective.day_size(scenario)
+        self.metrics.log_value("played_loss", float((loss / size).mean()), window=1)
         self._count_steps(scenario)
         return played
 
@@ -259,6 +262,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         return extract_decisions(
             scenario,
             played,
+            objective=self.objective,
             gamma=self.config.gamma,
             weight_power=self.config.weight_power,
             limit=limit,

@@ -30,9 +30,10 @@ from ray.rllib.utils.metrics import (
 from torch import Tensor
 
 from envs.errors import ClusterError
+from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.policies.action_models import SENSIBLE_START, ActionModel, ActionModelKind
+from pipeline.policies.action_models import ACTION_MODELS, ActionModel, make_action_model
 from pipeline.scenarios.source import ScenarioSource, Split
 from pipeline.tools.seeding import derive_seed
 
@@ -51,7 +52,8 @@ class ShardSettings:
 
     source: ScenarioSource | None
     split: Split
-    action_model: ActionModelKind
+    action_model: str
+    objective: Objective
     fragment_days: int
     weight_power: float
     hidden: Sequence[int]
@@ -62,7 +64,9 @@ class ShardSettings:
         self.rows = rows
         self.source = None
         self.split = "train"
-        self.action_model = ActionModelKind.BOTH
+        self.action_model = "both"
+        self.objective = DEFAULT_OBJECTIVE
+        self.planned_iterations: int | None = None
         self.action_low, self.action_high, self.coefficient_high = 0.0, 3.0, 1.0
         self.fragment_days = 56
         self.weight_power = 0.5
@@ -103,7 +107,7 @@ class ShardSettings:
             fragment_days: Days of a fragment or window.
             fragment_copies: Times each inventory of a tile is played in a fragment. More than
                 1 is for data of a few trajectories: exploration differs between copies.
-            weight_power: A decision (in DS: an inventory) weighs its cost scale ** power in
+            weight_power: A decision (in DS: an inventory) weighs its size ** power in
                 the losses: 0 treats all inventories alike, 1 counts money.
             action_high: Upper end of a level's or order's range, in demand scales.
             coefficient_high: Upper end of the coefficients' range.
@@ -117,20 +121,26 @@ class ShardSettings:
         self: Any,
         *,
         source: ScenarioSource,
-        action_model: ActionModelKind | str,
+        action_model: str | type[ActionModel],
+        objective: Objective = DEFAULT_OBJECTIVE,
+        planned_iterations: int | None = None,
         initial_stock: Callable[[Scenario, torch.Generator], InventoryState] | None = None,
     ) -> Any:
         """Says which inventories are trained on, and with which action model.
 
         Args:
             source: Scenarios tile by tile; picklable.
-            action_model: none, base, coeff or both.
+            action_model: Registered name, ``module:Class``, or a class.
+            objective: What is minimised.
+            planned_iterations: How long the training is to last, for what is annealed; None: what
+                would be annealed is at its end from the start.
             initial_stock: Draws the stock that a training fragment starts with; default:
                 the source's ``training_start``.
         """
         self.source = source
-        model = ActionModel(action_model, source.layout.basis)
-        self.action_model = model.kind
+        model = make_action_model(action_model, source.layout.basis)
+        self.action_model = ACTION_MODELS.written(action_model)
+        self.objective, self.planned_iterations = objective, planned_iterations
         if initial_stock is not None:
             self.initial_stock = initial_stock
         infinite = float("inf")
@@ -142,24 +152,23 @@ class ShardSettings:
 
     def _module_settings(self: Any) -> dict[str, Any]:
         layout = self.source.layout
-        highest = self.coefficient_high if self.action_model.uses_features else self.action_high
+        settings = {
+            "low": self.action_low,
+            "high": self.action_high,
+            "coefficient_high": self.coefficient_high,
+        }
+        model = make_action_model(self.action_model, layout.basis, **settings)
         return {
             "layout": {
                 "max_lead_time": layout.max_lead_time,
                 "basis": layout.basis,
                 "features": layout.features,
             },
-            "action_model": {
-                "kind": str(self.action_model),
-                "low": self.action_low,
-                "high": self.action_high,
-                "coefficient_high": self.coefficient_high,
-            },
+            "action_model": {"kind": self.action_model, **settings},
+            "objective": self.objective,
             "hidden": tuple(self.hidden),
             "initial_action": (
-                SENSIBLE_START[self.action_model] / highest
-                if self.initial_action is None
-                else self.initial_action
+                model.start / model.end if self.initial_action is None else self.initial_action
             ),
         }
 

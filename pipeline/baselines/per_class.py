@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
+from envs.objective import Objective
 from envs.state import Observation, Scenario
 from pipeline.evaluation.play import play_policy, play_scenario
 from pipeline.features.build import FEATURES
@@ -98,12 +99,12 @@ class OrderUpToPerClass(ForecastErrorRule):
         return table[self.classes.of({name: feature(observation, name) for name in BANDS})]
 
     @classmethod
-    def tune(cls, source: ScenarioSource) -> OrderUpToPerClass:
-        """The pairs with the least (shrunk) cost on training inventories."""
+    def tune(cls, source: ScenarioSource, objective: Objective) -> OrderUpToPerClass:
+        """The pairs with the least (shrunk) cost, by the objective, on training inventories."""
         costs, columns = [], []
         for tile in tuning_tiles(source, "train"):
             scenario = source.load("train", tile)
-            costs.append(_grid_costs(source, scenario))
+            costs.append(_grid_costs(source, scenario, objective))
             columns.append(scenario.features[0])
         first = torch.cat(columns)
         sample = {name: first[:, FEATURES.index(name)] for name in BANDS}
@@ -115,7 +116,9 @@ class OrderUpToPerClass(ForecastErrorRule):
         return cls(classes, [a for a, _ in pairs], [k for _, k in pairs])
 
 
-def _grid_costs(source: ScenarioSource, scenario: Scenario) -> NDArray[np.float32]:
+def _grid_costs(
+    source: ScenarioSource, scenario: Scenario, objective: Objective
+) -> NDArray[np.float32]:
     """[pairs of the grid, N] each inventory's cost; NaN where no day is counted."""
     forecast = scenario.basis[..., FORECAST]
     error = scenario.features[..., FEATURES.index("forecast_error")] * scenario.scale
@@ -128,7 +131,7 @@ def _grid_costs(source: ScenarioSource, scenario: Scenario) -> NDArray[np.float3
             level = torch.add(a * forecast, error, alpha=k).unsqueeze(-1)
             played = play_policy(order_up_to_given_level)
             metrics = play_scenario(replace(blind, basis=level), played, start)
-            costs.append(metrics.cost.numpy())
+            costs.append(objective.of_inventories(metrics).numpy())
     return np.stack(costs)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.objective import Objective
 from envs.rollout import Policy
 from envs.state import Observation, Scenario
 from pipeline.evaluation.play import PolicyFor, counted_days, play_policy, play_scenario
@@ -36,14 +37,15 @@ def _best_candidates(
     policy_of: Callable[[float], PolicyFor],
     group_of: Callable[[Scenario], Tensor],
     groups: int,
+    objective: Objective,
 ) -> list[float]:
-    """For each group of training inventories the candidate with the least cost."""
+    """For each group of training inventories the candidate that costs least by the objective."""
     cost = np.zeros((len(candidates), groups))
     for tile in tuning_tiles(source, "train"):
         scenario = source.load("train", tile)
         group = group_of(scenario).numpy()
         for row, candidate in enumerate(candidates):
-            own = play_scenario(scenario, policy_of(candidate)).cost.numpy()
+            own = objective.of_inventories(play_scenario(scenario, policy_of(candidate))).numpy()
             np.add.at(cost[row], group, np.nan_to_num(own))
     return [candidates[best] for best in cost.argmin(0)]
 
@@ -60,14 +62,15 @@ class ForecastSafetyStock(ForecastErrorRule):
     safety_factor: float
 
     @classmethod
-    def tune(cls, source: ScenarioSource) -> ForecastSafetyStock:
-        """The safety factor with the least cost on training inventories."""
+    def tune(cls, source: ScenarioSource, objective: Objective) -> ForecastSafetyStock:
+        """The safety factor that is best on training inventories."""
         (best,) = _best_candidates(
             source,
             SAFETY_FACTORS,
             lambda factor: play_policy(cls(factor)),
             lambda scenario: torch.zeros(scenario.num_inventories, dtype=torch.long),
             groups=1,
+            objective=objective,
         )
         return cls(best)
 
@@ -105,8 +108,8 @@ class BaseStockPerClass:
         return (ratio * 3 + zeros) * 3 + span
 
     @classmethod
-    def tune(cls, source: ScenarioSource) -> BaseStockPerClass:
-        """The factor of every class with the least cost on training inventories."""
+    def tune(cls, source: ScenarioSource, objective: Objective) -> BaseStockPerClass:
+        """The factor of every class that is best on training inventories."""
         return cls(
             _best_candidates(
                 source,
@@ -114,6 +117,7 @@ class BaseStockPerClass:
                 lambda factor: cls([factor] * cls.CLASSES).policy_for,
                 cls.class_of,
                 cls.CLASSES,
+                objective,
             )
         )
 

@@ -1,6 +1,6 @@
 """The baselines of a data set, tuned on training inventories and judged on validation.
 
-They compete there as methods do: whoever costs least makes the orders. ``baselines.json`` in
+They compete there as methods do: whoever is best makes the orders. ``baselines.json`` in
 the folder of a run or sweep keeps what was tuned, so that it is done once.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from envs.errors import DataError
+from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from envs.state import ObservationLayout
 from pipeline.baselines.per_class import Classes, OrderUpToPerClass
 from pipeline.baselines.rules import BaseStockPerClass, ForecastSafetyStock, perfect_hindsight
@@ -42,7 +43,7 @@ RULES = (PER_CLASS, SAFETY_STOCK)
 
 @dataclass(frozen=True)
 class TunedBaselines:
-    """What was tuned, and what it costs on validation inventories."""
+    """What was tuned, and how it does on validation inventories."""
 
     per_class: OrderUpToPerClass
     safety_stock: ForecastSafetyStock
@@ -51,6 +52,8 @@ class TunedBaselines:
     """Baseline -> its metrics; the one that knows all demand is not among them."""
     layout: ObservationLayout
     """Of the observations that they were tuned on."""
+    objective: Objective
+    """What they were tuned for."""
 
     def rule(self, name: str) -> ForecastErrorRule:
         """One of :data:`RULES`."""
@@ -65,46 +68,52 @@ class TunedBaselines:
             HINDSIGHT: (perfect_hindsight, ""),
         }
 
-    def cheapest_rule(self) -> tuple[str, float]:
-        """Name and validation cost of the cheapest of :data:`RULES`."""
-        return min(((n, self.validation[n]["cost"]) for n in RULES), key=lambda found: found[1])
+    def figure(self, name: str) -> float:
+        """The objective's figure of a baseline on validation."""
+        return self.validation[name][self.objective.metric]
+
+    def best_rule(self) -> tuple[str, float]:
+        """The best of :data:`RULES` on validation, and the objective's figure."""
+        best = min(RULES, key=lambda name: self.objective.signed(self.figure(name)))
+        return best, self.figure(best)
 
     def version(self, name: str) -> str:
         """Names a tuning of one of :data:`RULES` in the orders it makes."""
         return hashlib.sha256(repr(self.rule(name)).encode()).hexdigest()[:12]
 
-    def lost_to(self, method: str, cost: float) -> str:
-        """What to say of a model with that validation cost; nothing if it beats both rules."""
+    def lost_to(self, method: str, figure: float) -> str:
+        """What to say of a model with that validation figure; nothing if it beats both rules."""
+        signed = self.objective.signed
         lost = {
-            PROSE[name]: f"{self.validation[name]['cost']:.4g}"
+            PROSE[name]: f"{self.figure(name):.4g}"
             for name in RULES
-            if not cost <= self.validation[name]["cost"]
+            if not signed(figure) <= signed(self.figure(name))
         }
         if not lost:
             return ""
         return (
-            f"{method} costs more than {' and '.join(lost)} on validation ({cost:.4g} against "
-            f"{' and '.join(lost.values())}): do not order with it."
+            f"{method} is worse than {' and '.join(lost)} on validation ({self.objective.metric} "
+            f"{figure:.4g} against {' and '.join(lost.values())}): do not order with it."
         )
 
 
 def lost_methods(sweep: Sweep, baselines: TunedBaselines) -> list[str]:
     """What :meth:`TunedBaselines.lost_to` says of the methods of a sweep."""
     said = (
-        baselines.lost_to(method, choice.validation_cost)
+        baselines.lost_to(method, choice.validation)
         for method, choice in sweep.selected.items()
-        if choice.validation_cost is not None
+        if choice.validation is not None
     )
     return [sentence for sentence in said if sentence]
 
 
-def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:
+def tuned_baselines(source: DatasetSource, directory: Path, objective: Objective) -> TunedBaselines:
     """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now."""
     mark = _mark(source)
     # One that is damaged, or of another version, is made again.
     with suppress(DataError):
         tuned_for, baselines = _read(directory)
-        if tuned_for == mark:
+        if tuned_for == mark and baselines.objective == objective:
             return baselines
     progress = Progress("tune baselines", 3, "baselines")
     tuned: dict[str, Any] = {}
@@ -113,16 +122,20 @@ def tuned_baselines(source: DatasetSource, directory: Path) -> TunedBaselines:
         (SAFETY_STOCK, ForecastSafetyStock),
         (BASE_STOCK, BaseStockPerClass),
     ):
-        tuned[name] = kind.tune(source)
+        tuned[name] = kind.tune(source, objective)
         progress.add(1)
     content = {
         "data": mark,
+        "objective": objective.written(),
         "layout": asdict(source.layout),
         "tuned": {name: asdict(baseline) for name, baseline in tuned.items()},
         "validation": {
-            PER_CLASS: _validated(source, play_policy(tuned[PER_CLASS])),
-            SAFETY_STOCK: _validated(source, play_policy(tuned[SAFETY_STOCK])),
-            BASE_STOCK: _validated(source, tuned[BASE_STOCK].policy_for),
+            name: objective.judged(_validated(source, policy_for))
+            for name, policy_for in (
+                (PER_CLASS, play_policy(tuned[PER_CLASS])),
+                (SAFETY_STOCK, play_policy(tuned[SAFETY_STOCK])),
+                (BASE_STOCK, tuned[BASE_STOCK].policy_for),
+            )
         },
     }
     write_json(directory / FILE, content, indent=1)
@@ -150,6 +163,7 @@ def _read(directory: Path) -> tuple[str, TunedBaselines]:
             BaseStockPerClass(**tuned[BASE_STOCK]),
             content["validation"],
             ObservationLayout(**content["layout"]),
+            objective_of(content.get("objective", DEFAULT_OBJECTIVE)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

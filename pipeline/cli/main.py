@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
+ACTION_MODEL_HELP = "none, base, coeff, both; or module:Class of your own."
 
 
 GUESTS = {
@@ -55,7 +56,7 @@ commands.add_command(decide)
 @commands.command()
 @click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
 @click.option("--algorithm", type=click.Choice(["ddpg", "ppo", "ds"]), required=True)
-@click.option("--action-model", type=click.Choice(["none", "base", "coeff", "both"]), required=True)
+@click.option("--action-model", required=True, help=ACTION_MODEL_HELP)
 @click.option("--config", "config_file", type=FILE, help="YAML with iterations, training, ...")
 @click.option("--seed", type=int, help="Default: the configuration's, or 0.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the run.")

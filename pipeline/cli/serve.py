@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 _MODEL = (
-    "Folder of a run, a trial, or a finished sweep (whoever costs least on validation, a method "
+    "Folder of a run, a trial, or a finished sweep (whoever is best on validation, a method "
     "or a baseline)."
 )
 

@@ -85,7 +85,12 @@ def comparison_table(
         no_plan: Method or baseline -> its rows without the plan.
     """
     compared = [name for name in sweep.selected if name in samples]
-    best = min(compared, key=lambda name: samples[name].value(COST.name), default=None)
+
+    def rank(name: str) -> float:
+        figures = {metric: samples[name].value(metric) for metric in metric_names()}
+        return sweep.objective.signed(sweep.objective.figure(figures))
+
+    best = min(compared, key=rank, default=None)
     table = []
     for name in [*sweep.selected, *(n for n in samples if n not in sweep.selected)]:
         method = Method(name)
@@ -98,11 +103,11 @@ def comparison_table(
             row |= _differences(samples, name, best, len(compared))
         if no_plan and name in no_plan:
             row |= _without_plan(no_plan[name], sweep.directory / "evaluation" / f"{name}.parquet")
-        row["validation_cost"] = validation.get(name, {}).get("cost")
+        row["validation_cost"] = validation.get(name, {}).get(sweep.objective.metric)
         row |= {"n_configs": 0, "n_seeds": 0, "n_failed": 0, "seconds": 0.0, "cpu_seconds": 0.0}
         if choice is not None:
             row |= {
-                "validation_cost": choice.validation_cost,
+                "validation_cost": choice.validation,
                 "n_configs": choice.configurations,
                 "n_seeds": len(sweep.seeds(method)),
                 "n_failed": choice.failed,

@@ -59,7 +59,7 @@ def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
     """
     sweep = read_sweep(directory)
     source = sweep.source()
-    baselines = tuned_baselines(source, directory)
+    baselines = tuned_baselines(source, directory, sweep.objective)
     evaluated = evaluate_sweep(sweep, source, baselines)
     table = comparison_table(
         sweep, resample(evaluated.rows, seed), baselines.validation, evaluated.no_plan

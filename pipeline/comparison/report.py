@@ -274,7 +274,7 @@ def _choice(results: SweepResults, method: Method, trial: str, given: Mapping[st
         for t in results.trials
         if (t.method, t.configuration) == (own.method, own.configuration) and pd.notna(t.cost)
     ]
-    validation = rounded(results.sweep.selected[method].validation_cost or own.cost)
+    validation = rounded(results.sweep.selected[method].validation or own.cost)
     if len(siblings) > 1:
         validation += f" ({rounded(min(siblings))} to {rounded(max(siblings))})"
     values: list[Any] = [run.iterations, *(run.training.get(name, "default") for name in given)]

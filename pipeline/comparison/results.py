@@ -13,11 +13,12 @@ import pandas as pd
 import yaml
 
 from envs.errors import ConfigError, DataError
+from envs.metrics import metric_names
 from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
 from pipeline.comparison.columns import BASELINE, COLUMNS, ends
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
-from pipeline.policies.action_models import ActionModelKind
+from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import Method, TrialKey
 from pipeline.runs.result import RunResult
@@ -29,7 +30,7 @@ BASELINE_NAMES = {
     BASE_STOCK: "Base stock per class",
     HINDSIGHT: "Perfect hindsight",
 }
-MODELS = tuple(str(kind) for kind in ActionModelKind)
+MODELS = tuple(ACTION_MODELS)
 ALL_CLASSES = "all"
 
 
@@ -95,9 +96,16 @@ class SweepResults:
 
     @property
     def best(self) -> pd.Series | None:
-        """Row of the learned method with the least cost on test days; None if all failed."""
-        ranked = self.methods.dropna(subset=["cost"]).sort_values("cost", kind="stable")
-        return None if ranked.empty else ranked.iloc[0]
+        """Row of the learned method that is best on test days; None if all failed."""
+        done = self.methods.dropna(subset=["cost"])
+        return None if done.empty else done.iloc[int(np.argmin([*map(self.rank, done.index)]))]
+
+    def rank(self, index: int) -> float:
+        """What the sweep's objective makes of a row of the table; less is better."""
+        objective, row = self.sweep.objective, self.table.loc[index]
+        return objective.signed(
+            objective.figure({name: float(row[name]) for name in metric_names()})
+        )
 
     def baseline_cost(self, name: str) -> float:
         """A baseline's cost; NaN if the table lacks it."""

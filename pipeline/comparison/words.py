@@ -76,7 +76,9 @@ def _lead(results: SweepResults, best: pd.Series) -> str:
     clear = all(
         results.figure(row, "cost_pct_vs_best").excludes_zero for _, row in others.iterrows()
     )
-    return f"{name} {'is the best' if clear else 'has the least cost'} of {finished} methods"
+    objective = results.sweep.objective
+    first = f"has the {'least' if objective.lower_is_better else 'most'} {objective.metric}"
+    return f"{name} {'is the best' if clear else first} of {finished} methods"
 
 
 def _against(best: pd.Series, baseline: pd.Series, among: int) -> str:
@@ -189,22 +191,23 @@ def _cheaper_baselines(results: SweepResults, best: pd.Series) -> list[str]:
 
 
 def _orders(results: SweepResults) -> list[str]:
-    """Who makes the orders: the cheapest on validation, methods and baselines alike."""
-    learned = results.sweep.cheapest()
+    """Who makes the orders: the best on validation, methods and baselines alike."""
+    objective = results.sweep.objective
+    learned = results.sweep.best()
     rules = results.table[results.table["name"].isin(RULES)].set_index("name")["validation_cost"]
     if learned is None or rules.isna().all():
         return []
-    method, cost = learned
-    rule, rule_cost = str(rules.idxmin()), float(rules.min())
-    name = method.label
-    if rule_cost < cost:
+    method, figure = learned
+    rule = str(rules.map(objective.signed).idxmin())
+    of_rule, name = float(rules[rule]), method.label
+    if objective.signed(of_rule) < objective.signed(figure):
         return [
-            f"The orders come from {PROSE[rule]}: it was cheaper on validation than every learned "
-            f"method ({rounded(rule_cost)} against {rounded(cost)} of {name})."
+            f"The orders come from {PROSE[rule]}: it was better on validation than every learned "
+            f"method ({objective.metric} {rounded(of_rule)} against {rounded(figure)} of {name})."
         ]
     return [
-        f"The orders come from {name}, the cheapest on validation ({rounded(cost)}; "
-        f"{PROSE[rule]} {rounded(rule_cost)})."
+        f"The orders come from {name}, the best on validation ({objective.metric} "
+        f"{rounded(figure)}; {PROSE[rule]} {rounded(of_rule)})."
     ]
 
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from envs.credit import after_warm_up
 from envs.horizon import HorizonMetrics
 from envs.metrics import METRICS, SUMS, Days, metric_names
-from envs.objective import after_warm_up
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile

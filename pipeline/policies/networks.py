@@ -129,11 +129,11 @@ class PolicyNetwork(nn.Module):
 
 
 class Critic(nn.Module):
-    """What a decision costs, -Q(observation, action), in units of its cost scale, >= 0.
+    """What a decision costs, -Q(observation, action), in units of its size, >= 0.
 
-    In two parts, holding and shortage: where a shortage costs hundreds of times what holding
-    does, one is large and nearly certain, the other rare; a softplus keeps small expectations
-    apart by their logarithm.
+    In the objective's parts. Where a shortage costs hundreds of times what holding does, one is
+    large and nearly certain, the other rare; a softplus keeps small expectations apart by their
+    logarithm.
 
     Beside the action (the network's output) it sees what the action means on that
     observation: the level or order that it stands for, and the order that follows, in
@@ -142,10 +142,14 @@ class Critic(nn.Module):
     """
 
     def __init__(
-        self, layout: ObservationLayout, action_model: ActionModel, hidden: Sequence[int]
+        self,
+        layout: ObservationLayout,
+        action_model: ActionModel,
+        hidden: Sequence[int],
+        parts: int,
     ) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, 2)
+        self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, parts)
 
     def forward(
         self,
@@ -155,7 +159,7 @@ class Critic(nn.Module):
         *,
         frozen: bool = False,
     ) -> Tensor:
-        """[N, 2]. ``frozen``: gradients reach the action, not the critic's weights."""
+        """[N, P]. ``frozen``: gradients reach the action, not the critic's weights."""
         meaning = torch.stack(
             (
                 action_model.target(action, observation) / observation.scale,
@@ -175,10 +179,10 @@ class Critic(nn.Module):
 class ValueNetwork(nn.Module):
     """The cost to come, -V(observation), in parts and units of :class:`Critic`."""
 
-    def __init__(self, layout: ObservationLayout, hidden: Sequence[int]) -> None:
+    def __init__(self, layout: ObservationLayout, hidden: Sequence[int], parts: int) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout), hidden, 2)
+        self.net = mlp(input_size(layout), hidden, parts)
 
     def forward(self, observation: Observation) -> Tensor:
-        """[N, 2] holding and shortage cost, >= 0."""
+        """[N, P], >= 0."""
         return functional.softplus(self.net(network_inputs(observation)))

@@ -14,7 +14,6 @@ from torch import Tensor
 from envs.rollout import Decision
 from envs.state import Observation
 from pipeline.features.build import BASIS, FEATURES
-from pipeline.policies.action_models import ActionModelKind
 from pipeline.scenarios.source import ScenarioSource, Split
 
 FORECAST = BASIS.index("near_forecast")
@@ -71,7 +70,7 @@ class ForecastErrorRule(ABC):
 class RuleActions:
     """A rule's action, as :class:`~pipeline.policies.action_models.ActionModel` says it."""
 
-    kind = ActionModelKind.BOTH
+    is_level = True
     outputs = 2
 
     def __init__(self, rule: ForecastErrorRule) -> None:

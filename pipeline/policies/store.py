@@ -20,7 +20,7 @@ from envs.errors import ConfigError, DataError
 from envs.state import ObservationLayout
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import ACTION_MODELS, make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.tools.files import beside
 
@@ -45,12 +45,7 @@ def save_model(directory: Path, policy: PolicyNetwork, factors: DayFactors | Non
     model = policy.action_model
     content: dict[str, Any] = {
         "layout": asdict(policy.layout),
-        "action_model": {
-            "kind": str(model.kind),
-            "low": float(model.low[0]),
-            "high": float(model.high[0]),
-            "coefficient_high": float(model.high[0]),
-        },
+        "action_model": {"kind": ACTION_MODELS.written(type(model)), **model.settings},
         "hidden": hidden,
         "state": policy.state_dict(),
     }
@@ -70,7 +65,7 @@ def load_model(directory: Path) -> TrainedModel:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         layout = ObservationLayout(**content["layout"])
-        action_model = ActionModel(basis=layout.basis, **content["action_model"])
+        action_model = make_action_model(basis=layout.basis, **content["action_model"])
         policy = PolicyNetwork(layout, action_model, content["hidden"])
         policy.load_state_dict(content["state"])
         forecast = directory / FORECAST

@@ -11,13 +11,14 @@ import difflib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from envs.errors import ConfigError
-from pipeline.policies.action_models import ActionModelKind
+from envs.objective import objective_of
+from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.method import Method, TrialKey
 
 
@@ -29,13 +30,38 @@ class AlgorithmName(StrEnum):
     DS = "ds"
 
 
+def _named_action_model(choice: Any) -> str:
+    try:
+        return ACTION_MODELS.written(choice)
+    except ConfigError as error:
+        raise ValueError(f"it {error.problem}. {error.remedy}") from error
+
+
+ActionModelName = Annotated[str, BeforeValidator(_named_action_model)]
+"""How an action model is written down; a class may be given for it."""
+
+
+def _written_objective(choice: Any) -> str | dict[str, Any]:
+    try:
+        return objective_of(choice).written()
+    except ConfigError as error:
+        raise ValueError(f"it {error.problem}. {error.remedy}") from error
+
+
+ObjectiveChoice = Annotated[str | dict[str, Any], BeforeValidator(_written_objective)]
+"""How an objective is written down: see :func:`~envs.objective.objective_of`."""
+
+
 class RunConfig(BaseModel):
     """One training run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     algorithm: AlgorithmName
-    action_model: ActionModelKind
+    action_model: ActionModelName
+    """Registered name, or ``module:Class`` of one's own."""
+    objective: ObjectiveChoice = "cost"
+    """What is minimised: a name, ``module:Class``, or a mapping of ``name`` and options."""
     seed: int = Field(default=0, ge=0)
     """Seeds network weights, exploration, minibatches and the order of fragments."""
     iterations: int = Field(default=100, ge=1)
@@ -58,7 +84,7 @@ class RunConfig(BaseModel):
     @property
     def method(self) -> Method:
         """``ddpg-both`` and the like."""
-        return Method.of(self.algorithm, self.action_model)
+        return Method.of(self.algorithm, ACTION_MODELS.label(self.action_model))
 
     def key(self, configuration: int) -> str:
         """What its trial is called in a sweep: ``ddpg-both-c02-s0``."""

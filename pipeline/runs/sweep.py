@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from envs.errors import ConfigError
+from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import Method
@@ -32,8 +33,8 @@ class Selected:
 
     trial: str | None
     """Key of the validation-median seed of the chosen configuration; None if no trial finished."""
-    validation_cost: float | None
-    """Mean over seeds of the chosen configuration."""
+    validation: float | None
+    """The objective's figure on validation: mean over seeds of the chosen configuration."""
     configurations: int
     failed: int
     """Trials that failed or diverged."""
@@ -63,23 +64,29 @@ class Sweep:
         """A trial's folder."""
         return self.directory / "trials" / key
 
-    def cheapest(self) -> tuple[Method, float] | None:
-        """Method with the least validation cost, and that cost; None if no trial has finished."""
-        costs = {
-            method: choice.validation_cost
+    @property
+    def objective(self) -> Objective:
+        """What it was trained and selected for."""
+        return objective_of(self.preset.get("objective", DEFAULT_OBJECTIVE))
+
+    def best(self) -> tuple[Method, float] | None:
+        """Method that validated best, and the objective's figure; None if no trial has finished."""
+        figures = {
+            method: choice.validation
             for method, choice in self.selected.items()
-            if choice.trial is not None and choice.validation_cost is not None
+            if choice.trial is not None and choice.validation is not None
         }
-        return min(costs.items(), key=lambda found: found[1]) if costs else None
+        signed = self.objective.signed
+        return min(figures.items(), key=lambda found: signed(found[1])) if figures else None
 
     def best_trial(self) -> str:
-        """Key of the selected trial with the least validation cost.
+        """Key of the selected trial of the method that validated best.
 
         Raises:
             ConfigError: No trial has finished.
         """
-        cheapest = self.cheapest()
-        trial = None if cheapest is None else self.selected[cheapest[0]].trial
+        best = self.best()
+        trial = None if best is None else self.selected[best[0]].trial
         if trial is None:
             raise ConfigError(
                 "sweep", str(self.directory), "Look into trials/*/error.txt, and train again.",
@@ -135,6 +142,10 @@ def read_sweep(directory: Path) -> Sweep:
             "Name a sweep's folder, and run `python -m tuning sweep` to its end first.",
             "holds no finished sweep",
         )  # fmt: skip
-    selected = {Method(m): Selected(**s) for m, s in json.loads(path.read_text()).items()}
+    selected = {}
+    for method, choice in json.loads(path.read_text()).items():
+        if "validation_cost" in choice:  # as it was called when cost was the only objective
+            choice["validation"] = choice.pop("validation_cost")
+        selected[Method(method)] = Selected(**choice)
     preset = yaml.safe_load((directory / PRESET).read_text())
     return Sweep(directory, preset, selected)

@@ -74,7 +74,7 @@ class Decider:
         """A trained model; without ``name`` it is called after its action model."""
         policy = model.policy
         return Decider(
-            policy.decide, policy.layout, model.factors, name or str(policy.action_model.kind),
+            policy.decide, policy.layout, model.factors, name or policy.action_model.name,
             model.version, policy.action_model,
         )  # fmt: skip
 
@@ -84,7 +84,7 @@ def find_decider(directory: Path) -> Decider:
 
     Args:
         directory: Of a run, of a trial, a model's own; or a finished sweep's: then whoever
-            costs least on validation, a method (the mean over its seeds; its median seed
+            is best on validation, a method (the mean over its seeds; its median seed
             decides) or a tuned baseline.
 
     Raises:
@@ -92,30 +92,31 @@ def find_decider(directory: Path) -> Decider:
         ConfigError: No trial of the sweep has a model, or it was not trained on a data set.
     """
     if (directory / SELECTION).exists():
-        return _cheapest(read_sweep(directory))
+        return _best(read_sweep(directory))
     folder = directory if (directory / POLICY).exists() else directory / "model"
     config = folder.parent / "config.yaml"
     name = RunConfig(**load_yaml(config)).method if config.exists() else ""
     return Decider.of_model(load_data_model(folder), name)
 
 
-def _cheapest(sweep: Sweep) -> Decider:
-    """The cheapest on validation; in doubt a method."""
-    learned = sweep.cheapest()
+def _best(sweep: Sweep) -> Decider:
+    """The best on validation; in doubt a method."""
+    objective, learned = sweep.objective, sweep.best()
     if not (sweep.directory / BASELINES).exists():  # not compared yet
         return find_decider(sweep.trial(sweep.best_trial()))
     baselines = read_baselines(sweep.directory)
-    rule, cost = baselines.cheapest_rule()
-    against = f"{PROSE[rule]} {cost:.4g}"
-    if learned is not None and learned[1] <= cost:
+    rule, figure = baselines.best_rule()
+    against = f"{PROSE[rule]} {figure:.4g}"
+    if learned is not None and objective.signed(learned[1]) <= objective.signed(figure):
         found = find_decider(sweep.trial(sweep.best_trial()))
         return replace(
-            found, why=f"least validation cost of all methods ({learned[1]:.4g}; {against})"
+            found,
+            why=f"best validation {objective.metric} of all methods ({learned[1]:.4g}; {against})",
         )
     than = "no learned method finished"
     if learned is not None:
-        than = "it was cheaper on validation than every learned method "
-        than += f"({cost:.4g} against {learned[1]:.4g} of {learned[0]})"
+        than = "it was better on validation than every learned method "
+        than += f"({objective.metric} {figure:.4g} against {learned[1]:.4g} of {learned[0]})"
     return Decider(
         baselines.rule(rule),
         baselines.layout,
@@ -234,7 +235,7 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
     if (model := decider.action_model) is not None:
         action = decision.columns["action"]
         columns["coefficients"] = model.coefficients(action).numpy()
-        if model.kind.subtracts_position:
+        if model.is_level:
             columns["base_stock_level"] = pa.array(model.target(action, observation).numpy())
     return table_of(columns, orders_schema(_outputs(decider))), flags
 
@@ -277,14 +278,14 @@ def decide_sweep(directory: Path, by: Decider | None = None) -> Orders | None:
 
     Args:
         directory: The sweep's.
-        by: Who decides; None: whoever costs least on validation, see :func:`find_decider`.
+        by: Who decides; None: whoever is best on validation, see :func:`find_decider`.
 
     Returns:
         None if no method has a model and no baseline was tuned.
     """
     sweep = read_sweep(directory)
     if by is None:
-        if sweep.cheapest() is None and not (directory / BASELINES).exists():
+        if sweep.best() is None and not (directory / BASELINES).exists():
             return None
         by = find_decider(directory)
     snapshot = directory / "snapshot.parquet"

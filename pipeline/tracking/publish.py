@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from envs.metrics import metric_names
+from envs.objective import DEFAULT_OBJECTIVE, objective_of
 from pipeline.comparison.columns import BASELINE
 from pipeline.policies.store import load_model
 from pipeline.runs.method import Method
@@ -89,11 +90,12 @@ def publish_trial(run: SweepRun, folder: Path, key: str | None = None) -> None:
         return
     written = folder / "config.yaml"  # missing if the process died before it began
     config = yaml.safe_load(written.read_text()) if written.exists() else {}
+    objective = objective_of(config.get("objective", DEFAULT_OBJECTIVE))
     history: dict[str, list[tuple[int, float]]] = {}
     path = folder / "history.jsonl"
     for line in path.read_text().splitlines() if path.exists() else ():
         point = json.loads(line)
-        for metric in point.keys() & set(metric_names()):
+        for metric in {*metric_names(), objective.metric} & point.keys():
             history.setdefault(f"validation_{metric}", []).append(
                 (point["iteration"], point[metric])
             )

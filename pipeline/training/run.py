@@ -3,7 +3,7 @@
 config.yaml     what was asked for, resolved
 history.jsonl   one line per validation
 losses.jsonl    one line per iteration
-model/          the policy with the least validation cost so far, a mean of several validations
+model/          the policy that validated best so far, a mean of several validations
 checkpoint/     RLlib's checkpoint, to resume from
 result.json     written last: status, best validation, time
 """
@@ -20,6 +20,7 @@ from typing import Any
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEARNER_RESULTS
 
 from envs.metrics import metric_names
+from envs.objective import objective_of
 from pipeline.algorithms.build import build_config
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
@@ -44,7 +45,7 @@ LOSS_RECORD = "losses.jsonl"
 LOSSES = (
     "critic_loss", "actor_loss", "q_mean", "action_mean",  # DDPG
     "policy_loss", "value_loss", "entropy",  # PPO
-    "simulated_cost",  # DS
+    "simulated_loss",  # DS
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ class TrainingRun:
         self, run: RunConfig, source: ScenarioSource, directory: Path, **inventories: Any
     ) -> None:
         self.run = run
+        self.objective = objective_of(run.objective)
         self.source = source
         self.directory = directory
         write_yaml(directory / "config.yaml", run.model_dump(mode="json"), sort_keys=True)
@@ -132,16 +134,19 @@ class TrainingRun:
         return {name: float(learner[name]) for name in LOSSES if name in learner}
 
     def _judge(self, evaluation: dict[str, Any]) -> dict[str, float]:
-        """Keeps the policy if its validations of late cost the least so far."""
-        figures = {name: float(evaluation[ENV_RUNNER_RESULTS][name]) for name in metric_names()}
+        """Keeps the policy if its validations of late are the best so far."""
+        found = {name: float(evaluation[ENV_RUNNER_RESULTS][name]) for name in metric_names()}
+        figures = self.objective.judged(found)
         recent = [*read_history(self.directory)[1 - SMOOTHED :], figures]
-        smooth = {name: sum(line[name] for line in recent) / len(recent) for name in metric_names()}
-        cost = smooth["cost"]
-        if not math.isfinite(cost):
+        smooth = {name: sum(line[name] for line in recent) / len(recent) for name in figures}
+        name, value = self.objective.metric, smooth[self.objective.metric]
+        if not math.isfinite(value):
             self.result.status = "diverged"
-            self.result.cause = f"validation cost is {cost} in iteration {self.result.iterations}"
-        elif cost < self._best:
-            self._best = cost
+            self.result.cause = (
+                f"validation {name} is {value} in iteration {self.result.iterations}"
+            )
+        elif self.objective.signed(value) < self._best:
+            self._best = self.objective.signed(value)
             self.result.best_iteration = self.result.iterations
             self.result.validation = smooth
             policy = self.algorithm.get_module().unwrapped().averaged

@@ -79,7 +79,7 @@ def train_run(
         training = TrainingRun(run, source, out)
         while not training.done:
             figures = training.step()
-            if "cost" in figures:
+            if training.objective.metric in figures:
                 click.echo(
                     f"{run.method} {training.result.iterations}/{run.iterations} "
                     f"validation {in_words(figures)} ({training.result.seconds:.0f} s)"
@@ -91,9 +91,10 @@ def train_run(
             "Lower the learning rate, or compare more configurations in a sweep.",
             training.result.cause,
         )  # fmt: skip
-    click.echo(f"Model with the least validation cost: {out / 'model'}")
-    cost = training.result.validation["cost"]
-    if lost := tuned_baselines(source, out).lost_to(run.method, cost):
+    click.echo(f"Model with the best validation {training.objective.metric}: {out / 'model'}")
+    baselines = tuned_baselines(source, out, training.objective)
+    value = training.result.validation[training.objective.metric]
+    if lost := baselines.lost_to(run.method, value):
         click.echo(lost)
     return training.result
 

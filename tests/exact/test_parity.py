@@ -10,8 +10,9 @@ import torch
 from stockpyl.sim import simulation
 from stockpyl.supply_chain_network import single_stage_system
 
+from envs.credit import governed_days
 from envs.gym_env import InventoryVectorEnv
-from envs.objective import day_cost, governed_days
+from envs.objective import day_cost
 from envs.problems.classical import PROBLEMS, ClassicalProblem, Poisson, scenario
 from envs.problems.settings import study_setting1
 from envs.rollout import Decision, Policy, rollout

@@ -17,19 +17,21 @@ from envs.rollout import rollout
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms import adjoint
 from pipeline.algorithms.adjoint import TrainingRollout
-from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.action_models import ACTION_MODELS, Reads, make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
+OWN = [
+    f"tests.own_action_models:{name}"
+    for name in ("NearStock", "FeatureWeighted", "Undeclared", "Silent")
+]
 
 
-def network_for(
-    scenario: Scenario, kind: ActionModelKind, hidden: tuple[int, ...]
-) -> PolicyNetwork:
+def network_for(scenario: Scenario, kind: str, hidden: tuple[int, ...]) -> PolicyNetwork:
     """Weights large enough that its orders differ from day to day."""
     torch.manual_seed(1)
-    model = ActionModel(kind, scenario.basis.shape[-1], coefficient_high=2.0)
+    model = make_action_model(kind, scenario.basis.shape[-1], coefficient_high=2.0)
     network = PolicyNetwork(scenario.layout, model, hidden)
     with torch.no_grad():
         for parameter in network.net.parameters():
@@ -69,7 +71,7 @@ def agree(one: list[Tensor], other: list[Tensor], tolerance: float) -> None:
 @settings(max_examples=80, deadline=None)
 @given(
     choices=problem_choices,
-    kind=st.sampled_from(list(ActionModelKind)),
+    kind=st.sampled_from([*ACTION_MODELS, *OWN]),
     hidden=st.sampled_from([(), (7,), (8, 6), (5, 5, 5)]),
     block_rows=st.integers(1, 40),
     product_rows=st.integers(1, 20),
@@ -77,7 +79,7 @@ def agree(one: list[Tensor], other: list[Tensor], tolerance: float) -> None:
 def test_gradients_are_those_of_torch(
     random_problem: Problem,
     choices: dict[str, object],
-    kind: ActionModelKind,
+    kind: str,
     hidden: tuple[int, ...],
     block_rows: int,
     product_rows: int,
@@ -93,10 +95,10 @@ def test_gradients_are_those_of_torch(
     agree(found, expected, 1e-9)
 
 
-@pytest.mark.parametrize("kind", list(ActionModelKind))
+@pytest.mark.parametrize("kind", [*ACTION_MODELS, *OWN])
 @pytest.mark.parametrize("backlog", [False, True])
 def test_single_precision_and_stock_beyond_the_cut(
-    random_problem: Problem, kind: ActionModelKind, backlog: bool
+    random_problem: Problem, kind: str, backlog: bool
 ) -> None:
     scenario, start = random_problem(11, n=300, days=40, longest_period=1, backlog=backlog)
     names = ("demand", "shortage_cost", "holding_cost", "scale", "basis", "features")
@@ -112,10 +114,10 @@ def test_single_precision_and_stock_beyond_the_cut(
     agree(found, expected, 1e-5)
 
 
-@pytest.mark.parametrize("kind", list(ActionModelKind))
+@pytest.mark.parametrize("kind", list(ACTION_MODELS))
 @pytest.mark.parametrize("end", [-6.5, 6.5])
 def test_actions_at_an_end_of_their_range_have_their_gradient(
-    random_problem: Problem, kind: ActionModelKind, end: float
+    random_problem: Problem, kind: str, end: float
 ) -> None:
     scenario, start = random_problem(8, n=30, days=20)
     network = network_for(scenario, kind, (8,))
@@ -143,7 +145,7 @@ def test_where_stock_meets_demand_exactly_half_is_sold(
         scenario, demand=torch.full_like(scenario.demand, 3.0), order_multiple=3.0, order_max=3.0
     )
     start = InventoryState.unstack(torch.full((4, 2), 3.0, dtype=torch.float64))
-    network = network_for(scenario, ActionModelKind.NONE, (6,))
+    network = network_for(scenario, "none", (6,))
     expected = value_and_gradients(scenario, start, network, by_hand=False)
     played = rollout(scenario, network.decide, start).outcome
     assert bool((played.end == 0).any())
@@ -154,7 +156,7 @@ def test_where_stock_meets_demand_exactly_half_is_sold(
 def test_memory_is_used_again_but_never_by_two_horizons_at_once(random_problem: Problem) -> None:
     scenario, start = random_problem(3, n=6, days=12)
     other, other_start = random_problem(4, n=6, days=12)
-    network = network_for(scenario, ActionModelKind.BASE, (7, 7))
+    network = network_for(scenario, "base", (7, 7))
     expected = value_and_gradients(scenario, start, network, by_hand=False)
     play = TrainingRollout(network)
     parameters = list(network.net.parameters())
@@ -178,8 +180,36 @@ def test_memory_is_used_again_but_never_by_two_horizons_at_once(random_problem: 
 
 def test_without_gradients_it_is_the_plain_rollout(random_problem: Problem) -> None:
     scenario, start = random_problem(6)
-    network = network_for(scenario, ActionModelKind.BOTH, (7,))
+    network = network_for(scenario, "both", (7,))
     with torch.no_grad():
         one = TrainingRollout(network)(scenario, start)
         other = rollout(scenario, network.decide, start).outcome
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", [*ACTION_MODELS, *OWN])
+def test_who_reads_more_than_the_position_is_left_to_torch(
+    random_problem: Problem, kind: str
+) -> None:
+    scenario, start = random_problem(7, n=40, days=25, longest=4)
+    network = network_for(scenario, kind, (7,))
+    play = TrainingRollout(network)
+    outcome = play(scenario, start)
+    expected = rollout(scenario, network.decide, start).outcome
+    for one, other in zip(outcome, expected, strict=True):
+        torch.testing.assert_close(one, other)
+    outcome.end.sum().backward()
+    # Whoever was played by hand has left its memory behind.
+    assert bool(play.spare) == (Reads.STOCK not in network.action_model.reads)
+    assert (kind in ACTION_MODELS) <= bool(play.spare)
+
+
+def test_an_action_model_with_parameters_of_its_own_gets_their_gradients(
+    random_problem: Problem,
+) -> None:
+    scenario, start = random_problem(7, n=40, days=25)
+    network = network_for(scenario, "base", (7,))
+    model = network.action_model
+    model.high = torch.nn.Parameter(model.high.clone())
+    TrainingRollout(network)(scenario, start).end.sum().backward()
+    assert float(model.high.grad.abs()) > 0

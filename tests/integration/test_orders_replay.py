@@ -11,11 +11,12 @@ import torch
 import yaml
 from click.testing import CliRunner
 
+from envs.objective import DEFAULT_OBJECTIVE
 from envs.rollout import rollout
 from pipeline.baselines.tuned import RULES, tuned_baselines
 from pipeline.cli.main import commands
 from pipeline.data.synthetic.generate import make
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
@@ -41,14 +42,16 @@ def sweep(longer: Path, tmp_path: Path) -> Path:
     data = shorter(longer, tmp_path / "data", AHEAD)
     source, folder = DatasetSource(data), tmp_path / "sweep"
     torch.manual_seed(1)
-    network = PolicyNetwork(source.layout, ActionModel("both", source.layout.basis), [16], 0.3)
+    network = PolicyNetwork(
+        source.layout, make_action_model("both", source.layout.basis), [16], 0.3
+    )
     save_model(folder / "trials" / TRIAL / "model", network, source.factors)
     run = RunConfig(algorithm="ddpg", action_model="both").model_dump(mode="json")
     (folder / "trials" / TRIAL / "config.yaml").write_text(yaml.safe_dump(run))
     plan = {"data_directory": str(data), "name": "tiny"}
     (folder / "preset.yaml").write_text(yaml.safe_dump(plan))
     source.factors.save(folder / FORECAST)
-    tuned_baselines(source, folder)
+    tuned_baselines(source, folder, DEFAULT_OBJECTIVE)
     return folder
 
 

@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from pipeline.cli.main import commands
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.scenarios.source import DatasetSource
@@ -37,7 +37,7 @@ class Case:
             "--out", self.data)  # fmt: skip
         source = DatasetSource(self.data)
         torch.manual_seed(1)
-        model = ActionModel("base", source.layout.basis)
+        model = make_action_model("base", source.layout.basis)
         policy = PolicyNetwork(source.layout, model, [8], initial_action=0.3)
         save_model(self.model / "model", policy, source.factors)
 

@@ -24,7 +24,8 @@ extends: quick
 configurations: 4
 rungs: [{share: 0.2, keep: 3}, {share: 0.5, keep: 2}]
 seeds: 2
-methods: [ddpg-both, ds-base]
+action_models: [both, "tests.own_action_models:NearStock"]
+methods: [ddpg-both, ds-near_stock]
 algorithms:
   ddpg:
     iterations: 10
@@ -108,7 +109,7 @@ def test_cpus_and_interruptions_change_nothing(
         ends = sorted(r["iterations"] for r in own if r["status"] == "stopped")
         assert ends == [2, 5]
     # Seeds for DS's best method and for DDPG's, which is the reference too.
-    assert len(selection["ddpg-both"]["trials"]) == len(selection["ds-base"]["trials"]) == 2
+    assert len(selection["ddpg-both"]["trials"]) == len(selection["ds-near_stock"]["trials"]) == 2
     # What every trial cost in CPU time: not nothing, and no more than one core gave.
     for choice in through.selected.values():
         assert 0 < choice.cpu_seconds < 1.5 * choice.seconds

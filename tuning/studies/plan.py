@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from envs.errors import ConfigError
 from envs.problems.settings import SettingName
-from pipeline.policies.action_models import ActionModelKind
-from pipeline.runs.config import AlgorithmName, RunConfig, parse
+from pipeline.runs.config import ActionModelName, AlgorithmName, RunConfig, parse
 from pipeline.scenarios.trajectories import StudyData
 from tuning.preset import (
     PRESETS,
@@ -45,7 +44,7 @@ class RunPlan(BaseModel):
     validate_every: int = Field(ge=1)
     training: dict[str, Any] = Field(default_factory=dict)
 
-    def config(self, algorithm: AlgorithmName, model: ActionModelKind, seed: int) -> RunConfig:
+    def config(self, algorithm: AlgorithmName, model: str, seed: int) -> RunConfig:
         """The run's configuration."""
         return RunConfig(
             algorithm=algorithm, action_model=model, seed=seed, checkpoint_every=10**9,
@@ -74,7 +73,7 @@ class HorizonPlan(BaseModel):
     seeds: int = Field(ge=1)
     """Of networks and of SKUs: every seed draws its own."""
     algorithm: AlgorithmName = AlgorithmName.DS
-    action_model: ActionModelKind = ActionModelKind.BASE
+    action_model: ActionModelName = "base"
     run: RunPlan
 
 
@@ -84,9 +83,7 @@ class CriticPlan(BaseModel):
     model_config = STRICT
 
     settings: list[SettingName]
-    action_models: list[ActionModelKind] = Field(
-        default_factory=lambda: [ActionModelKind.NONE, ActionModelKind.BASE]
-    )
+    action_models: list[ActionModelName] = Field(default_factory=lambda: ["none", "base"])
     seeds: int = Field(ge=1)
     run: RunPlan
 

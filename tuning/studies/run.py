@@ -17,7 +17,6 @@ import yaml
 
 from envs.problems.settings import SettingName
 from pipeline.algorithms.build import build_config
-from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.sweep import write_selection
 from pipeline.scenarios.source import GivenScenarios
@@ -128,7 +127,7 @@ def _references(study: Study) -> list[TrialPlan]:
     plan, test = study.plan.reference, study.plan.test
     if plan is None:
         return []
-    run = plan.run.config(AlgorithmName.DS, ActionModelKind.BASE, 0)
+    run = plan.run.config(AlgorithmName.DS, "base", 0)
     return [
         TrialPlan(
             f"reference-{setting}", study.folder.trial("reference", setting), run,

@@ -15,7 +15,6 @@ from envs.problems.classical import PENALTIES, ClassicalProblem, problem_named
 from envs.problems.settings import study_setting1
 from envs.rollout import Policy
 from pipeline.evaluation.play import evaluate_scenario, play_policy
-from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.method import Method
 from pipeline.scenarios.classical import ClassicalSource
@@ -56,7 +55,7 @@ class Case:
     names: tuple[str, ...]
     """Of :data:`envs.problems.classical.PROBLEMS`; none for the study's setting 1."""
     algorithm: AlgorithmName
-    action_model: ActionModelKind
+    action_model: str
     iterations: int
     limit_pct: float | None = None
     """Largest mean gap; None: the row stands there to be compared with."""
@@ -140,7 +139,7 @@ def _score_setting1(policy: Policy, periods: int) -> Score:
 
 def _cases() -> list[Case]:
     ds, ddpg, ppo = AlgorithmName.DS, AlgorithmName.DDPG, AlgorithmName.PPO
-    none, base = ActionModelKind.NONE, ActionModelKind.BASE
+    none, base = "none", "base"
     normal, lost = "backlog_normal_b9_L4", "lost_sales_poisson_p9_L4"
     cells = tuple(
         f"lost_sales_poisson_p{p}_L{lead_time}" for p in PENALTIES for lead_time in (1, 2, 3, 4)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from envs.state import ObservationLayout, Scenario
-from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.scenarios.source import GivenScenarios
 
@@ -67,7 +67,7 @@ def constant_order(given: Scenario) -> Tensor:
 def policy(given: Scenario, kind: str = "base", hidden: Sequence[int] = HIDDEN) -> PolicyNetwork:
     """An untrained policy network for ``given``."""
     torch.manual_seed(0)
-    return PolicyNetwork(given.layout, ActionModel(ActionModelKind(kind), BASIS), hidden)
+    return PolicyNetwork(given.layout, make_action_model(kind, BASIS), hidden)
 
 
 def forward_flops(layout: ObservationLayout, outputs: int = 1) -> float:

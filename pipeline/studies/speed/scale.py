@@ -77,14 +77,14 @@ def save_untrained(data: Path, run: Path) -> None:
     # Here, not above: the command line lists its commands without importing torch.
     import torch
 
-    from pipeline.policies.action_models import ActionModel, ActionModelKind
+    from pipeline.policies.action_models import make_action_model
     from pipeline.policies.networks import PolicyNetwork
     from pipeline.policies.store import save_model
     from pipeline.scenarios.source import DatasetSource
 
     source = DatasetSource(data)
     torch.manual_seed(0)
-    model = ActionModel(ActionModelKind.BOTH, source.layout.basis)
+    model = make_action_model("both", source.layout.basis)
     policy = PolicyNetwork(source.layout, model, (64, 64))
     save_model(run / "model", policy, source.factors)
 

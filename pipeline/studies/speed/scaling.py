@@ -20,7 +20,6 @@ from envs.state import Scenario
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.data.synthetic.generate import make
-from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.scenarios.source import DatasetSource
 from pipeline.studies.speed import problems
@@ -95,7 +94,7 @@ def _play_remote(count: int, rounds: int) -> list[tuple[int, float]]:
     source = problems.in_tiles(4096, 56, 4)
     training = {"train_batch_size_per_learner": 1024, "updates_per_iteration": 1}
     run = RunConfig(
-        algorithm=AlgorithmName.DDPG, action_model=ActionModelKind.BASE, training=training,
+        algorithm=AlgorithmName.DDPG, action_model="base", training=training,
         num_env_runners=count,
     )  # fmt: skip
     config = ray.put(build_config(run, source))
@@ -197,7 +196,7 @@ def _peak_memory(data: Path, tiles: int, resident: int) -> float:
     source = DatasetSource(data, resident_tiles=resident)
     run = RunConfig(
         algorithm=AlgorithmName.DDPG,
-        action_model=ActionModelKind.BOTH,
+        action_model="both",
         training={"replay_capacity": 20_000},
     )
     runner = ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)

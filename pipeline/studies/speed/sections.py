@@ -17,7 +17,6 @@ from pipeline.algorithms.build import build_config
 from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of, target_size
 from pipeline.algorithms.gradients import adam
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.studies.speed import problems
@@ -148,7 +147,7 @@ def _bare_ds(n: int) -> Callable[[], int]:
 
 
 def _config(source: ScenarioSource, algorithm: AlgorithmName, **training: Any) -> Any:
-    run = RunConfig(algorithm=algorithm, action_model=ActionModelKind.BASE, training=training)
+    run = RunConfig(algorithm=algorithm, action_model="base", training=training)
     return build_config(run, source)
 
 

@@ -12,7 +12,6 @@ from ray.tune import register_env
 from envs.gym_env import InventoryVectorEnv
 from envs.state import Scenario
 from pipeline.algorithms.build import build_config
-from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.studies.speed import problems
 
@@ -31,7 +30,7 @@ def stock_runner(
     """
     few = given.inventories(slice(0, n))
     register_env("deepstock-bench", lambda _: InventoryVectorEnv(few))
-    run = RunConfig(algorithm=AlgorithmName.PPO, action_model=ActionModelKind.BASE)
+    run = RunConfig(algorithm=AlgorithmName.PPO, action_model="base")
     ours = build_config(run, problems.in_tiles(8, 40, 1))
     config = (
         PPOConfig()

@@ -13,18 +13,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from envs.objective import DEFAULT_OBJECTIVE as COST
 from envs.orders import admissible, rules_of
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.algorithms.alternatives import (
-    HOLDING,
-    SHORTAGE,
     Alternatives,
     alternative_orders,
     play_alternatives,
 )
 from pipeline.algorithms.decisions import Decisions, extract_decisions
-from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.action_models import make_action_model
 from tests.choices import problem_choices
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
@@ -44,7 +43,7 @@ def play(
 ) -> tuple[Trajectory, Decisions]:
     with torch.no_grad():
         played = rollout(scenario, policy, start, record=True)
-    return played, extract_decisions(scenario, played, gamma=0.9, weight_power=0.5)
+    return played, extract_decisions(scenario, played, objective=COST, gamma=0.9, weight_power=0.5)
 
 
 def alternatives(
@@ -52,7 +51,7 @@ def alternatives(
 ) -> Alternatives:
     assert played.stock is not None
     stock = played.stock[decisions.day, decisions.inventory]
-    return play_alternatives(scenario, stock, decisions, orders, played)
+    return play_alternatives(scenario, stock, decisions, orders, played, COST)
 
 
 def orders_beside(scenario: Scenario, decisions: Decisions, tried: Tensor, count: int) -> Tensor:
@@ -83,8 +82,8 @@ def by_rollout(
     )
     unit = scenario.review_period[n] * scenario.holding_cost[n] * scenario.scale[day, n]
     cost = torch.zeros(2, dtype=unit.dtype)
-    cost[HOLDING] = scenario.holding_cost[n] * held / unit
-    cost[SHORTAGE] = scenario.shortage_cost[n] * unmet / unit
+    cost[0] = scenario.holding_cost[n] * held / unit
+    cost[1] = scenario.shortage_cost[n] * unmet / unit
     assert played.stock is not None
     return cost, played.stock[later, n]
 
@@ -164,7 +163,7 @@ def test_a_policy_that_acted_otherwise_once_would_have_seen_the_same(
 ) -> None:
     """With constant lead times no later order can matter, whatever the policy makes of it."""
     scenario, start = random_problem(7, n=40, days=18, order_multiple="each", order_max=30, **facts)
-    model = ActionModel(ActionModelKind.BASE, 1, high=6.0).double()
+    model = make_action_model("base", 1, high=6.0).double()
 
     def policy(seen: Observation) -> Decision:
         action = seen.features[:, :1]
@@ -188,7 +187,9 @@ def test_a_policy_that_acted_otherwise_once_would_have_seen_the_same(
         assert replayed.stock is not None
         mine = decisions.day == day
         torch.testing.assert_close(orders[1, mine], replayed.order[where][mine])
-        rewards = extract_decisions(changed, replayed, gamma=0.9, weight_power=0.5).reward
+        rewards = extract_decisions(
+            changed, replayed, objective=COST, gamma=0.9, weight_power=0.5
+        ).reward
         torch.testing.assert_close(-found.cost[1, mine].sum(-1), rewards[mine])
         later = replayed.stock[decisions.next_day, decisions.inventory][mine]
         torch.testing.assert_close(found.next_stock[1, mine], later)

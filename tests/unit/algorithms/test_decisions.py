@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from envs.objective import day_cost, governed_days
+from envs.credit import governed_days
+from envs.objective import DEFAULT_OBJECTIVE as COST
+from envs.objective import day_cost
 from envs.problems.settings import study_setting1
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms.decisions import (
     Decisions,
-    cost_scale,
     decision_costs,
     extract_decisions,
     generalized_advantages,
@@ -50,7 +51,7 @@ def test_decisions_by_hand() -> None:
     cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
     assert cost[:, 0].tolist() == [2.0, 1.0, 0.0, 10.0, 10.0, 10.0]
     assert cost[:, 1].tolist() == [10.0, 2.0, 15.0, 20.0, 20.0, 20.0]
-    found = extract_decisions(scenario, played, gamma=0.5, weight_power=0.5)
+    found = extract_decisions(scenario, played, objective=COST, gamma=0.5, weight_power=0.5)
     # Inventory 0: days 0 and 2 (day 4 has no next decision inside, and governs day 6);
     # inventory 1: day 1 (day 4 has no next decision).
     rows = list(zip(found.day.tolist(), found.inventory.tolist(), strict=True))
@@ -62,7 +63,7 @@ def test_decisions_by_hand() -> None:
     # gamma times the change of scale, at most 1: 0.5 * 4/2, 0.5 * 12/6, 0.5 * 16/4.
     assert found.discount.tolist() == [1.0, 1.0, 1.0]
     torch.testing.assert_close(found.weight, torch.tensor([2.0, 6.0, 4.0]).sqrt())
-    gentle = extract_decisions(scenario, played, gamma=0.1, weight_power=0.0)
+    gentle = extract_decisions(scenario, played, objective=COST, gamma=0.1, weight_power=0.0)
     torch.testing.assert_close(gentle.discount, torch.tensor([0.2, 0.2, 0.4]))
     assert gentle.weight.tolist() == [1.0, 1.0, 1.0]
 
@@ -71,7 +72,7 @@ def test_where_reviews_end_no_value_follows() -> None:
     """Setting 1 of the study reviews on days 2..28; day 30 would be next."""
     scenario = study_setting1(3, seed=1)
     played = rollout(scenario, lambda o: Decision(torch.full_like(o.scale, 12.0)))
-    found = extract_decisions(scenario, played, gamma=0.9, weight_power=0.5)
+    found = extract_decisions(scenario, played, objective=COST, gamma=0.9, weight_power=0.5)
     assert found.day.unique().tolist() == list(range(2, 29, 2))
     last = found.day == 28
     assert (found.discount[last] == 0.0).all()
@@ -84,7 +85,7 @@ def test_days_that_nobody_counts_cost_nothing() -> None:
     scenario = hand_scenario(counted)
     start = InventoryState(torch.tensor([3.0, 9.0]), (torch.zeros(2),))
     played = rollout(scenario, lambda o: Decision(torch.zeros_like(o.scale)), start)
-    found = extract_decisions(scenario, played, gamma=0.5, weight_power=0.5)
+    found = extract_decisions(scenario, played, objective=COST, gamma=0.5, weight_power=0.5)
     assert found.reward[1].item() == pytest.approx(-2.0 / 6)
 
 
@@ -96,7 +97,7 @@ def test_rewards_in_money_are_the_cost_of_the_days_they_govern(
     # One scale for all days: then a reward times its cost scale is money.
     scenario = replace(scenario, scale=torch.full_like(scenario.scale, 3.0))
     played = rollout(scenario, lambda o: Decision(o.basis[..., 0]), start)
-    found = extract_decisions(scenario, played, gamma=1.0, weight_power=1.0)
+    found = extract_decisions(scenario, played, objective=COST, gamma=1.0, weight_power=1.0)
     money = torch.zeros(8, dtype=torch.float64).index_add(
         0, found.inventory, found.reward * found.weight
     )
@@ -142,13 +143,16 @@ def test_advantages_equal_a_slow_reference(
     scenario, start = random_problem(seed, n=9, days=40, longest_period=7)
     assert len(scenario.review_period.unique()) > 2
     played = rollout(scenario, lambda o: Decision(o.basis[..., 0]), start)
-    found = extract_decisions(scenario, played, gamma=0.9, weight_power=0.5)
+    found = extract_decisions(scenario, played, objective=COST, gamma=0.9, weight_power=0.5)
     assert len(found.day) > 50
     values = torch.randn(40, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     got = generalized_advantages(found, found.reward, values, lambda_)
     torch.testing.assert_close(got, slow_advantages(found, found.reward, values, lambda_))
     # Of costs in two parts: each its own, and together they are minus the whole.
-    cost, of_value = decision_costs(scenario, played, found), torch.stack((values, 1 - values), -1)
+    cost, of_value = (
+        decision_costs(scenario, played, found, COST),
+        torch.stack((values, 1 - values), -1),
+    )
     torch.testing.assert_close(-cost.sum(-1), found.reward)
     assert (cost >= 0).all()
     assert (cost.sum(0) > 0).all()
@@ -161,7 +165,10 @@ def test_advantages_equal_a_slow_reference(
 
 
 def test_the_cost_scale_is_what_a_decision_can_cost() -> None:
-    assert cost_scale(hand_scenario())[2].tolist() == [2 * 1 * 2.0, 3 * 2 * 1.0]
+    assert COST.decision_size(hand_scenario())[2].tolist() == [
+        2 * 1 * 2.0,
+        3 * 2 * 1.0,
+    ]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -178,8 +185,8 @@ def test_days_that_are_picked_whole_give_the_same_decisions(
     mixed = replace(scenario, review_period=other)
     with torch.no_grad():
         played = rollout(scenario, lambda seen: Decision(seen.basis[:, 0]), start)
-    whole = extract_decisions(scenario, played, gamma=0.9, weight_power=0.5)
-    general = extract_decisions(mixed, played, gamma=0.9, weight_power=0.5)
+    whole = extract_decisions(scenario, played, objective=COST, gamma=0.9, weight_power=0.5)
+    general = extract_decisions(mixed, played, objective=COST, gamma=0.9, weight_power=0.5)
     mine, same = whole.inventory < 5, general.inventory < 5
     assert int(mine.sum()) > 0
     for name in ("day", "inventory", "next_day", "reward", "discount", "weight"):
@@ -195,7 +202,9 @@ def test_a_limit_draws_all_decisions_equally_often(random_problem: Problem, dail
         played = rollout(scenario, lambda seen: Decision(seen.basis[:, 0]), start)
 
     def extract(limit: int | None) -> Decisions:
-        return extract_decisions(scenario, played, gamma=0.9, weight_power=0.5, limit=limit)
+        return extract_decisions(
+            scenario, played, objective=COST, gamma=0.9, weight_power=0.5, limit=limit
+        )
 
     every = extract(None)
     count = len(every.day)

@@ -11,11 +11,12 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
+from envs.objective import DEFAULT_OBJECTIVE as COST
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.algorithms.advantages import gains, value_targets
 from pipeline.algorithms.build import build_config
-from pipeline.algorithms.decisions import cost_scale, extract_decisions
+from pipeline.algorithms.decisions import extract_decisions
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, GivenScenarios
@@ -60,7 +61,7 @@ def gain(runner: ShardRunner, scenario: Scenario, state: InventoryState, tried: 
         return Decision(policy.action_model(tried, seen), {Columns.ACTIONS: tried})
 
     played = rollout(scenario, act, state, record=True)
-    decisions = extract_decisions(scenario, played, gamma=0.5, weight_power=0.0)
+    decisions = extract_decisions(scenario, played, objective=COST, gamma=0.5, weight_power=0.0)
     decisions = decisions.rows((decisions.day == 0).nonzero().squeeze(1))
     assert played.stock is not None
     seen = scenario.look_up(decisions.day, decisions.inventory, played.stock[0])
@@ -76,7 +77,7 @@ def test_the_mean_action_gains_nothing(source: DatasetSource) -> None:
     policy = runner.module.policy
     with torch.no_grad():
         played = rollout(given, policy.decide, record=True)
-    decisions = extract_decisions(given, played, gamma=0.7, weight_power=0.5)
+    decisions = extract_decisions(given, played, objective=COST, gamma=0.7, weight_power=0.5)
     assert played.stock is not None
     where = decisions.day, decisions.inventory
     seen = given.look_up(*where, played.stock[where])
@@ -139,7 +140,7 @@ def test_where_cost_is_linear_gains_are_unbiased_and_free_of_the_demands_noise()
     # is that of plain returns, with a fraction of their variance.
     played = rollout(scenario, lambda seen: runner.module.policy.decide(seen), start(n, 8.0))
     assert played.outcome.unmet.sum() == 0
-    held = played.outcome.end[1:3].sum(0) / cost_scale(scenario)[0]
+    held = played.outcome.end[1:3].sum(0) / COST.decision_size(scenario)[0]
     returns = found - held.detach()
     score = noise.squeeze(1) / 0.05**2
     estimates = [score * part for part in (found, returns)]

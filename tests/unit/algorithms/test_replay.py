@@ -12,6 +12,7 @@ import torch
 from ray.rllib.core.columns import Columns
 from torch import Tensor
 
+from envs.objective import DEFAULT_OBJECTIVE as COST
 from envs.rollout import Decision, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.algorithms.alternatives import Alternatives, play_alternatives
@@ -49,14 +50,14 @@ def fragments(random_problem: Problem) -> list[Fragment]:
         tile, start = random_problem(number, n=6, days=25)
         window = tile.days(first_day, first_day + 20)
         played = rollout(window, explore, start, record=True)
-        decisions = extract_decisions(window, played, gamma=0.9, weight_power=0.5)
+        decisions = extract_decisions(window, played, objective=COST, gamma=0.9, weight_power=0.5)
         where = decisions.day, decisions.inventory
         assert played.stock is not None
         placed, stock = played.order[where], played.stock[where]
         orders = torch.stack((placed, placed + 3.0, placed / 2.0))
         tried = played.columns[Columns.ACTIONS][where]
         actions = torch.stack((tried, tried + 0.3, tried / 2.0))
-        found = play_alternatives(window, stock, decisions, orders, played)
+        found = play_alternatives(window, stock, decisions, orders, played, COST)
         result.append(Fragment(tile, first_day, window, played, decisions, stock, actions, found))
     return result
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from ray.rllib.core.columns import Columns
 
+from envs.credit import governed_days
 from envs.errors import ConfigError
 from envs.metrics import metric_names
-from envs.objective import day_cost, governed_days
+from envs.objective import day_cost
 from envs.problems.settings import study_setting1
 from envs.rollout import rollout
 from envs.state import InventoryState
@@ -20,7 +21,7 @@ from pipeline.algorithms.build import build_config
 from pipeline.algorithms.modules import WIDE, scenario_columns, scenario_from_columns
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.evaluation.play import summarize_source
-from pipeline.policies.action_models import SENSIBLE_START, ActionModelKind
+from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, GivenScenarios, training_start
 
@@ -32,7 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ds": {"hidden": [8], "fragment_days": 40, "updates_per_iteration": 2,
            "train_batch_size_per_learner": 30},
 }  # fmt: skip
-FIRST_ACTION = SENSIBLE_START[ActionModelKind.BOTH]
+FIRST_ACTION = ACTION_MODELS.find("both").start
 """The unit of exploration, share of the action's range."""
 
 
@@ -285,7 +286,7 @@ def test_ds_descends_the_cost_of_governed_days(source: DatasetSource) -> None:
     scenario, state = scenario_from_columns(rows, source.layout.max_lead_time)
     with torch.no_grad():
         played = rollout(scenario, runner.module.policy.decide, state)
-        got = runner.module.forward_train(rows)["cost"]
+        got = runner.module.forward_train(rows)["loss"]
     cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
     _, governed = governed_days(scenario.review, scenario.lead_time, scenario.review_period)
     assert scenario.counted is not None
@@ -294,7 +295,7 @@ def test_ds_descends_the_cost_of_governed_days(source: DatasetSource) -> None:
     expected = (cost * scenario.counted).sum(0) / scenario.counted.sum(0).clamp(min=1)
     expected = expected / (scenario.holding_cost * scenario.scale[0])
     torch.testing.assert_close(got, expected)
-    runner.module.forward_train(rows)["cost"].mean().backward()
+    runner.module.forward_train(rows)["loss"].mean().backward()
     gradients = [p.grad for p in runner.module.policy.parameters()]
     assert all(g is not None and bool((g != 0).any()) for g in gradients)
 

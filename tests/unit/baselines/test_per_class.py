@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from envs.objective import DEFAULT_OBJECTIVE
 from envs.state import InventoryState, Scenario
 from pipeline.baselines import per_class
 from pipeline.baselines.per_class import (
@@ -112,9 +113,9 @@ def test_it_beats_one_factor_for_all_whatever_the_cost_ratio(
     source: DatasetSource, ratio: float
 ) -> None:
     problem = CostRatio(source, ratio)
-    per_class = OrderUpToPerClass.tune(problem)  # type: ignore[arg-type]
+    per_class = OrderUpToPerClass.tune(problem, DEFAULT_OBJECTIVE)  # type: ignore[arg-type]
     assert problem.asked_for == {"train"}
-    one_factor = ForecastSafetyStock.tune(problem)  # type: ignore[arg-type]
+    one_factor = ForecastSafetyStock.tune(problem, DEFAULT_OBJECTIVE)  # type: ignore[arg-type]
     figures = [
         summarize_source(problem, "train", rule)[0]  # type: ignore[arg-type]
         for rule in (per_class, one_factor)

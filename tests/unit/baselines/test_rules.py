@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from envs.objective import DEFAULT_OBJECTIVE
 from envs.rollout import Decision, Policy
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
 from pipeline.baselines.rules import (
@@ -187,7 +188,7 @@ def test_the_safety_stock_is_a_normal_quantile_of_the_forecast_error() -> None:
 
 def test_the_safety_factor_is_tuned_on_training_inventories(one_tile: OneTile) -> None:
     one_tile.asked_for.clear()
-    best = ForecastSafetyStock.tune(one_tile)
+    best = ForecastSafetyStock.tune(one_tile, DEFAULT_OBJECTIVE)
     assert one_tile.asked_for == {"train"}
     costs = {
         factor: np.nansum(cost_of(one_tile.scenario, ForecastSafetyStock(factor)))
@@ -201,7 +202,7 @@ def test_the_safety_factor_is_tuned_on_training_inventories(one_tile: OneTile) -
 
 def test_levels_are_tuned_per_class_on_training_inventories(one_tile: OneTile) -> None:
     one_tile.asked_for.clear()
-    best = BaseStockPerClass.tune(one_tile)
+    best = BaseStockPerClass.tune(one_tile, DEFAULT_OBJECTIVE)
     assert one_tile.asked_for == {"train"}
     assert len(best.factors) == BaseStockPerClass.CLASSES
     scenario = one_tile.scenario

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from envs.errors import DataError
+from envs.objective import DEFAULT_OBJECTIVE
 from pipeline.baselines import tuned as module
 from pipeline.baselines.per_class import OrderUpToPerClass
 from pipeline.baselines.tuned import (
@@ -28,7 +29,7 @@ from pipeline.baselines.tuned import (
 )
 from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize_source
 from pipeline.features.build import FEATURES
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.runs.sweep import Selected, read_sweep, write_selection
@@ -40,12 +41,12 @@ from pipeline.serving.decide import decide_sweep, find_decider
 def folder(source: DatasetSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep of one method whose baselines are tuned. Read only."""
     directory = tmp_path_factory.mktemp("sweep")
-    model = PolicyNetwork(source.layout, ActionModel("both", source.layout.basis), [4])
+    model = PolicyNetwork(source.layout, make_action_model("both", source.layout.basis), [4])
     save_model(directory / "trials" / "ddpg-both-c00-s0" / "model", model, source.factors)
     source.factors.save(directory / "forecast.json")
     plan = {"data_directory": str(source.directory), "name": "tiny"}
     (directory / "preset.yaml").write_text(yaml.safe_dump(plan))
-    tuned_baselines(source, directory)
+    tuned_baselines(source, directory, DEFAULT_OBJECTIVE)
     finish(directory, 1e9)
     return directory
 
@@ -64,9 +65,9 @@ def finish(directory: Path, cost: float) -> None:
 def test_what_was_tuned_is_kept(source: DatasetSource, folder: Path) -> None:
     kept = read_baselines(folder)
     with patch.object(OrderUpToPerClass, "tune", side_effect=AssertionError):
-        assert tuned_baselines(source, folder) == kept
+        assert tuned_baselines(source, folder, DEFAULT_OBJECTIVE) == kept
     scenario = source.load("test", 0)
-    again = OrderUpToPerClass.tune(source)
+    again = OrderUpToPerClass.tune(source, DEFAULT_OBJECTIVE)
     one, other = (
         evaluate_scenario(scenario, play_policy(rule))["cost"] for rule in (kept.per_class, again)
     )
@@ -79,7 +80,7 @@ def test_other_data_are_tuned_for_again(
 ) -> None:
     monkeypatch.setattr(module, "_mark", lambda source: "other")
     with patch.object(OrderUpToPerClass, "tune", wraps=OrderUpToPerClass.tune) as tune:
-        tuned_baselines(source, sweep)
+        tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
     assert tune.call_count == 1
 
 
@@ -101,7 +102,7 @@ def test_a_damaged_file_is_named(sweep: Path, content: str) -> None:
 def test_a_damaged_file_is_made_again(source: DatasetSource, sweep: Path, content: str) -> None:
     kept = json.loads((sweep / FILE).read_text())
     (sweep / FILE).write_text(content.replace("MARK", kept["data"]))
-    tuned_baselines(source, sweep)
+    tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
     assert json.loads((sweep / FILE).read_text()) == kept
 
 
@@ -118,8 +119,8 @@ def test_a_method_that_loses_says_so(sweep: Path) -> None:
     assert tuned.lost_to("ddpg-both", 1.9) == ""
     lost = tuned.lost_to("ddpg-both", 2.5)
     assert lost == (
-        "ddpg-both costs more than class-tuned order-up-to on validation (2.5 against 2): do not "
-        "order with it."
+        "ddpg-both is worse than class-tuned order-up-to on validation (cost 2.5 against 2): do "
+        "not order with it."
     )
     for cost, text in ((3.5, "(3.5 against 2 and 3)"), (float("nan"), "(nan against 2 and 3)")):
         both = tuned.lost_to("ddpg-both", cost)
@@ -135,7 +136,7 @@ def test_the_cheapest_on_validation_makes_the_orders(sweep: Path) -> None:
     learned = find_decider(sweep)
     assert learned.action_model is not None
     assert learned.action_model.outputs == 5
-    assert "least validation cost of all methods (1.9; class-tuned order-up-to 2)" in learned.why
+    assert "best validation cost of all methods (1.9; class-tuned order-up-to 2)" in learned.why
     finish(sweep, 2.5)
     rule = find_decider(sweep)
     assert (rule.name, len(rule.version)) == (PER_CLASS, 12)

@@ -176,7 +176,7 @@ def make_sweep(
         finished = results[chosen].status == "finished"
         selected[method] = Selected(
             trial=chosen if finished else None,
-            validation_cost=results[chosen].validation["cost"] if finished else None,
+            validation=results[chosen].validation["cost"] if finished else None,
             configurations=configurations,
             failed=len(causes),
             seconds=sum(r.seconds for r in results.values()),

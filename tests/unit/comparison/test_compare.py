@@ -14,7 +14,7 @@ from envs.metrics import metric_names
 from pipeline.baselines.tuned import PER_CLASS, read_baselines
 from pipeline.comparison.compare import NO_PLAN, compare, without_plan
 from pipeline.evaluation.play import evaluate_dataset, play_policy, summarize
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model
 from pipeline.runs.sweep import Selected, write_selection
@@ -32,7 +32,7 @@ def sweep(source: DatasetSource, tmp_path_factory: pytest.TempPathFactory) -> Pa
         torch.manual_seed(number)
         kind = key.split("-")[1]
         model = PolicyNetwork(
-            source.layout, ActionModel(kind, source.layout.basis), [8], 0.25 + 0.02 * number
+            source.layout, make_action_model(kind, source.layout.basis), [8], 0.25 + 0.02 * number
         )
         save_model(directory / "trials" / key / "model", model, source.factors)
     source.factors.save(directory / "forecast.json")

@@ -191,8 +191,8 @@ def test_headline_admits_that_the_baseline_is_cheaper(build_sweep) -> None:
     assert "closes" not in further_of(sweep)
     # It would be asked for the orders, and is named.
     assert (
-        "The orders come from class-tuned order-up-to: it was cheaper on validation than every "
-        "learned method (2.00 against" in further_of(sweep)
+        "The orders come from class-tuned order-up-to: it was better on validation than every "
+        "learned method (cost 2.00 against" in further_of(sweep)
     )
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from envs.objective import day_cost, decision_rewards, governed_days
+from envs.credit import decision_rewards, governed_days
+from envs.objective import day_cost
 from envs.problems.settings import feature_of, study_scenario
 from envs.rollout import Decision, Policy, rollout
 

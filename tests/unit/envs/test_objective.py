@@ -9,15 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envs.credit import after_warm_up, decision_rewards, governed_days
 from envs.dynamics import DayOutcome
 from envs.horizon import horizon_metrics
-from envs.objective import (
-    after_warm_up,
-    day_cost,
-    decision_rewards,
-    governed_days,
-    smooth_stockout_rate,
-)
+from envs.objective import day_cost, smooth_stockout_rate
 from envs.state import InventoryState, Scenario
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]

@@ -15,7 +15,7 @@ from envs.rollout import Trajectory, rollout
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
 from pipeline.data.draws import Draws
 from pipeline.features.build import BASIS, FEATURES, scenario_of
-from pipeline.policies.action_models import ActionModel, ActionModelKind
+from pipeline.policies.action_models import ACTION_MODELS, make_action_model
 from pipeline.policies.networks import (
     STOCK_CLIP,
     Critic,
@@ -25,7 +25,7 @@ from pipeline.policies.networks import (
 )
 from pipeline.scenarios.source import evaluation_start
 
-KINDS = list(ActionModelKind)
+KINDS = list(ACTION_MODELS)
 K = 9
 LAYOUT = ObservationLayout(K, len(BASIS), len(FEATURES))
 
@@ -37,10 +37,10 @@ def scenario_from(history: Any, start: int = 60) -> Scenario:
     )  # fmt: skip
 
 
-def make_policy(kind: ActionModelKind, seed: int = 3) -> PolicyNetwork:
+def make_policy(kind: str, seed: int = 3) -> PolicyNetwork:
     """A policy whose orders vary with all of its inputs."""
     torch.manual_seed(seed)
-    policy = PolicyNetwork(LAYOUT, ActionModel(kind, len(BASIS)), (16,))
+    policy = PolicyNetwork(LAYOUT, make_action_model(kind, len(BASIS)), (16,))
     with torch.no_grad():
         policy.net[-1].weight.mul_(10.0)  # type: ignore[operator, union-attr]
     return policy
@@ -54,7 +54,7 @@ def play(policy: PolicyNetwork, scenario: Scenario, start: InventoryState) -> Tr
 @pytest.mark.parametrize("factor", [0.1, 7.0, 300.0])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_inventory_k_times_as_large_gets_orders_k_times_as_large(
-    history: Any, kind: ActionModelKind, factor: float
+    history: Any, kind: str, factor: float
 ) -> None:
     large = history.but(demand=history.dynamic["demand"] * np.float32(factor))
     policy = make_policy(kind)
@@ -78,7 +78,7 @@ def test_an_inventory_k_times_as_large_gets_orders_k_times_as_large(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_orders_do_not_depend_on_the_future(history: Any, kind: ActionModelKind) -> None:
+def test_orders_do_not_depend_on_the_future(history: Any, kind: str) -> None:
     day = 100
     demand = history.dynamic["demand"].copy()
     demand[:, day:] = demand[:, day:] * 3 + 11 * history.dynamic["on_sale"][:, day:]
@@ -96,14 +96,14 @@ def test_orders_do_not_depend_on_the_future(history: Any, kind: ActionModelKind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_untrained_policy_outputs_its_initial_action(
-    history: Any, kind: ActionModelKind
-) -> None:
+def test_the_untrained_policy_outputs_its_initial_action(history: Any, kind: str) -> None:
     scenario = scenario_from(history)
     observation = scenario.observe(0, evaluation_start(scenario))
     for share in (0.2, 0.7):
         torch.manual_seed(0)
-        policy = PolicyNetwork(LAYOUT, ActionModel(kind, len(BASIS)), (16,), initial_action=share)
+        policy = PolicyNetwork(
+            LAYOUT, make_action_model(kind, len(BASIS)), (16,), initial_action=share
+        )
         action = policy.action(observation)
         assert action.shape == (12, policy.action_model.outputs)
         torch.testing.assert_close(action, torch.full_like(action, share), rtol=0, atol=0.06)
@@ -112,7 +112,7 @@ def test_the_untrained_policy_outputs_its_initial_action(
 def test_a_decision_is_the_order_of_its_action(history: Any) -> None:
     scenario = scenario_from(history)
     observation = scenario.observe(5, evaluation_start(scenario))
-    policy = make_policy(ActionModelKind.BOTH)
+    policy = make_policy("both")
     decision = policy.decide(observation)
     torch.testing.assert_close(decision.columns["action"], policy.action(observation))
     expected = policy.action_model(decision.columns["action"], observation)
@@ -140,8 +140,8 @@ def test_the_network_sees_stock_and_position_in_scales() -> None:
 def test_the_critic_depends_on_the_order_that_an_action_means() -> None:
     torch.manual_seed(1)
     layout = ObservationLayout(1, len(BASIS), len(FEATURES))
-    model = ActionModel(ActionModelKind.BASE, len(BASIS))
-    critic = Critic(layout, model, (8,))
+    model = make_action_model("base", len(BASIS))
+    critic = Critic(layout, model, (8,), 2)
     observation = observation_of([[2.0, 4.0]], [2.0])
     action = torch.tensor([[0.9]], requires_grad=True)
     value = critic(observation, action, model)
@@ -149,7 +149,7 @@ def test_the_critic_depends_on_the_order_that_an_action_means() -> None:
     (gradient,) = torch.autograd.grad(value.sum(), action)
     assert gradient.abs() > 0
     # With all weights but those of the order at zero, the critic is a function of the order.
-    linear = Critic(layout, model, ())
+    linear = Critic(layout, model, (), 2)
     head = linear.net[0]
     assert isinstance(head, torch.nn.Linear)
     with torch.no_grad():
@@ -164,8 +164,8 @@ def test_the_critic_depends_on_the_order_that_an_action_means() -> None:
 def test_costs_are_never_negative_nor_alike_where_they_are_rare() -> None:
     """Holding and shortage; a chance of a thousandth is told from one of a ten-thousandth."""
     layout = ObservationLayout(1, len(BASIS), len(FEATURES))
-    model = ActionModel(ActionModelKind.BASE, len(BASIS))
-    critic = Critic(layout, model, ())
+    model = make_action_model("base", len(BASIS))
+    critic = Critic(layout, model, (), 2)
     head = critic.net[0]
     assert isinstance(head, torch.nn.Linear)
     observation = observation_of([[2.0, 4.0]], [2.0])
@@ -181,7 +181,7 @@ def test_costs_are_never_negative_nor_alike_where_they_are_rare() -> None:
 
 
 def test_values_are_two_costs_per_inventory() -> None:
-    value = ValueNetwork(ObservationLayout(1, len(BASIS), len(FEATURES)), (8, 8))
+    value = ValueNetwork(ObservationLayout(1, len(BASIS), len(FEATURES)), (8, 8), 2)
     observation = observation_of([[2.0, 4.0], [1.0, 0.0], [0.0, 0.0]], [2.0, 3.0, 1.0])
     to_come = value(observation)
     assert to_come.shape == (3, 2)
@@ -193,12 +193,12 @@ def test_values_are_two_costs_per_inventory() -> None:
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 16, 4)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_policy_is_its_network_on_the_network_inputs(
-    history: Any, kind: ActionModelKind, hidden: tuple[int, ...]
+    history: Any, kind: str, hidden: tuple[int, ...]
 ) -> None:
     """The layers are worked out piece by piece; values and gradients are those of the whole."""
     scenario = scenario_from(history)
     torch.manual_seed(2)
-    policy = PolicyNetwork(LAYOUT, ActionModel(kind, len(BASIS)), hidden).double()
+    policy = PolicyNetwork(LAYOUT, make_action_model(kind, len(BASIS)), hidden).double()
     seen = scenario.observe(7, evaluation_start(scenario))
     results = []
     for whole in (False, True):

@@ -9,7 +9,7 @@ import pytest
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import FINAL_RATE, build_config, training_keys
-from pipeline.policies.action_models import SENSIBLE_START, ActionModelKind
+from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse
 from pipeline.scenarios.source import DatasetSource
 
@@ -88,7 +88,7 @@ def test_training_values_reach_rllib_as_they_stand(build: Any, algorithm: Algori
     assert (config.seed, config.num_env_runners, config.evaluation_interval) == (4, 2, 7)
     settings = config.rl_module_spec.model_config
     assert settings["hidden"] == (8,)
-    assert settings["initial_action"] == SENSIBLE_START[ActionModelKind.BOTH]
+    assert settings["initial_action"] == ACTION_MODELS.find("both").start
     assert settings["action_model"]["kind"] == "both"
 
 

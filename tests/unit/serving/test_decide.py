@@ -17,7 +17,7 @@ from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import ObservationLayout
 from pipeline.data.synthetic.generate import make
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import TrainedModel, save_model
 from pipeline.scenarios.source import DatasetSource, evaluation_start
@@ -28,7 +28,7 @@ from pipeline.training.session import evaluate_run
 
 def model_of(source: DatasetSource, kind: str = "both") -> TrainedModel:
     torch.manual_seed(1)
-    policy = PolicyNetwork(source.layout, ActionModel(kind, source.layout.basis), [16, 16])
+    policy = PolicyNetwork(source.layout, make_action_model(kind, source.layout.basis), [16, 16])
     for parameter in policy.parameters():
         parameter.data.mul_(2.0)  # far from constant
     return TrainedModel(policy.eval(), source.factors)
@@ -243,7 +243,7 @@ def test_a_model_of_the_study_is_refused_on_a_data_set(
     source: DatasetSource, tmp_path: Path
 ) -> None:
     layout = ObservationLayout(1, 1, 1)
-    save_model(tmp_path / "model", PolicyNetwork(layout, ActionModel("base", 1), [4]), None)
+    save_model(tmp_path / "model", PolicyNetwork(layout, make_action_model("base", 1), [4]), None)
     with pytest.raises(ConfigError, match="sees 1 features"):
         find_decider(tmp_path)
     with pytest.raises(ConfigError, match="sees 1 features"):

@@ -14,7 +14,7 @@ from pipeline.cli.main import commands
 from pipeline.data.importing.common import ImportOptions
 from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.scenarios.source import DatasetSource
@@ -39,7 +39,7 @@ def imported(tmp_path: Path, **attributes: object) -> DatasetSource:
 def ordered(tmp_path: Path, source: DatasetSource) -> pd.DataFrame:
     """Snapshot and orders of an untrained model: any sensible one would do."""
     torch.manual_seed(1)
-    policy = PolicyNetwork(source.layout, ActionModel("base", source.layout.basis), [8], 0.3)
+    policy = PolicyNetwork(source.layout, make_action_model("base", source.layout.basis), [8], 0.3)
     save_model(tmp_path / "run" / "model", policy, source.factors)
     for words in (
         ("data", "snapshot", "--data", tmp_path / "data", "--out", tmp_path / "s.parquet"),

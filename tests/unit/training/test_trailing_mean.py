@@ -12,8 +12,9 @@ import torch
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from envs.metrics import metric_names
+from envs.objective import DEFAULT_OBJECTIVE
 from envs.state import ObservationLayout
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
 from pipeline.runs.result import RunResult, read_history
@@ -28,11 +29,12 @@ class Judged:
 
     def __init__(self, directory: Path) -> None:
         layout = ObservationLayout(1, 1, 1)
-        self.policy = PolicyNetwork(layout, ActionModel("base", 1), (4,))
+        self.policy = PolicyNetwork(layout, make_action_model("base", 1), (4,))
         module = SimpleNamespace(averaged=self.policy, policy=None)
         wrapped = SimpleNamespace(unwrapped=lambda: module)
         self.run = object.__new__(TrainingRun)
         self.run.directory = directory
+        self.run.objective = DEFAULT_OBJECTIVE
         self.run.source = SimpleNamespace()  # type: ignore[assignment]
         self.run.algorithm = SimpleNamespace(get_module=lambda: wrapped)
         self.run.result = RunResult("finished")

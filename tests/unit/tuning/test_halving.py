@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from envs.errors import ConfigError
-from pipeline.policies.action_models import ActionModelKind
+from envs.objective import DEFAULT_OBJECTIVE
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.result import RunResult
-from tuning.halving import Bracket, cost_at
+from tuning.halving import Bracket, value_at
 from tuning.preset import Preset, load_preset
 from tuning.trials import TrialPlan
 
@@ -27,7 +27,7 @@ Curve = Callable[[int], float]
 def plans(directory: Path, count: int, method: str = "ds-base") -> list[TrialPlan]:
     algorithm, model = method.split("-")
     run = RunConfig(
-        algorithm=AlgorithmName(algorithm), action_model=ActionModelKind(model),
+        algorithm=AlgorithmName(algorithm), action_model=model,
         iterations=ITERATIONS, validate_every=EVERY,
     )  # fmt: skip
     keys = [run.key(number) for number in range(count)]
@@ -151,9 +151,9 @@ def test_failed_trials_count_as_worst(tmp_path: Path) -> None:
 def test_a_rung_judges_by_the_last_third(tmp_path: Path) -> None:
     (trial,) = plans(tmp_path, 1)
     train(trial, lambda i: {5: 0.01, 25: 3.0, 30: 4.0}.get(i, 2.0))
-    assert cost_at(trial.folder, 30) == 3.5
-    assert cost_at(trial.folder, 5) == 0.01
-    assert cost_at(trial.folder, 50) == float("inf")
+    assert value_at(trial.folder, 30, DEFAULT_OBJECTIVE) == 3.5
+    assert value_at(trial.folder, 5, DEFAULT_OBJECTIVE) == 0.01
+    assert value_at(trial.folder, 50, DEFAULT_OBJECTIVE) == float("inf")
 
 
 def test_rungs_are_at_validations_before_the_end() -> None:

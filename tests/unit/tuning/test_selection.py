@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.policies.action_models import ActionModelKind
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import PRESET, write_selection
@@ -19,7 +18,7 @@ def runs_with(directory: Path, costs: dict[tuple[int, int], float | str]) -> dic
     """Trials (configuration, seed) -> validation cost, or the cause of a failure."""
     runs = {}
     for (configuration, seed), outcome in costs.items():
-        run = RunConfig(algorithm=AlgorithmName.DS, action_model=ActionModelKind.BASE, seed=seed)
+        run = RunConfig(algorithm=AlgorithmName.DS, action_model="base", seed=seed)
         key = run.key(configuration)
         folder = directory / "trials" / key
         folder.mkdir(parents=True)
@@ -44,7 +43,7 @@ def test_a_lucky_seed_does_not_beat_a_mean_and_the_median_seed_is_taken(tmp_path
              (2, 0): 0.5}  # fmt: skip
     choice = select(runs_with(tmp_path, costs), tmp_path)["ds-base"]
     assert choice.trial == "ds-base-c01-s1"
-    assert choice.validation_cost == (2.0 + 2.2 + 2.4) / 3
+    assert choice.validation == (2.0 + 2.2 + 2.4) / 3
     assert choice.trials == [f"ds-base-c01-s{seed}" for seed in range(3)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from envs.objective import DEFAULT_OBJECTIVE
 from pipeline.runs.result import RunResult
 from tuning import trial as module
 from tuning.trial import MethodTrial
@@ -25,6 +26,8 @@ class Label:
 
 class Broken:
     """A training run that fails in its third iteration."""
+
+    objective = DEFAULT_OBJECTIVE
 
     def __init__(self, run: Any, source: Any, directory: Path) -> None:
         self.result = RunResult("finished", seconds=1.5)

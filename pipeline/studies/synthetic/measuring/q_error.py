@@ -43,7 +43,9 @@ def q_error(module: Any, scenario: Scenario, gamma: float) -> dict[str, float]:
     """See :func:`probe_critic`; ``module`` has a ``policy`` and a ``critic``."""
     policy = module.policy
     played = rollout(scenario, policy.decide, empty_start(scenario), record=True)
-    decisions = extract_decisions(scenario, played, gamma=gamma, weight_power=0.0)
+    decisions = extract_decisions(
+        scenario, played, objective=module.objective, gamma=gamma, weight_power=0.0
+    )
     day, inventory = decisions.day, decisions.inventory
     assert played.stock is not None
     observation = scenario.look_up(day, inventory, played.stock[day, inventory])

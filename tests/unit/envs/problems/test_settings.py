@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from envs.credit import governed_days
 from envs.errors import ScenarioError
 from envs.horizon import horizon_metrics
-from envs.objective import governed_days
 from envs.problems.settings import (
     SETTING1_LOW,
     SETTING4_COST,

@@ -15,7 +15,7 @@ from envs.problems.settings import setting1_demand
 from envs.state import ObservationLayout
 from pipeline.cli.main import commands
 from pipeline.evaluation.trajectories import play, play_file
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.scenarios.trajectories import DATA, published
@@ -28,7 +28,7 @@ from pipeline.studies.synthetic.measuring.testing import TEST, play_runs
 
 def constant(level_share: float, layout: ObservationLayout) -> PolicyNetwork:
     """A base stock of ``level_share`` times 100 units."""
-    policy = PolicyNetwork(layout, ActionModel("base", layout.basis), [4], level_share)
+    policy = PolicyNetwork(layout, make_action_model("base", layout.basis), [4], level_share)
     with torch.no_grad():
         policy.net[-1].weight.zero_()  # type: ignore[union-attr]
     return policy

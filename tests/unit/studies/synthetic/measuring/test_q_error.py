@@ -9,22 +9,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from envs.objective import day_cost
+from envs.objective import DEFAULT_OBJECTIVE, day_cost
 from envs.problems.settings import study_setting1
 from envs.rollout import rollout
 from envs.state import Observation
 from pipeline.algorithms.decisions import extract_decisions
-from pipeline.policies.action_models import ActionModel
+from pipeline.policies.action_models import ActionModel, make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.studies.synthetic.measuring.q_error import discounted_returns, q_error
 
 
 def test_returns_are_discounted_sums_of_the_rewards_to_come() -> None:
     scenario = study_setting1(4, seed=1)
-    policy = PolicyNetwork(scenario.layout, ActionModel("base", 1), [8], 0.4)
+    policy = PolicyNetwork(scenario.layout, make_action_model("base", 1), [8], 0.4)
     with torch.no_grad():
         played = rollout(scenario, policy.decide, record=True)
-    decisions = extract_decisions(scenario, played, gamma=0.9, weight_power=0.0)
+    decisions = extract_decisions(
+        scenario, played, objective=DEFAULT_OBJECTIVE, gamma=0.9, weight_power=0.0
+    )
     returns = discounted_returns(decisions, scenario.num_days)
     cost = day_cost(played.outcome, scenario.shortage_cost, scenario.holding_cost)
     unit = 2 * 0.1 * 100 / 3
@@ -40,7 +42,7 @@ def test_returns_are_discounted_sums_of_the_rewards_to_come() -> None:
 def test_a_critic_that_says_the_mean_has_no_bias() -> None:
     """A critic says costs, in two parts; the value is minus their sum."""
     scenario = study_setting1(50, seed=2)
-    policy = PolicyNetwork(scenario.layout, ActionModel("base", 1), [8], 0.4)
+    policy = PolicyNetwork(scenario.layout, make_action_model("base", 1), [8], 0.4)
 
     def critic(value: float) -> Any:
         # Nearly constant: a correlation with a constant is not defined.
@@ -50,9 +52,10 @@ def test_a_critic_that_says_the_mean_has_no_bias() -> None:
 
         return costs
 
-    first = q_error(SimpleNamespace(policy=policy, critic=critic(0.0)), scenario, 0.98)
+    module = SimpleNamespace(policy=policy, critic=critic(0.0), objective=DEFAULT_OBJECTIVE)
+    first = q_error(module, scenario, 0.98)
     assert first["bias"] == pytest.approx(-first["return_mean"], abs=1e-4)
-    right = critic(first["return_mean"])
-    second = q_error(SimpleNamespace(policy=policy, critic=right), scenario, 0.98)
+    module.critic = critic(first["return_mean"])
+    second = q_error(module, scenario, 0.98)
     assert second["bias"] == pytest.approx(0.0, abs=1e-4)
     assert second["rmse"] == pytest.approx(second["return_std"], rel=1e-2)
