@@ -54,7 +54,7 @@ def check_order_rules(columns: Mapping[str, Array], ids: Array) -> None:
             row = int(np.argmin(good))
             raise DataError(
                 f"{name} of inventory {ids[row]}", values[row].item(),
-                "Use a finite number of units above 0, or leave it blank.", "is out of range",
+                "Use a number of units of at least 0, or leave it blank.", "is out of range",
             )  # fmt: skip
     packs = np.nan_to_num(multiple)
     smallest = smallest_sizes(minimum, packs)

@@ -14,7 +14,13 @@ import pytest
 
 from envs.errors import DataError
 from pipeline.data.panel import Panel, validate_inventories
-from pipeline.data.schema import INVENTORIES, MANIFEST, QUANTITIES, STATIC_COLUMNS
+from pipeline.data.schema import (
+    INVENTORIES,
+    MANIFEST,
+    ORDER_COLUMNS,
+    QUANTITIES,
+    STATIC_COLUMNS,
+)
 
 PART = "panel/part-00000.parquet"
 
@@ -59,7 +65,7 @@ def test_read_gives_the_contracted_shapes_and_types(generated: Path) -> None:
     panel = Panel(generated)
     tile = panel.tiles()[1]
     raw = panel.read(tile)
-    assert set(raw.static) == set(STATIC_COLUMNS)
+    assert set(raw.static) == {*STATIC_COLUMNS, *ORDER_COLUMNS}
     assert set(raw.dynamic) == set(QUANTITIES)
     for name, values in raw.dynamic.items():
         days = 150 + (42 if QUANTITIES[name].known_ahead else 0)
