@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from cluster.preflight import Needs, check_cluster, check_host
 from envs.errors import ConfigError
 from pipeline.data.terms import CostLaw
 from tuning.preset import DataPlan, Preset, load_preset
+
+if TYPE_CHECKING:
+    from pipeline.serving.orders import Orders
 
 BASELINES = 4
 """Policies of a comparison beside the methods."""
@@ -103,12 +107,14 @@ def _preset_on_data(
     return preset
 
 
-def _say_where(out: Path, report: Path, orders: object, page: str) -> None:
+def _say_where(out: Path, report: Path, orders: Orders | None, page: str) -> None:
     """Where everything is."""
     click.echo(f"Comparison  {out / 'comparison.csv'} (.md, .html)")
     click.echo(f"Report      {report}")
     if orders is not None:
         click.echo(f"Orders      {out / 'orders.parquet'} ({orders})")
+        if orders.rounding:
+            click.echo(f"            {orders.rounding}")
     click.echo(f"MLflow      `make ui`, page {page}")
 
 

@@ -72,4 +72,7 @@ def decide(model: Path, snapshot: Path, out: Path) -> None:
     from pipeline.serving.decide import decide as run
     from pipeline.serving.decide import find_decider
 
-    click.echo(f"{run(find_decider(model), snapshot, out)}: {out}")
+    orders = run(find_decider(model), snapshot, out)
+    click.echo(f"{orders}: {out}")
+    if orders.rounding:
+        click.echo(orders.rounding)

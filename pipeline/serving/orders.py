@@ -54,13 +54,14 @@ class Orders:
                 f" by {self.name} {self.version}".rstrip() if self.name else "",
                 f" ({', '.join(why)})" if why else "",
                 f": {self.why}" if self.why else "",
-                f"\n{self.rounding}" if self.added or self.cut else "",
             )
         )
 
     @property
     def rounding(self) -> str:
-        """What packs, minimum and largest orders cost against the quantities wanted, in words."""
+        """What the order rules cost against the quantities wanted, in words; "" if nothing."""
+        if not (self.added or self.cut):
+            return ""
         return (
             f"Against what was wanted, order rules add {self.added:,.0f} units "
             f"({self.holding:,.2f} a day to hold) and cut {self.cut:,.0f} "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.policies.action_models import ActionModelKind
+from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.method import REFERENCE, Method, TrialKey
 
@@ -19,8 +19,8 @@ HOME = "pipeline/runs/method.py"
 
 
 @pytest.mark.parametrize("algorithm", AlgorithmName)
-@pytest.mark.parametrize("model", ActionModelKind)
-def test_a_name_is_read_as_it_was_made(algorithm: AlgorithmName, model: ActionModelKind) -> None:
+@pytest.mark.parametrize("model", list(ACTION_MODELS))
+def test_a_name_is_read_as_it_was_made(algorithm: AlgorithmName, model: str) -> None:
     """``ppo-coeff`` holds a ``-c`` of its own."""
     method = Method.of(algorithm, model)
     assert (

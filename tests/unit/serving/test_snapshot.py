@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pipeline.cli.main import commands
 from pipeline.data.panel import Panel
 from pipeline.data.parts import PanelSpec
-from pipeline.data.schema import QUANTITIES, UNKNOWN
+from pipeline.data.schema import QUANTITIES, STATIC_COLUMNS, UNKNOWN
 from pipeline.data.writer import PanelWriter
 from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.serving.snapshot import make_snapshot, matrix
@@ -43,7 +43,9 @@ def shorter(dataset: Path, out: Path, ahead: int, unknown: str = "") -> Path:
             if unknown:
                 dynamic[unknown][::2, DAYS:] = UNKNOWN
             static = {
-                name: v for name, v in raw.static.items() if name not in ("split", "sales_class")
+                name: raw.static[name]
+                for name in STATIC_COLUMNS
+                if name not in ("split", "sales_class")
             }
             writer.write(static, dynamic, tile.split)
         writer.finish()
