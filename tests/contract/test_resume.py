@@ -94,4 +94,4 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(
     assert len({line["cost"] for line in through[1] if "cost" in line}) == 3
     assert sum("averaged" in name for name in through[0]) > 2
     assert any(name.endswith("exp_avg_sq") for name in through[0])
-    assert any("target_size" in name for name in through[0]) == (algorithm == "ddpg")
+    assert any("target_size" in name for name in through[0]) == (algorithm != "ds")
