@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 
+from pipeline.algorithms.ppo import PPOLearner
 from tests.learners import make_learner
 
 
@@ -20,8 +21,11 @@ def parameters(learner: Learner) -> list[torch.nn.Parameter]:
     return [p for p in learner.module[DEFAULT_MODULE_ID].parameters() if p.requires_grad]
 
 
-class RLlibsOwn(PPOTorchLearner):
-    """RLlib's PPO as it comes: its own optimizer, clipping and step."""
+class RLlibsOwn(PPOLearner):
+    """The same losses and optimizers with RLlib's own clipping and step."""
+
+    postprocess_gradients = Learner.postprocess_gradients
+    apply_gradients = TorchLearner.apply_gradients
 
 
 @pytest.mark.parametrize("grad_clip", [0.05, None])

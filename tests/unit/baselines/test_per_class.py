@@ -130,7 +130,7 @@ def test_it_beats_one_factor_for_all_whatever_the_cost_ratio(
 def test_the_grids_costs_are_those_of_the_rule(source: DatasetSource) -> None:
     """Levels are laid out for all days ahead; the rule sees one observation at a time."""
     scenario = source.load("validation", 0)
-    costs = per_class._grid_costs(source, scenario)
+    costs = per_class._grid_costs(source, scenario, DEFAULT_OBJECTIVE)
     classes = Classes({name: [] for name in BANDS})
     for pair in (0, 10, len(costs) - 1):
         a, k = FORECAST_GRID[pair // len(ERROR_GRID)], ERROR_GRID[pair % len(ERROR_GRID)]
