@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.connect import open_cluster
+from cluster.connect import ClusterInfo, open_cluster
 from cluster.preflight import Needs, check_cluster, check_host
 from envs.errors import ConfigError
 from pipeline.data.terms import CostLaw
@@ -48,13 +48,7 @@ def train(
     Raises:
         ConfigError, DataError, ClusterError: Before anything long starts, where possible.
     """
-    if data is not None and (costs or cost_ratio):
-        raise ConfigError(
-            "costs", costs or cost_ratio,
-            "Leave them out, or give them to `data make` or `data import` and name that data set.",
-            f"are those of the data set {data}",
-        )  # fmt: skip
-    preset = _preset_on_data(preset_name, methods, costs, cost_ratio)
+    preset = _preset_on_data(preset_name, methods, data, costs, cost_ratio)
     out = out.resolve()
     needs = job_needs(preset, generates=data is None)
     check_host(needs, out)
@@ -71,8 +65,7 @@ def train(
         from pipeline.tracking.publish import publish_comparison, publish_trial
         from tuning.sweep import plan_sweep, run_sweep
 
-        kind = "local cluster" if cluster.started_here else "joined cluster"
-        click.echo(f"Ray: {kind} at {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")
+        _say_cluster(cluster)
         if data is None:
             data = _generated(preset, out)
         check_cluster(needs, data)
@@ -85,19 +78,25 @@ def train(
             publish_comparison(run, sweep, table)
             page = run.page
         orders = decide_sweep(out)
-    click.echo(comparison_text(table))
-    click.echo(headline(SweepResults.read(out)).answer)
-    for sentence in lost_methods(sweep, read_baselines(out)):
-        click.echo(sentence)
+    lost = lost_methods(sweep, read_baselines(out))
+    said = comparison_text(table), headline(SweepResults.read(out)).answer, *lost
+    click.echo("\n".join(said))
     _say_where(out, report, orders, page)
 
 
 def _preset_on_data(
     name: str,
     methods: Sequence[str] | None,
+    data: Path | None,
     costs: CostLaw | None,
     cost_ratio: tuple[float, float] | None,
 ) -> Preset:
+    if data is not None and (costs or cost_ratio):
+        raise ConfigError(
+            "costs", costs or cost_ratio,
+            "Leave them out, or give them to `data make` or `data import` and name that data set.",
+            f"are those of the data set {data}",
+        )  # fmt: skip
     preset = load_preset(name).only(methods).with_costs(costs, cost_ratio)
     if not isinstance(preset.data, DataPlan):
         raise ConfigError(
@@ -105,6 +104,11 @@ def _preset_on_data(
             "is a part of the study",
         )  # fmt: skip
     return preset
+
+
+def _say_cluster(cluster: ClusterInfo) -> None:
+    kind = "local cluster" if cluster.started_here else "joined cluster"
+    click.echo(f"Ray: {kind} at {cluster.address}, dashboard {cluster.dashboard_url or 'none'}")
 
 
 def _say_where(out: Path, report: Path, orders: Orders | None, page: str) -> None:

@@ -33,7 +33,7 @@ LEAST = {
 RANGES = {
     "gamma": (0.0, 1.0), "tau": (0.0, 1.0), "lambda_": (0.0, 1.0),
     "initial_action": (0.001, 0.999), "exploration_noise": (0.0, 10.0), "initial_std": (1e-6, 10.0),
-    "actor_smoothing": (0.0, 1.0),
+    "actor_smoothing": (0.0, 1.0), "kl_limit": (0.0, 1e6),
 }  # fmt: skip
 """Ends of other numbers' ranges."""
 
@@ -81,20 +81,8 @@ def _check_range(key: str, value: Any) -> None:
             raise ConfigError(f"training: {key}", value, f"Use a number from {low:g} to {high:g}.")
 
 
-def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
-    """The RLlib configuration of a run.
-
-    Args:
-        run: What to train.
-        source: A :class:`~pipeline.scenarios.source.ScenarioSource`.
-        **inventories: Further arguments of the config's ``inventories()``.
-
-    Raises:
-        ConfigError: ``training`` holds a key the algorithm does not know, or a bad value.
-    """
-    # RLlib says in every process that its new API stack is the default.
-    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
-    config = CONFIGS[run.algorithm]()
+def _training_of(run: RunConfig, config: Any) -> dict[str, Any]:
+    """The arguments of ``training()``: checked, learning rates as schedules over the run."""
     known = training_keys(type(config))
     for key in run.training:
         if key not in known:
@@ -118,6 +106,24 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
         if isinstance(first, (int, float)):
             final = first * FINAL_RATE if final is None else final
             training[rate] = [[0, first], [run.iterations, final]]
+    return training
+
+
+def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
+    """The RLlib configuration of a run.
+
+    Args:
+        run: What to train.
+        source: A :class:`~pipeline.scenarios.source.ScenarioSource`.
+        **inventories: Further arguments of the config's ``inventories()``.
+
+    Raises:
+        ConfigError: ``training`` holds a key the algorithm does not know, or a bad value.
+    """
+    # RLlib says in every process that its new API stack is the default.
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    config = CONFIGS[run.algorithm]()
+    training = _training_of(run, config)
     try:
         config.inventories(
             source=source,

@@ -122,7 +122,10 @@ def test_a_method_that_loses_says_so(sweep: Path) -> None:
         "ddpg-both is worse than class-tuned order-up-to on validation (cost 2.5 against 2): do "
         "not order with it."
     )
-    for cost, text in ((3.5, "(3.5 against 2 and 3)"), (float("nan"), "(nan against 2 and 3)")):
+    for cost, text in (
+        (3.5, "(cost 3.5 against 2 and 3)"),
+        (float("nan"), "(cost nan against 2 and 3)"),
+    ):
         both = tuned.lost_to("ddpg-both", cost)
         assert "than class-tuned order-up-to and forecast + safety stock on" in both
         assert text in both
@@ -141,7 +144,7 @@ def test_the_cheapest_on_validation_makes_the_orders(sweep: Path) -> None:
     rule = find_decider(sweep)
     assert (rule.name, len(rule.version)) == (PER_CLASS, 12)
     assert rule.why == (
-        "it was cheaper on validation than every learned method (2 against 2.5 of ddpg-both)"
+        "it was better on validation than every learned method (cost 2 against 2.5 of ddpg-both)"
     )
     of_cost(sweep, 2.0, 1.0)
     assert find_decider(sweep).name == SAFETY_STOCK
@@ -152,7 +155,7 @@ def test_a_baselines_orders_name_it(sweep: Path, source: DatasetSource) -> None:
     orders = decide_sweep(sweep)
     assert orders is not None
     assert "by order_up_to_per_class" in str(orders) or "by forecast_safety_stock" in str(orders)
-    assert "cheaper on validation than every learned method" in str(orders)
+    assert "better on validation than every learned method" in str(orders)
     rows = pd.read_parquet(sweep / "orders.parquet")
     snapshot = pd.read_parquet(sweep / "snapshot.parquet")
     assert set(rows["model"]) == {find_decider(sweep).name}
