@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from envs.credit import decision_rewards
@@ -27,19 +26,6 @@ from envs.state import Scenario
 def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
     """b * unmet + h * leftover of a day (or of [T, N] days), money per inventory."""
     return shortage_cost * outcome.unmet + holding_cost * outcome.end.clamp(min=0.0)
-
-
-def smooth_stockout_rate(end: Tensor, temperature: Tensor | float) -> Tensor:
-    """Differentiable surrogate of the stockout rate (share in [0, 1]).
-
-    A sigmoid of the end inventory replaces the indicator ``end <= 0``.
-
-    Args:
-        end: [T, N] end-of-day inventory, units.
-        temperature: Units over which "no stock" becomes "stock" (a fraction of the
-            inventory's scale, [N] or a number).
-    """
-    return torch.sigmoid(-end / temperature).mean(0)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from ray.rllib.core.rl_module.apis import TargetNetworkAPI
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.algorithms.gradients import SizedTargets, adam
+from pipeline.algorithms.gradients import ACTOR, CRITIC, JointGradients, SizedTargets
 from pipeline.algorithms.modules import DDPGModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
@@ -121,10 +121,10 @@ class DDPGConfig(ShardSettings, AlgorithmConfig):
 
 
 def target_size(target: Tensor, weight: Tensor) -> Tensor:
-    """[2] mean square of the differences between a decision's alternatives, per part of the cost.
+    """[P] mean square of the differences between a decision's alternatives, per part of the cost.
 
     Args:
-        target: [B, C, 2] costs, in cost scales.
+        target: [B, C, P] costs in the objective's parts, in decision sizes.
         weight: [B] of the decisions, mean 1.
     """
     own = target - target.mean(1, keepdim=True)
@@ -138,9 +138,9 @@ def critic_loss_of(cost: Tensor, target: Tensor, weight: Tensor, size: Tensor) -
     of shortage to holding cost nor cuts the rare shortages that a mean cost is made of.
 
     Args:
-        cost, target: [B, C, 2] what the critic says, and what came of it, in cost scales.
+        cost, target: [B, C, P] what the critic says, and what came of it, in decision sizes.
         weight: [B] of the decisions, mean 1.
-        size: [2] of :func:`target_size`.
+        size: [P] of :func:`target_size`.
     """
     error = cost - target
     shared = error.mean(1)
@@ -153,7 +153,7 @@ def actor_loss_of(cost: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
     """What the policy's actions cost, and how far their logits are behind the wall.
 
     Args:
-        cost: [B, 2] what the critic says of them.
+        cost: [B, P] what the critic says of them.
         logits: [B, A].
         weight: [B] of the decisions, mean 1.
     """
@@ -164,24 +164,15 @@ def actor_loss_of(cost: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
 class DDPGLearner(SizedTargets):
     """Losses of actor and critic, target networks."""
 
-    @override(TorchLearner)
-    def configure_optimizers_for_module(
-        self, module_id: str, config: AlgorithmConfig | None = None
-    ) -> None:
-        assert config is not None
-        module = self._module[module_id].unwrapped()
-        for name, net, rate in (
-            ("actor", module.policy, config.lr),
-            ("critic", module.critic, config.critic_lr),
-        ):
-            params = list(net.parameters())
-            self.register_optimizer(
-                module_id=module_id,
-                optimizer_name=name,
-                optimizer=adam(params),
-                params=params,
-                lr_or_lr_schedule=rate,
-            )
+    @override(JointGradients)
+    def trained(
+        self, module: Any, config: AlgorithmConfig
+    ) -> dict[str, tuple[list[nn.Parameter], Any]]:
+        own = module.unwrapped()
+        return {
+            ACTOR: (list(own.policy.parameters()), config.lr),
+            CRITIC: (list(own.critic.parameters()), config.critic_lr),
+        }
 
     @override(Learner)
     def build(self) -> None:

@@ -146,7 +146,7 @@ def _counted(cost: Tensor, scenario: Scenario) -> Tensor:
 def generalized_advantages(
     decisions: Decisions, reward: Tensor, values: Tensor, lambda_: float
 ) -> Tensor:
-    """GAE (Schulman et al. 2016) over decisions of unequal spacing, in cost scales.
+    """GAE (Schulman et al. 2016) over decisions of unequal spacing, in decision sizes.
 
     Args:
         decisions: R of one fragment.

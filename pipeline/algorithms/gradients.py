@@ -20,6 +20,8 @@ from torch import Tensor
 
 from pipeline.tools.seeding import derive_seed
 
+ACTOR, CRITIC = "actor", "critic"
+"""Optimizers."""
 MEMORY = 0.02
 """Share of a minibatch in the running size of the targets."""
 
@@ -41,14 +43,20 @@ class JointGradients(TorchLearner):
         self, module_id: str, config: AlgorithmConfig | None = None
     ) -> None:
         assert config is not None
-        module = self._module[module_id]
-        parameters = [p for p in self.get_parameters(module) if p.requires_grad]
-        self.register_optimizer(
-            module_id=module_id,
-            optimizer=adam(parameters),
-            params=parameters,
-            lr_or_lr_schedule=config.lr,
-        )
+        for name, (parameters, rate) in self.trained(self._module[module_id], config).items():
+            self.register_optimizer(
+                module_id=module_id,
+                optimizer_name=name,
+                optimizer=adam(parameters),
+                params=parameters,
+                lr_or_lr_schedule=rate,
+            )
+
+    def trained(
+        self, module: Any, config: AlgorithmConfig
+    ) -> dict[str, tuple[list[torch.nn.Parameter], Any]]:
+        """Optimizer -> parameters that it clips and steps together, and their learning rate."""
+        return {ACTOR: ([p for p in module.parameters() if p.requires_grad], config.lr)}
 
     @override(Learner)
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
@@ -82,7 +90,7 @@ class JointGradients(TorchLearner):
 
 
 class SizedTargets(JointGradients):
-    """A learner whose targets, costs in two parts, are counted in their own running size.
+    """A learner whose targets, costs in the objective's parts, count in their own running size.
 
     Losses then neither know the ratio of shortage to holding cost nor cut the rare shortages
     that a mean cost is made of.
@@ -94,7 +102,7 @@ class SizedTargets(JointGradients):
         super().build()
 
     def _running_size(self, size: Tensor) -> Tensor:
-        """[2] running mean of the minibatches' sizes, this one included; kept."""
+        """[P] running mean of the minibatches' sizes, this one included; kept."""
         size = self._over_learners(size)
         known = self._target_size is not None
         self._target_size = self._target_size.lerp(size, MEMORY) if known else size

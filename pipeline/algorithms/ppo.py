@@ -23,9 +23,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.algorithms.gradients import SizedTargets, adam
+from pipeline.algorithms.gradients import ACTOR, CRITIC, JointGradients, SizedTargets
 from pipeline.algorithms.modules import PPOModule
 from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
 
@@ -99,9 +99,9 @@ def value_loss_of(to_come: Tensor, target: Tensor, weight: Tensor, size: Tensor)
     """Squared error of the value network, each part counted in the size of its targets.
 
     Args:
-        to_come, target: [B, 2] what the network says, and what came, in cost scales.
+        to_come, target: [B, P] what the network says, and what came, in decision sizes.
         weight: [B] of the decisions, mean 1.
-        size: [2] mean square of the targets around their mean.
+        size: [P] mean square of the targets around their mean.
     """
     losses = (to_come - target).square() / size
     return (weight * losses.sum(-1)).mean()
@@ -115,26 +115,18 @@ def divergence(old: Tensor, new: Tensor) -> Tensor:
 
 
 class PPOLearner(SizedTargets, PPOTorchLearner):
-    """RLlib's loss of the policy, and a value loss in two parts with an optimizer of its own:
+    """RLlib's loss of the policy, and a value loss in parts with an optimizer of its own:
     a gradient that rare shortages enlarge must not shorten the policy's step."""
 
-    @override(TorchLearner)
-    def configure_optimizers_for_module(
-        self, module_id: str, config: AlgorithmConfig | None = None
-    ) -> None:
-        assert config is not None
-        module = self._module[module_id].unwrapped()
-        for name, params, rate in (
-            ("actor", [*module.policy.parameters(), module.log_std], config.lr),
-            ("critic", list(module.value.parameters()), config.critic_lr),
-        ):
-            self.register_optimizer(
-                module_id=module_id,
-                optimizer_name=name,
-                optimizer=adam(params),
-                params=params,
-                lr_or_lr_schedule=rate,
-            )
+    @override(JointGradients)
+    def trained(
+        self, module: Any, config: AlgorithmConfig
+    ) -> dict[str, tuple[list[nn.Parameter], Any]]:
+        own = module.unwrapped()
+        return {
+            ACTOR: ([*own.policy.parameters(), own.log_std], config.lr),
+            CRITIC: (list(own.value.parameters()), config.critic_lr),
+        }
 
     @override(Learner)
     def compute_loss_for_module(
@@ -164,7 +156,7 @@ class PPOLearner(SizedTargets, PPOTorchLearner):
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
         if self._too_far:
             # Not zeros: Adam's momentum would go on.
-            self._named_optimizers[f"{DEFAULT_MODULE_ID}_actor"].zero_grad(set_to_none=True)
+            self._named_optimizers[f"{DEFAULT_MODULE_ID}_{ACTOR}"].zero_grad(set_to_none=True)
         super().apply_gradients(gradients_dict)
 
 

@@ -6,7 +6,7 @@ one row; tables and intervals are made from those rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from envs.metrics import METRICS, SUMS, Days, metric_names
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
-from pipeline.scenarios.source import DatasetSource, ScenarioSource, Split, evaluation_start
+from pipeline.scenarios.source import ScenarioSource, Split, evaluation_start
 
 BLOCK_DAYS, MOST_BLOCKS = 7, 52
 """Days of a block that intervals draw whole: a week, or several where there would be too many."""
@@ -136,14 +136,6 @@ def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pa
             f"block_{name}", pa.FixedSizeListArray.from_arrays(pa.array(flat), len(sums))
         )
     return table
-
-
-def evaluate_dataset(
-    source: DatasetSource, split: Split, policy_for: PolicyFor
-) -> Iterator[pd.DataFrame]:
-    """Per-inventory rows of a whole split, tile by tile."""
-    for tile in range(source.num_tiles(split)):
-        yield evaluate_tile(*source.open(split, tile), policy_for).to_pandas()
 
 
 def needed() -> list[str]:

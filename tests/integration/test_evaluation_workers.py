@@ -10,10 +10,11 @@ import pandas as pd
 from envs.rollout import Policy
 from envs.state import Scenario
 from pipeline.baselines.rules import ForecastSafetyStock
-from pipeline.evaluation.play import evaluate_dataset, play_policy
+from pipeline.evaluation.play import play_policy
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
 from pipeline.scenarios.source import DatasetSource
 from pipeline.training.session import ray_session
+from tests.rows import evaluate_dataset
 
 
 def test_the_tiles_of_a_worker_that_dies_are_evaluated_again(

@@ -84,7 +84,7 @@ def test_what_shortages_cost_does_not_shorten_ppos_step() -> None:
     """Targets a thousand times as large: the policy moves as before, the values move too."""
     moved = []
     for factor in (1.0, 1000.0):
-        learner, batch = make_learner("ppo", lr=0.01)
+        learner, batch = make_learner("ppo", lr=0.01, grad_clip=0.01)
         rows = batch[DEFAULT_MODULE_ID]
         rows[Columns.VALUE_TARGETS] = factor * rows[Columns.VALUE_TARGETS]
         before = copy.deepcopy(module_of(learner).state_dict())

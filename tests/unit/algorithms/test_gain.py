@@ -168,3 +168,15 @@ def test_value_targets_are_those_of_the_whole_fragment(source: DatasetSource) ->
     }
     expected = [known[tuple(observation)] for observation in rows[Columns.OBS].tolist()]
     torch.testing.assert_close(rows[Postprocessing.VALUE_TARGETS], torch.tensor(expected))
+
+
+@torch.no_grad()
+def test_without_a_future_the_value_target_is_the_cost_itself(source: DatasetSource) -> None:
+    """Whatever the value network says."""
+    runner = runner_on(source, gamma=0.0, train_batch_size_per_learner=400, minibatch_size=100)
+    _, _, scenario, state = runner._fragment(0)
+    played = runner._play(scenario, runner._explore, state)
+    decisions = runner._decisions(scenario, played)
+    target = value_targets(runner.module, scenario, played, decisions, lambda_=0.8)
+    torch.testing.assert_close(-target.sum(-1), decisions.reward, rtol=1e-3, atol=1e-3)
+    assert (target > 0).any(0).all()

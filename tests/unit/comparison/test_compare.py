@@ -13,12 +13,13 @@ import yaml
 from envs.metrics import metric_names
 from pipeline.baselines.tuned import PER_CLASS, read_baselines
 from pipeline.comparison.compare import NO_PLAN, compare, without_plan
-from pipeline.evaluation.play import evaluate_dataset, play_policy, summarize
+from pipeline.evaluation.play import play_policy, summarize
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model
 from pipeline.runs.sweep import Selected, write_selection
 from pipeline.scenarios.source import DatasetSource
+from tests.rows import evaluate_dataset
 
 TRIALS = ["ddpg-both-c01-s0", "ddpg-both-c01-s1", "ddpg-both-c01-s2"]
 FINITE = [*metric_names(), "ci_low", "fill_rate_pct_ci_high", "cost_pct_vs_baseline"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from envs.credit import after_warm_up, decision_rewards, governed_days
 from envs.dynamics import DayOutcome
 from envs.horizon import horizon_metrics
-from envs.objective import day_cost, smooth_stockout_rate
+from envs.objective import day_cost
 from envs.state import InventoryState, Scenario
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
@@ -61,13 +61,6 @@ def test_owed_units_are_a_stockout_and_are_not_held() -> None:
     assert metrics.stockout_rate.item() == 50.0
     assert metrics.fill_rate.item() == 100.0
     assert metrics.mean_inventory.item() == 1.5
-
-
-def test_the_smooth_stockout_rate_tends_to_the_true_share() -> None:
-    end = torch.tensor([[4.0], [-2.0], [1.0], [7.0]])
-    assert smooth_stockout_rate(end, 0.01).item() == pytest.approx(0.25, abs=1e-6)
-    blurred = smooth_stockout_rate(end, 5.0).item()
-    assert 0.25 < blurred < 0.5
 
 
 def test_an_order_answers_for_the_days_it_governs() -> None:

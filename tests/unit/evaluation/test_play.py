@@ -17,13 +17,13 @@ from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.evaluation.play import (
     counted_days,
-    evaluate_dataset,
     evaluate_scenario,
     play_policy,
     summarize,
     summarize_source,
 )
 from pipeline.scenarios.source import DatasetSource
+from tests.rows import evaluate_dataset
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
 

@@ -10,9 +10,10 @@ import pytest
 from envs.errors import ConfigError
 from envs.rollout import Decision
 from envs.state import Observation
-from pipeline.evaluation.play import evaluate_dataset, play_policy
+from pipeline.evaluation.play import play_policy
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
 from pipeline.scenarios.source import DatasetSource
+from tests.rows import evaluate_dataset
 
 
 def base_stock(observation: Observation) -> Decision:

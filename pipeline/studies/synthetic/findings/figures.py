@@ -67,7 +67,7 @@ FIGURES: tuple[StudyFigure, ...] = (
         "4-critic", "Figure 4. Critic loss over the first 10,000 updates",
         "DDPG NONE and BASE with the same hyperparameters; each starts at its action model's own "
         "sensible first output. Thin: seeds; bold: their geometric "
-        "mean; losses are in squared cost scales.",
+        "mean; losses are counted in the size of their targets.",
         critic_figure,
     ),
     StudyFigure(

@@ -28,7 +28,7 @@ def probe_critic(setting: Any, algorithm: Any, directory: Path) -> dict[str, flo
         directory: The run's folder.
 
     Returns:
-        In cost scales: ``bias`` (mean of Q minus return), ``rmse``, ``return_mean`` and
+        In decision sizes: ``bias`` (mean of Q minus return), ``rmse``, ``return_mean`` and
         ``return_std``; and ``correlation``.
     """
     module = algorithm.get_module().unwrapped()
