@@ -66,8 +66,9 @@ def test_each_worker_unpacks_what_is_shared_once(cluster: None, tmp_path: Path) 
 
 
 def test_an_error_of_the_user_arrives_as_it_was_raised(cluster: None) -> None:
-    with pytest.raises(DataError, match="tile = 3 is damaged"):
+    with pytest.raises(DataError, match="tile = 3 is damaged") as raised:
         list(spread(refuse, None, range(5)))
+    assert raised.type is DataError  # not Ray's, whose text is a worker's traceback
 
 
 def test_a_task_whose_worker_dies_is_done_again(cluster: None, tmp_path: Path) -> None:
