@@ -19,6 +19,8 @@ COST_RATIO   ?=
 INVENTORIES  ?= 2000
 DAYS         ?= 400
 SEED         ?= 1
+# make test: processes; JOBS=0 is one, for a debugger
+JOBS         ?= 2
 # extra arguments, e.g. make test ARGS="-k dynamics -x"
 ARGS         ?=
 
@@ -74,7 +76,7 @@ study: $(READY) ## The synthetic study (STUDY=smoke|full|full-50, or a YAML) int
 	$(PY) -m cluster study --study $(STUDY) $(if $(filter command line environment,$(origin OUT)),--out $(OUT)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS)) $(ARGS)
 
 test: $(READY_DEV) ## All tests except the slow ones
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist loadfile $(ARGS)
 
 test-slow: $(READY_DEV) ## Only the slow tests: learning, faults, several nodes
 	$(PY) -m pytest -m slow $(ARGS)
