@@ -8,11 +8,13 @@ is held is the positive part of the end inventory.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from envs.credit import decision_rewards
@@ -45,6 +47,12 @@ class Objective(ABC):
     lower_is_better: ClassVar[bool] = True
     """Of that figure."""
 
+    @property
+    def log_trade_off(self) -> float | None:
+        """Logarithm of what shortages weigh against stock, as policies see it; None: that of each
+        inventory's own costs, b / h."""
+        return None
+
     @abstractmethod
     def amounts(self, outcome: DayOutcome) -> tuple[Tensor, ...]:
         """Of each part, [..., N] >= 0 from an outcome of that shape."""
@@ -62,8 +70,15 @@ class Objective(ABC):
         """[T, N] > 0: the size of what a decision made on a day can cost."""
 
     @abstractmethod
-    def of_inventories(self, metrics: HorizonMetrics) -> Tensor:
-        """[N] what each inventory's horizon costs; rules are tuned by its mean."""
+    def parts_of(self, metrics: HorizonMetrics, scenario: Scenario) -> tuple[Tensor, ...]:
+        """[N] of each part: what each inventory's mean day costs, at the factor 1. The factor on
+        shortages multiplies the last part."""
+
+    def of_inventories(self, metrics: HorizonMetrics, scenario: Scenario) -> Tensor:
+        """[N] what each inventory's mean day costs; rules are tuned by its mean."""
+        *others, last = self.parts_of(metrics, scenario)
+        factor = scenario.shortage_factor
+        return sum(others, start=last if factor is None else last * factor)
 
     def day_parts(self, outcome: DayOutcome, scenario: Scenario) -> tuple[Tensor, ...]:
         """What [T, N] days cost, part by part."""
@@ -90,7 +105,10 @@ class Objective(ABC):
             scenario: What was played.
             progress: Share of the training that is behind, for what is annealed.
         """
-        cost = self.day(outcome, scenario)
+        return self._of_counted_days(self.day(outcome, scenario), scenario)
+
+    def _of_counted_days(self, cost: Tensor, scenario: Scenario) -> Tensor:
+        """[N] the mean of [T, N], in day sizes."""
         if scenario.counted is None:
             return cost.mean(0) / self.day_size(scenario)
         counted = scenario.counted.to(cost.dtype)
@@ -133,8 +151,8 @@ class CostObjective(Objective):
         return outcome.end.clamp(min=0.0), outcome.unmet
 
     def rates(self, scenario: Scenario) -> tuple[Tensor, ...]:
-        """h and b, money per unit and day."""
-        return scenario.holding_cost, scenario.shortage_cost
+        """h and b (times its factor), money per unit and day."""
+        return scenario.holding_cost, scenario.shortage_weight
 
     def day_size(self, scenario: Scenario) -> Tensor:
         """[N] money: h * scale."""
@@ -144,15 +162,112 @@ class CostObjective(Objective):
         """[T, N] money: P * h * scale."""
         return scenario.review_period * scenario.holding_cost * scenario.scale
 
-    def of_inventories(self, metrics: HorizonMetrics) -> Tensor:
-        """[N] money per day."""
-        return metrics.cost
+    def parts_of(self, metrics: HorizonMetrics, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """[N] each, money per day."""
+        return (
+            scenario.holding_cost * metrics.mean_inventory,
+            scenario.shortage_cost * metrics.mean_unmet,
+        )
+
+
+@dataclass(frozen=True)
+class ServiceObjective(Objective):
+    """What operations want: weight * stockout rate + weight * turnover time.
+
+    A day that ends without stock costs its weight, a unit in the evening as many days of turnover
+    as it lasts at the inventory's mean demand; inventories count by that demand, as they do in
+    the stockout rate and turnover time of many. A decision is charged with the days that it
+    governs. For what is differentiated the step from stock to none is a logistic function, whose
+    width shrinks in the course of training from ``width`` to ``final_width``.
+    """
+
+    stockout_weight: float = 1.0
+    """Of a percentage point of days without stock."""
+    turnover_weight: float = 1.0
+    """Of a day of turnover time."""
+    width: float = 0.3
+    final_width: float = 0.1
+    """In demand scales."""
+
+    name = "service"
+    parts = "turnover", "stockout"
+    metric = "service"
+
+    PRIOR_DAYS: ClassVar[float] = 28.0
+    """Days that the first morning's expectation counts in the mean demand of a horizon."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise ValueError(f"{field.name} is {value}; it must be a number above 0")
+
+    @property
+    def log_trade_off(self) -> float:
+        """One percentage point a day against the days of stock that it is worth."""
+        return math.log(100.0 * self.stockout_weight / self.turnover_weight)
+
+    def amounts(self, outcome: DayOutcome) -> tuple[Tensor, Tensor]:
+        """Units that are left, and whether there are none."""
+        return outcome.end.clamp(min=0.0), (outcome.end <= 0).to(outcome.end.dtype)
+
+    def rates(self, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """Days of turnover in units of the inventory's demand, per unit and per stockout."""
+        demand = self.day_size(scenario)
+        stockout = 100.0 * self.stockout_weight * demand
+        factor = scenario.shortage_factor
+        return (
+            torch.full_like(demand, self.turnover_weight),
+            stockout if factor is None else stockout * factor,
+        )
+
+    def day_size(self, scenario: Scenario) -> Tensor:
+        """[N] units a day: mean demand of the horizon, and a little of what was expected."""
+        days = scenario.num_days
+        expected = self._expected(scenario)[0]
+        return (scenario.demand.sum(0) + self.PRIOR_DAYS * expected) / (days + self.PRIOR_DAYS)
+
+    def decision_size(self, scenario: Scenario) -> Tensor:
+        """[T, N] units: what is expected in a review period."""
+        return scenario.review_period * self._expected(scenario)
+
+    @staticmethod
+    def _expected(scenario: Scenario) -> Tensor:
+        """[T, N] units a day, known in the morning: the scale lasts for the protection period."""
+        return scenario.scale / (scenario.lead_time + scenario.review_period)
+
+    def loss(self, outcome: DayOutcome, scenario: Scenario, progress: float = 1.0) -> Tensor:
+        """[N] differentiable, in day sizes: stockouts by a logistic function of what is left, or
+        was missing, in the evening."""
+        width = self.width * (self.final_width / self.width) ** progress
+        left = outcome.end.clamp(min=0.0)
+        # Under lost sales the end does not tell a near miss from a far one.
+        balance = torch.where(outcome.end < 0, outcome.end, outcome.end - outcome.unmet)
+        whole = isinstance(scenario.order_multiple, Tensor) or scenario.order_multiple > 0
+        smooth = torch.sigmoid((0.5 * whole - balance) / (width * scenario.scale))
+        turnover, stockout = self.rates(scenario)
+        return self._of_counted_days(turnover * left + stockout * smooth, scenario)
+
+    def parts_of(self, metrics: HorizonMetrics, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """[N] each; as :meth:`rates`, with the demand of the counted days."""
+        weight = self.stockout_weight * metrics.mean_demand
+        return self.turnover_weight * metrics.mean_inventory, weight * metrics.stockout_rate
+
+    def figure(self, summary: Mapping[str, float]) -> float:
+        """Of the true metrics."""
+        return (
+            self.stockout_weight * summary["stockout_rate_pct"]
+            + self.turnover_weight * summary["turnover_days"]
+        )
 
 
 OBJECTIVES: Registry[Objective] = Registry(
     "objective",
     Objective,  # type: ignore[type-abstract]
-    {"cost": "envs.objective:CostObjective"},
+    {
+        "cost": "envs.objective:CostObjective",
+        "service": "envs.objective:ServiceObjective",
+    },
 )
 DEFAULT_OBJECTIVE = CostObjective()
 """Where none is named."""

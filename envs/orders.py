@@ -208,7 +208,7 @@ def rules_of(scenario: Scenario) -> OrderRules:
         facts = OrderFacts(*parts)  # type: ignore[arg-type]  # validate(): all or none
     return order_rules(
         scenario.order_multiple, scenario.order_max, facts,
-        scenario.shortage_cost, scenario.holding_cost, scenario.order_min,
+        scenario.shortage_weight, scenario.holding_cost, scenario.order_min,
     )  # fmt: skip
 
 

@@ -122,7 +122,7 @@ PER_DAY = (
     *EXPECTED,
 )  # fmt: skip
 """Fields of :class:`Scenario` with the axes [T, N, ...]."""
-PER_INVENTORY = ("lead_time", "review_period", "shortage_cost", "holding_cost")
+PER_INVENTORY = ("lead_time", "review_period", "shortage_cost", "holding_cost", "shortage_factor")
 """Fields of :class:`Scenario` with the axis [N]."""
 ORDER_SIZES = ("order_multiple", "order_min", "order_max")
 """Fields of :class:`Scenario` that are one number for all, or [N]."""
@@ -154,6 +154,9 @@ class Scenario:
     """[T, N, M] units, from the past of that day only."""
     features: Tensor
     """[T, N, F] scale-free, from the past of that day and what is known ahead."""
+    shortage_factor: Tensor | None = None
+    """[N] > 0: how many times as much as their cost shortages weigh in what is minimised, the
+    trade-off that was asked for; metrics do not know it. None: once."""
     counted: Tensor | None = None
     """[T, N] bool: the day enters the metrics (e.g. the item was on sale). None: all."""
     order_lead_time: Tensor | None = None
@@ -192,6 +195,13 @@ class Scenario:
         return self.demand.shape[1]
 
     @property
+    def shortage_weight(self) -> Tensor:
+        """[N] what a unit short counts in what is minimised: b times the factor."""
+        if self.shortage_factor is None:
+            return self.shortage_cost
+        return self.shortage_cost * self.shortage_factor
+
+    @property
     def layout(self) -> ObservationLayout:
         """Layout of the observations that this scenario produces."""
         return ObservationLayout(self.max_lead_time, self.basis.shape[-1], self.features.shape[-1])
@@ -201,7 +211,8 @@ class Scenario:
         days, n = self.demand.shape
         shapes: dict[str, tuple[int, ...]] = {
             "lead_time": (n,), "review_period": (n,), "review": (days, n),
-            "shortage_cost": (n,), "holding_cost": (n,), "scale": (days, n),
+            "shortage_cost": (n,), "holding_cost": (n,), "shortage_factor": (n,),
+            "scale": (days, n),
             "counted": (days, n), "order_lead_time": (days, n), "fill": (days, n),
             **dict.fromkeys(EXPECTED, (days, n)),
         }  # fmt: skip
@@ -220,8 +231,10 @@ class Scenario:
                     name, tuple(getattr(self, name).shape), f"Its first axes must be {(days, n)}.",
                     "has the wrong shape",
                 )  # fmt: skip
-        for name in ("demand", "shortage_cost", "holding_cost"):
+        for name in ("demand", "shortage_cost", "holding_cost", "shortage_factor"):
             value = getattr(self, name)
+            if value is None:
+                continue
             if not bool(torch.isfinite(value).all()) or bool((value < 0).any()):
                 raise ScenarioError(
                     name, float(value.min()), "Use finite numbers of at least 0.", "is out of range"

@@ -131,7 +131,7 @@ def _grid_costs(
             level = torch.add(a * forecast, error, alpha=k).unsqueeze(-1)
             played = play_policy(order_up_to_given_level)
             metrics = play_scenario(replace(blind, basis=level), played, start)
-            costs.append(objective.of_inventories(metrics).numpy())
+            costs.append(objective.of_inventories(metrics, scenario).numpy())
     return np.stack(costs)
 
 

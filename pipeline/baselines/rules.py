@@ -45,7 +45,8 @@ def _best_candidates(
         scenario = source.load("train", tile)
         group = group_of(scenario).numpy()
         for row, candidate in enumerate(candidates):
-            own = objective.of_inventories(play_scenario(scenario, policy_of(candidate))).numpy()
+            metrics = play_scenario(scenario, policy_of(candidate))
+            own = objective.of_inventories(metrics, scenario).numpy()
             np.add.at(cost[row], group, np.nan_to_num(own))
     return [candidates[best] for best in cost.argmin(0)]
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -124,10 +124,12 @@ class Sample:
     groups: int
     blocks: int
     """Blocks that hold counted days."""
+    names: Sequence[str] = field(default_factory=metric_names)
+    """Of the metrics, as the columns above have them."""
 
     def value(self, metric: str) -> float:
         """The row's figure: the mean over its seeds."""
-        return float(self.seeds[:, metric_names().index(metric)].mean())
+        return float(self.seeds[:, self.names.index(metric)].mean())
 
     @property
     def inventories_vary(self) -> bool:
@@ -154,7 +156,7 @@ class Sample:
 
 def interval(own: Sample, metric: str, *, low: float = 0.0, high: float = np.inf) -> Interval:
     """A row's figure with its interval, kept within [low, high]."""
-    m = metric_names().index(metric)
+    m = own.names.index(metric)
     parts = _parts(own, own.by_inventory[:, m], own.by_block[:, m])
     parts += _seed_part(own, m, 1.0)
     value, least, most = _student(own.value(metric), parts, 1)
@@ -173,7 +175,7 @@ def difference(
         among: Differences that are looked at together: the intervals of all of them hold
             with 95 % (Bonferroni).
     """
-    m = metric_names().index(metric)
+    m = own.names.index(metric)
     if own is other:
         return Interval(0.0, 0.0, 0.0)
 

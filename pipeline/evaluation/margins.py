@@ -45,23 +45,47 @@ class Margins:
         return figures(self.blocks.sum(0))
 
 
+class MarginSums:
+    """Adds inventories up to :class:`Margins`; inventory i belongs to group i mod G.
+
+    Args:
+        total: Inventories that there will be.
+        groups: G at most.
+    """
+
+    def __init__(self, total: int, groups: int = GROUPS) -> None:
+        self._by_group = np.zeros((min(total, groups), len(parts())))
+        self._by_block: Array | None = None
+
+    def add(self, part: Margins, first: int) -> None:
+        """Adds the inventories from ``first`` on, each a group of its own in ``part``."""
+        own, groups = part.inventories, len(self._by_group)
+        group = (first + np.arange(len(own))) % groups
+        for column in range(own.shape[1]):
+            self._by_group[:, column] += np.bincount(group, own[:, column], groups)
+        known = self._by_block
+        self._by_block = part.blocks if known is None else known + part.blocks
+
+    def margins(self) -> Margins:
+        """Of what was added so far: something."""
+        assert self._by_block is not None
+        return Margins(self._by_group, self._by_block)
+
+
 def margins(rows: Rows) -> Margins:
-    """A policy's sums; inventory i belongs to group i mod G."""
+    """A policy's sums."""
     total = len(rows) if isinstance(rows, pa.Table) else pq.read_metadata(rows).num_rows
-    groups = min(total, GROUPS)
-    by_group = np.zeros((groups, len(parts())))
-    by_block: Array | None = None
-    first = 0
+    sums, first = MarginSums(total), 0
     for chunk in _chunks(rows):
-        sums = _block_sums(chunk)  # [n, B, parts]
-        group = (first + np.arange(len(chunk))) % groups
+        sums.add(rows_margins(chunk), first)
         first += len(chunk)
-        own = sums.sum(1)
-        for column in range(by_group.shape[1]):
-            by_group[:, column] += np.bincount(group, own[:, column], groups)
-        by_block = sums.sum(0) if by_block is None else by_block + sums.sum(0)
-    assert by_block is not None
-    return Margins(by_group, by_block)
+    return sums.margins()
+
+
+def rows_margins(chunk: pa.Table) -> Margins:
+    """The sums of a few rows, every inventory by itself."""
+    sums = _block_sums(chunk)
+    return Margins(sums.sum(1), sums.sum(0))
 
 
 def _block_sums(chunk: pa.Table) -> Array:

@@ -18,9 +18,11 @@ from torch import Tensor
 from envs.credit import after_warm_up
 from envs.horizon import HorizonMetrics
 from envs.metrics import METRICS, SUMS, Days, metric_names
+from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
+from pipeline.features.trade_off import seen_scenario
 from pipeline.scenarios.source import ScenarioSource, Split, evaluation_start
 
 BLOCK_DAYS, MOST_BLOCKS = 7, 52
@@ -36,12 +38,17 @@ MEANS = {
 }  # fmt: skip
 """Of :data:`~envs.metrics.SUMS` -> the column of a mean day."""
 PolicyFor = Callable[[Scenario], tuple[Scenario, Policy]]
-"""Builds a policy for a tile; may exchange the scenario (only perfect hindsight does)."""
+"""Builds a policy for a tile; may exchange the scenario for what the policy is to see of it."""
 
 
 def play_policy(policy: Policy) -> PolicyFor:
     """A policy that needs nothing of the tile but its observations."""
     return lambda scenario: (scenario, policy)
+
+
+def seen_policy(policy: Policy, objective: Objective, factor: Tensor | float = 1.0) -> PolicyFor:
+    """A policy that was trained for an objective, with shortages that count ``factor`` times."""
+    return lambda scenario: (seen_scenario(scenario, objective, factor), policy)
 
 
 def counted_days(scenario: Scenario) -> Tensor:
@@ -173,15 +180,17 @@ def summarize_source(
     split: Split,
     policy: Policy,
     *,
+    objective: Objective = DEFAULT_OBJECTIVE,
     first_tile: int = 0,
     every: int = 1,
 ) -> tuple[dict[str, float], int, int]:
-    """Metrics of a policy on a split, for RLlib's evaluation.
+    """Metrics of a policy on a split, as methods are validated.
 
     Args:
         source: Any source, data set or generated.
         split: Usually "validation".
         policy: Deterministic.
+        objective: What it is trained for.
         first_tile, every: The caller's share of the tiles.
 
     Returns:
@@ -191,7 +200,7 @@ def summarize_source(
     for tile in range(first_tile, source.num_tiles(split), every):
         scenario = source.load(split, tile)
         start = source.evaluation_start(scenario)
-        frames.append(evaluate_scenario(scenario, play_policy(policy), start))
+        frames.append(evaluate_scenario(scenario, seen_policy(policy, objective), start))
         steps += scenario.num_days * scenario.num_inventories
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     return (summarize(rows) if frames else {}), steps, len(rows)

@@ -11,14 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.evaluation.play import PolicyFor, evaluate_tile, play_policy
+from pipeline.evaluation.play import PolicyFor, evaluate_tile, seen_policy
 from pipeline.policies.store import POLICY, load_model
 from pipeline.scenarios.source import DatasetSource, Split
 from pipeline.tools.files import beside, remove, writing
@@ -39,12 +39,27 @@ class Candidate(NamedTuple):
     """Tells it from others of its name: rows are reused only if it is the same."""
 
 
-def model_candidate(folder: Path) -> Candidate:
+@dataclass(frozen=True)
+class AdjustableModel:
+    """A trained model whose trade-off can be turned."""
+
+    folder: Path
+
+    @property
+    def mark(self) -> str:
+        """Of its weights."""
+        return hashlib.sha256((self.folder / POLICY).read_bytes()).hexdigest()
+
+    def at(self, factor: float) -> PolicyFor:
+        """It, with shortages that count ``factor`` times."""
+        model = load_model(self.folder)
+        return seen_policy(model.policy.decide, model.objective, factor)
+
+
+def model_candidate(folder: Path, factor: float = 1.0) -> Candidate:
     """A trained model as a policy to be evaluated."""
-    policy = load_model(folder).policy
-    return Candidate(
-        play_policy(policy.decide), hashlib.sha256((folder / POLICY).read_bytes()).hexdigest()
-    )
+    model = AdjustableModel(folder)
+    return Candidate(model.at(factor), f"{model.mark} {factor}" if factor != 1.0 else model.mark)
 
 
 class _Work(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from envs.errors import ConfigError, DataError
+from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from envs.state import ObservationLayout
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
@@ -34,12 +35,22 @@ class TrainedModel:
     policy: PolicyNetwork
     factors: DayFactors | None
     """None for problems whose features need no forecaster."""
+    objective: Objective = DEFAULT_OBJECTIVE
+    """What it was trained for."""
+    shortage_factors: tuple[float, float] | None = None
+    """The range of factors on shortages that it was trained for; None: the costs' own only."""
     version: str = ""
     """Tells what the model computes from what another does: the start of a hash of its weights,
     action model and forecaster."""
 
 
-def save_model(directory: Path, policy: PolicyNetwork, factors: DayFactors | None) -> None:
+def save_model(
+    directory: Path,
+    policy: PolicyNetwork,
+    factors: DayFactors | None,
+    objective: Objective = DEFAULT_OBJECTIVE,
+    shortage_factors: Sequence[float] | None = None,
+) -> None:
     """Writes a model; an existing one is replaced only once the new one is complete."""
     hidden = [layer.out_features for layer in policy.net if isinstance(layer, nn.Linear)][:-1]
     model = policy.action_model
@@ -47,6 +58,8 @@ def save_model(directory: Path, policy: PolicyNetwork, factors: DayFactors | Non
         "layout": asdict(policy.layout),
         "action_model": {"kind": ACTION_MODELS.written(type(model)), **model.settings},
         "hidden": hidden,
+        "objective": objective.written(),
+        "shortage_factors": None if shortage_factors is None else list(shortage_factors),
         "state": policy.state_dict(),
     }
     with beside(directory / POLICY) as partial:
@@ -68,6 +81,9 @@ def load_model(directory: Path) -> TrainedModel:
         action_model = make_action_model(basis=layout.basis, **content["action_model"])
         policy = PolicyNetwork(layout, action_model, content["hidden"])
         policy.load_state_dict(content["state"])
+        # Models of before had no choice.
+        objective = objective_of(content.get("objective", DEFAULT_OBJECTIVE))
+        span = content.get("shortage_factors")
         forecast = directory / FORECAST
         factors = DayFactors.load(forecast) if forecast.exists() else None
     except (
@@ -79,7 +95,9 @@ def load_model(directory: Path) -> TrainedModel:
             f"holds no readable policy ({type(error).__name__})",
         ) from None  # fmt: skip
     policy.eval()
-    return TrainedModel(policy, factors, _version(content, factors))
+    return TrainedModel(
+        policy, factors, objective, tuple(span) if span else None, _version(content, factors)
+    )
 
 
 def _version(content: Mapping[str, Any], factors: DayFactors | None) -> str:

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+)
 
 from envs.errors import ConfigError
 from envs.objective import objective_of
@@ -62,6 +70,10 @@ class RunConfig(BaseModel):
     """Registered name, or ``module:Class`` of one's own."""
     objective: ObjectiveChoice = "cost"
     """What is minimised: a name, ``module:Class``, or a mapping of ``name`` and options."""
+    shortage_factors: tuple[PositiveFloat, PositiveFloat] | None = None
+    """In training shortages of an inventory count so many times, drawn anew for every fragment
+    between these two, log-uniformly: the policy learns the whole trade-off, which
+    :mod:`pipeline.features.trade_off` shows it. None: once."""
     seed: int = Field(default=0, ge=0)
     """Seeds network weights, exploration, minibatches and the order of fragments."""
     iterations: int = Field(default=100, ge=1)
@@ -80,6 +92,13 @@ class RunConfig(BaseModel):
     """Remote learners; 0 learns in the trial's own process."""
     num_gpus_per_learner: float = Field(default=0.0, ge=0)
     """GPUs of each learner."""
+
+    @field_validator("shortage_factors")
+    @classmethod
+    def _ascending(cls, span: tuple[float, float] | None) -> tuple[float, float] | None:
+        if span is not None and not span[0] < span[1]:
+            raise ValueError("write the smaller factor first: [0.03, 3.0]")
+        return span
 
     @property
     def method(self) -> Method:

@@ -134,6 +134,10 @@ class DatasetSource:
         """Number of tiles of a split."""
         return len(self._tiles[split])
 
+    def rows(self, split: Split, tile: int) -> int:
+        """Inventories of a tile."""
+        return self._tiles[split][tile].rows
+
     def days(self, split: Split) -> tuple[int, int]:
         """First and past-the-last day index of a split."""
         manifest = self.panel.manifest

@@ -150,7 +150,13 @@ class TrainingRun:
             self.result.best_iteration = self.result.iterations
             self.result.validation = smooth
             policy = self.algorithm.get_module().unwrapped().averaged
-            save_model(self.directory / "model", policy, getattr(self.source, "factors", None))
+            save_model(
+                self.directory / "model",
+                policy,
+                getattr(self.source, "factors", None),
+                self.objective,
+                self.run.shortage_factors,
+            )
         spent = {"seconds": self.result.seconds, "cpu_seconds": self.result.cpu_seconds}
         line = {"iteration": self.result.iterations, **spent, **figures}
         append_json(self.directory / HISTORY, line)
