@@ -129,6 +129,7 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
             source=source,
             action_model=run.action_model,
             objective=objective_of(run.objective),
+            shortage_factors=run.shortage_factors,
             planned_iterations=run.iterations,
             **inventories,
         )

@@ -275,7 +275,8 @@ def scenario_columns(scenario: Scenario, state: InventoryState) -> dict[str, Ten
         if getattr(scenario, name) is not None:
             columns[name] = getattr(scenario, name).transpose(0, 1)
     for name in PER_INVENTORY:
-        columns[name] = getattr(scenario, name)
+        if getattr(scenario, name) is not None:
+            columns[name] = getattr(scenario, name)
     for name in _SETTINGS:
         value = getattr(scenario, name)
         each = value if isinstance(value, Tensor) else torch.tensor(float(value))
@@ -290,7 +291,7 @@ def scenario_from_columns(
     fields: dict[str, Any] = {
         name: columns[name].transpose(0, 1).contiguous() for name in PER_DAY if name in columns
     }
-    fields |= {name: columns[name] for name in PER_INVENTORY}
+    fields |= {name: columns[name] for name in PER_INVENTORY if name in columns}
     fields |= {name: shared(columns[name]) for name in ORDER_SIZES}
     fields["backlog"] = bool(columns["backlog"][0])
     scenario = Scenario(**fields, max_lead_time=max_lead_time)

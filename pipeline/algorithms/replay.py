@@ -17,9 +17,11 @@ import torch
 from ray.rllib.core.columns import Columns
 from torch import Tensor
 
+from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.state import Scenario
 from pipeline.algorithms.alternatives import Alternatives
 from pipeline.algorithms.decisions import Decisions
+from pipeline.features.trade_off import seen_features
 
 
 class ReplayShard:
@@ -43,6 +45,7 @@ class ReplayShard:
         stock: Tensor,
         actions: Tensor,
         found: Alternatives,
+        factor: Tensor | None = None,
     ) -> None:
         """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``.
 
@@ -52,6 +55,7 @@ class ReplayShard:
             stock: [R, K+1] units before each decision.
             actions: [C, R, A] alternatives, the one that was tried first.
             found: What they led to.
+            factor: [R] what shortages were weighed by; None: once.
         """
         count = len(decisions.day)
         assert count <= self.capacity
@@ -65,6 +69,7 @@ class ReplayShard:
             "stock": stock,
             "action": actions.transpose(0, 1),
             "cost": found.cost.transpose(0, 1),
+            "factor": torch.ones_like(decisions.weight) if factor is None else factor,
             "next_stock": found.next_stock.transpose(0, 1),
         }
         if not self._columns:
@@ -108,12 +113,18 @@ class ReplayShard:
         for name, column in rows.items():
             self._columns[name][: self.size] = column
 
-    def draw(self, rows: int, load: Callable[[int], Scenario]) -> dict[str, Tensor]:
+    def draw(
+        self,
+        rows: int,
+        load: Callable[[int], Scenario],
+        objective: Objective = DEFAULT_OBJECTIVE,
+    ) -> dict[str, Tensor]:
         """``rows`` uniform draws as training columns, in random order.
 
         Args:
             rows: Number of rows (with replacement).
             load: Gives the scenario of a tile; called once per tile drawn.
+            objective: As which policies see it.
 
         Returns:
             Observations [rows, D]; of each alternative action [rows, C, A], cost [rows, C, 2] and
@@ -126,7 +137,7 @@ class ReplayShard:
         for tile in tiles:
             where = (picked["tile"] == tile).nonzero().squeeze(1)
             mine = {name: column.index_select(0, where) for name, column in picked.items()}
-            seen = _observations(load(tile), mine)
+            seen = _observations(load(tile), mine, objective)
             for name, values in seen.items():
                 if name not in kept:
                     kept[name] = values.new_empty((rows, *values.shape[1:]))
@@ -137,16 +148,21 @@ class ReplayShard:
         }
 
 
-def _observations(scenario: Scenario, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+def _observations(
+    scenario: Scenario, rows: dict[str, Tensor], objective: Objective
+) -> dict[str, Tensor]:
     """What was seen at each decision of a tile, and what at the next after each alternative."""
-    day, inventory, stock, next_stock = (
-        rows[name] for name in ("day", "inventory", "stock", "next_stock")
-    )
-    ahead = scenario.look_up(rows["next_day"], inventory, next_stock[:, 0]).flatten()
+    inventory, next_stock = rows["inventory"], rows["next_stock"]
+    factor: Tensor | float = rows["factor"]
+    if bool((rows["factor"] == 1.0).all()):
+        factor = 1.0
+
+    def look_up(day: Tensor, stock: Tensor) -> Tensor:
+        found = scenario.look_up(day, inventory, stock)
+        return found._replace(features=seen_features(found.features, objective, factor)).flatten()
+
     # Alternatives differ in the stock that they leave only.
+    ahead = look_up(rows["next_day"], next_stock[:, 0])
     ahead = ahead.unsqueeze(1).repeat(1, next_stock.shape[1], 1)
     ahead[..., : next_stock.shape[-1]] = next_stock
-    return {
-        Columns.OBS: scenario.look_up(day, inventory, stock).flatten(),
-        Columns.NEXT_OBS: ahead,
-    }
+    return {Columns.OBS: look_up(rows["day"], rows["stock"]), Columns.NEXT_OBS: ahead}

@@ -7,6 +7,7 @@ killed and restarted plays the same again. Only DDPG's replay is lost with it, a
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Collection
@@ -48,6 +49,7 @@ from pipeline.algorithms.decisions import Decisions, extract_decisions
 from pipeline.algorithms.modules import scenario_columns
 from pipeline.algorithms.replay import ReplayShard
 from pipeline.evaluation.play import summarize_source
+from pipeline.features.trade_off import seen_scenario
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.environment import keep_freed_memory
 from pipeline.tools.seeding import derive_seed
@@ -129,9 +131,11 @@ class ShardRunner(EnvRunner, Checkpointable):
                 self.replay.capacity = self._replay_capacity(scenario)
             most = min(self.replay.capacity, self.config.decisions_per_fragment)
             decisions = self._decisions(scenario, played, most)
+            factor = scenario.shortage_factor
             self.replay.add(
-                tile, first_day, decisions, *self._alternatives(scenario, played, decisions)
-            )
+                tile, first_day, decisions, *self._alternatives(scenario, played, decisions),
+                factor=None if factor is None else factor[decisions.inventory],
+            )  # fmt: skip
         if self.replay.size == 0:
             raise ConfigError(
                 "training: fragment_days", self.config.fragment_days,
@@ -140,7 +144,7 @@ class ShardRunner(EnvRunner, Checkpointable):
             )  # fmt: skip
         runners = max(1, self.num_workers or 1)
         rows = self.config.updates_per_iteration * self.config.total_train_batch_size // runners
-        return self.replay.draw(rows, self._tile)
+        return self.replay.draw(rows, self._tile, self.objective)
 
     def _alternatives(
         self, scenario: Scenario, played: Trajectory, decisions: Decisions
@@ -228,7 +232,16 @@ class ShardRunner(EnvRunner, Checkpointable):
         first = int(torch.randint(0, scenario.num_days - length + 1, (), generator=generator))
         window = scenario.days(first, first + length)
         start = self.config.initial_stock or self.source.training_start
-        return tile, first, window, start(window, generator)
+        stock = start(window, generator)
+        return tile, first, self._seen(window, generator), stock
+
+    def _seen(self, window: Scenario, generator: torch.Generator) -> Scenario:
+        """As the policy is to see it: of the objective, shortages weighed by drawn factors."""
+        if self.config.shortage_factors is None:
+            return seen_scenario(window, self.objective)
+        low, high = (math.log(end) for end in self.config.shortage_factors)
+        drawn = torch.rand(window.num_inventories, generator=generator)
+        return seen_scenario(window, self.objective, (low + (high - low) * drawn).exp())
 
     def _my_tiles(self) -> range:
         """The tiles of this runner's shard."""
@@ -281,6 +294,7 @@ class ShardRunner(EnvRunner, Checkpointable):
             self.source,
             self.config.split,
             self.module.averaged.decide,
+            objective=self.objective,
             first_tile=max(0, self.worker_index - 1),
             every=workers,
         )

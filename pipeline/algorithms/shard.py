@@ -67,6 +67,7 @@ class ShardSettings:
         self.action_model = "both"
         self.objective = DEFAULT_OBJECTIVE
         self.planned_iterations: int | None = None
+        self.shortage_factors: tuple[float, float] | None = None
         self.action_low, self.action_high, self.coefficient_high = 0.0, 3.0, 1.0
         self.fragment_days = 56
         self.weight_power = 0.5
@@ -123,6 +124,7 @@ class ShardSettings:
         source: ScenarioSource,
         action_model: str | type[ActionModel],
         objective: Objective = DEFAULT_OBJECTIVE,
+        shortage_factors: tuple[float, float] | None = None,
         planned_iterations: int | None = None,
         initial_stock: Callable[[Scenario, torch.Generator], InventoryState] | None = None,
     ) -> Any:
@@ -132,6 +134,8 @@ class ShardSettings:
             source: Scenarios tile by tile; picklable.
             action_model: Registered name, ``module:Class``, or a class.
             objective: What is minimised.
+            shortage_factors: Least and largest factor by which shortages of an inventory are
+                weighed in a fragment, drawn log-uniformly; None: by none.
             planned_iterations: How long the training is to last, for what is annealed; None: what
                 would be annealed is at its end from the start.
             initial_stock: Draws the stock that a training fragment starts with; default:
@@ -141,6 +145,7 @@ class ShardSettings:
         model = make_action_model(action_model, source.layout.basis)
         self.action_model = ACTION_MODELS.written(action_model)
         self.objective, self.planned_iterations = objective, planned_iterations
+        self.shortage_factors = shortage_factors
         if initial_stock is not None:
             self.initial_stock = initial_stock
         infinite = float("inf")

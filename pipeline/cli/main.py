@@ -87,7 +87,14 @@ def train(
 )
 @click.option("--out", type=FILE, help="Parquet, one row per inventory or trajectory.")
 @click.option("--workers", type=click.IntRange(1), help="Ray workers. Default: one per CPU.")
-def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int | None) -> None:
+@click.option(
+    "--goal",
+    help='Turn the trade-off until validation meets it: "stockout<=3%", "fill>=98%", '
+    '"turnover<=20 days", "stockout<=3% per class". Kept with the model, for `decide --goal`.',
+)
+def evaluate(
+    run: Path, data: str, split: Split, out: Path | None, workers: int | None, goal: str | None
+) -> None:
     """Play a trained policy on a split of a data set, or on trajectories of the study.
 
     The same command again resumes.
@@ -95,11 +102,14 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
     from pipeline.evaluation.trajectories import play_file
     from pipeline.scenarios.trajectories import setting_file
     from pipeline.tools.files import write_parquet, writing
-    from pipeline.training.session import evaluate_run
+    from pipeline.training.session import evaluate_run, meet_goal
 
     found = setting_file(data)
     if found is None:
-        evaluate_run(run, Path(data), split, out, workers)
+        if goal is not None:
+            meet_goal(run, Path(data), split, goal)
+        else:
+            evaluate_run(run, Path(data), split, out, workers)
         return
     rows = play_file(run, *found)
     if out is not None:

@@ -54,7 +54,7 @@ def snapshot(
     source = DatasetSource(directory, found.factors if found else None)
     if found:
         source.max_lead_time = max(source.max_lead_time, found.layout.max_lead_time)
-    policy = found.policy if found and played else None
+    policy = found.policy_for if found and played else None
     made = make_snapshot(source, out, day=day, stock=stock, bad_stock=bad_stock, played=policy)
     click.echo(f"{made}\n{out}")
     if stock is None and not played:
@@ -66,13 +66,15 @@ def snapshot(
 @click.command()
 @click.option("--model", type=FOLDER, required=True, help=_MODEL)
 @click.option("--snapshot", type=FILE, required=True, help="From `data snapshot`.")
+@click.option("--goal", help='A trade-off that `evaluate --goal` has found: "stockout<=3%".')
 @click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
-def decide(model: Path, snapshot: Path, out: Path) -> None:
+def decide(model: Path, snapshot: Path, goal: str | None, out: Path) -> None:
     """Decide the orders of a day: a trained policy on a snapshot."""
     from pipeline.serving.decide import decide as run
     from pipeline.serving.decide import find_decider
 
-    orders = run(find_decider(model), snapshot, out)
+    found = find_decider(model)
+    orders = run(found if goal is None else found.meeting(goal), snapshot, out)
     click.echo(f"{orders}: {out}")
     if orders.rounding:
         click.echo(orders.rounding)

@@ -145,9 +145,7 @@ def _read(path: Path, mark: str) -> Curve | None:
         with np.load(path) as kept:
             if str(kept["mark"]) != mark:
                 return None
-            sums = [
-                Margins(*pair) for pair in zip(kept["inventories"], kept["blocks"], strict=True)
-            ]
+            pairs = zip(kept["inventories"], kept["blocks"], strict=True)
             return Curve(kept["factors"], [Margins(*pair) for pair in pairs])
     except (OSError, ValueError, KeyError, EOFError):
         return None

@@ -28,6 +28,8 @@ from pipeline.scenarios.source import DatasetSource, Split
 ALL = "all"
 """The group of goals for everything together."""
 PER_CLASS = "per class"
+MOST_TILES = 16
+"""Some 30,000 inventories, which stay in memory."""
 STEPS = 12
 """Halvings of the range of factors, of its logarithm."""
 EXAMPLES = "stockout<=3%, fill>=98%, turnover<=20 days, stockout<=3% per class"
@@ -143,7 +145,7 @@ class Player:
 
     Args:
         source: The data set.
-        split: Whose inventories and days.
+        split: Whose inventories and days; of at most :data:`MOST_TILES` tiles, evenly spread.
         policy: Deterministic.
         objective: What it was trained for.
         per_class: Groups are the sales classes; else there is but one, :data:`ALL`.
@@ -158,7 +160,8 @@ class Player:
         *,
         per_class: bool = False,
     ) -> None:
-        self._tiles = [source.open(split, tile) for tile in range(source.num_tiles(split))]
+        tiles = source.num_tiles(split)
+        self._tiles = [source.open(split, t) for t in range(0, tiles, -(-tiles // MOST_TILES))]
         self._policy, self._objective, self._per_class = policy, objective, per_class
         self.groups = list(dict.fromkeys(g for raw, _ in self._tiles for g in self._group(raw)))
 

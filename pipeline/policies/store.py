@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,9 @@ from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
 from pipeline.policies.action_models import ACTION_MODELS, make_action_model
 from pipeline.policies.networks import PolicyNetwork
-from pipeline.tools.files import beside
+from pipeline.tools.files import beside, write_json
 
-POLICY, FORECAST = "policy.pt", "forecast.json"
+POLICY, FORECAST, GOALS = "policy.pt", "forecast.json", "goals.json"
 
 
 @dataclass(frozen=True)
@@ -130,3 +132,44 @@ def load_data_model(directory: Path) -> TrainedModel:
             f"lacks {FORECAST}, by which its features were made",
         )  # fmt: skip
     return model
+
+
+def save_goal(directory: Path, goal: str, factors: Mapping[str, float]) -> None:
+    """Keeps the factors on shortages that meet a goal beside the model that they are for.
+
+    Args:
+        directory: The model's.
+        goal: As :class:`~pipeline.evaluation.goal.Goal` writes it.
+        factors: Group of inventories -> factor.
+    """
+    version = load_model(directory).version
+    known = _goals(directory)
+    of_model = known.get("goals", {}) if known.get("version") == version else {}
+    content = {"version": version, "goals": {**of_model, goal: dict(factors)}}
+    write_json(directory / GOALS, content, indent=1)
+
+
+def load_goal(directory: Path, goal: str, version: str) -> dict[str, float]:
+    """The factors of :func:`save_goal`.
+
+    Raises:
+        ConfigError: They are not known for this version of the model.
+    """
+    known = _goals(directory)
+    if known.get("version") != version or goal not in known.get("goals", {}):
+        raise ConfigError(
+            "goal", goal,
+            f"Run `python -m pipeline evaluate --run {directory.parent} --data DATA "
+            f'--goal "{goal}"` first: it finds the trade-off on validation.',
+            "has not been looked for with this model",
+        )  # fmt: skip
+    found: dict[str, float] = known["goals"][goal]
+    return found
+
+
+def _goals(directory: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        content = json.loads((directory / GOALS).read_text())
+        if isinstance(content, dict):
+            return content
+    return {}

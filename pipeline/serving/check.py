@@ -142,7 +142,7 @@ class SnapshotChecker:
         value = {
             n: table.column(n).to_numpy()
             for n in SCALARS
-            if n not in ("date", "forecast", "plan", "plan_missing")
+            if n not in ("date", "sales_class", "forecast", "plan", "plan_missing")
         }
         longest = self._layout.max_lead_time
         lead, period = value["lead_time"].astype(int), value["review_period"].astype(int)

@@ -7,7 +7,8 @@ why where that is not what was wanted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.errors import ConfigError, DataError
+from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.orders import OrderFacts, OrderRules, Reason, explained, order_rules, shared
 from envs.rollout import Policy
-from envs.state import EXPECTED, ORDER_SIZES, Observation, ObservationLayout
+from envs.state import EXPECTED, ORDER_SIZES, Observation, ObservationLayout, Scenario
 from pipeline.baselines.tuned import FILE as BASELINES
 from pipeline.baselines.tuned import PROSE, read_baselines
+from pipeline.evaluation.goal import ALL, Goal
 from pipeline.features.forecast import DayFactors
+from pipeline.features.trade_off import seen_features, seen_scenario
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.order_up_to import RuleActions
-from pipeline.policies.store import POLICY, TrainedModel, load_data_model
+from pipeline.policies.store import POLICY, TrainedModel, load_data_model, load_goal
 from pipeline.runs.config import RunConfig, load_yaml
 from pipeline.runs.sweep import FORECAST, SELECTION, Sweep, read_sweep
 from pipeline.serving.check import SnapshotChecker
@@ -68,6 +72,12 @@ class Decider:
     """None: there are no coefficients to show."""
     why: str = ""
     """Why these orders are its, in words; where there was a choice."""
+    objective: Objective = DEFAULT_OBJECTIVE
+    """What it was made for."""
+    shortage_factors: Mapping[str, float] = field(default_factory=lambda: {ALL: 1.0})
+    """How many times shortages count: for all, or for each sales class."""
+    folder: Path | None = None
+    """Of the model."""
 
     @staticmethod
     def of_model(model: TrainedModel, name: str = "") -> Decider:
@@ -75,8 +85,35 @@ class Decider:
         policy = model.policy
         return Decider(
             policy.decide, policy.layout, model.factors, name or policy.action_model.name,
-            model.version, policy.action_model,
+            model.version, policy.action_model, objective=model.objective,
         )  # fmt: skip
+
+    def meeting(self, goal: str) -> Decider:
+        """The same, with the trade-off that meets a goal.
+
+        Raises:
+            ConfigError: It is no goal, or has not been looked for with this model.
+        """
+        wanted = Goal.parse(goal)
+        if self.folder is None:
+            raise ConfigError(
+                "goal", goal, "Name a run with a trained model.", "is for models; a rule decides"
+            )
+        factors = load_goal(self.folder, str(wanted), self.version)
+        return replace(self, shortage_factors=factors)
+
+    def factor(self, sales_class: Sequence[str]) -> Tensor | float:
+        """[N] or one for all: how many times shortages count."""
+        if ALL in self.shortage_factors:
+            return self.shortage_factors[ALL]
+        # A class that validation did not have is served as the most careful one.
+        most = max(self.shortage_factors.values())
+        return torch.tensor([self.shortage_factors.get(name, most) for name in sales_class])
+
+    def policy_for(self, scenario: Scenario) -> tuple[Scenario, Policy]:
+        """A :data:`~pipeline.evaluation.play.PolicyFor`, at the factor for all."""
+        factor = self.shortage_factors.get(ALL, 1.0)
+        return seen_scenario(scenario, self.objective, factor), self.policy
 
 
 def find_decider(directory: Path) -> Decider:
@@ -96,7 +133,7 @@ def find_decider(directory: Path) -> Decider:
     folder = directory if (directory / POLICY).exists() else directory / "model"
     config = folder.parent / "config.yaml"
     name = RunConfig(**load_yaml(config)).method if config.exists() else ""
-    return Decider.of_model(load_data_model(folder), name)
+    return replace(Decider.of_model(load_data_model(folder), name), folder=folder)
 
 
 def _best(sweep: Sweep) -> Decider:
@@ -208,9 +245,12 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
         basis=_lists(rows, "basis"),
         features=_lists(rows, "features"),
     )
+    factor = decider.factor(rows.column("sales_class").to_pylist())
+    seen = seen_features(observation.features, decider.objective, factor)
+    observation = observation._replace(features=seen)
     decision = decider.policy(observation)
     position = observation.stock.sum(-1)
-    order, reasons = explained(decision.order, _rules(rows), position)
+    order, reasons = explained(decision.order, _rules(rows, factor), position)
     _check_finite(rows, order)
     due = torch.from_numpy(rows.column("due").to_numpy().copy())
     # Why an order would be what it is says nothing where there is none.
@@ -240,13 +280,13 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
     return table_of(columns, orders_schema(_outputs(decider))), flags
 
 
-def _rules(rows: pa.Table) -> OrderRules:
+def _rules(rows: pa.Table, shortage_factor: Tensor | float) -> OrderRules:
     multiple, minimum, largest = (shared(_column(rows, name)) for name in ORDER_SIZES)
     return order_rules(
         multiple,
         largest,
         OrderFacts(*(_column(rows, name) for name in EXPECTED)),
-        _column(rows, "shortage_cost"),
+        _column(rows, "shortage_cost") * shortage_factor,
         _column(rows, "holding_cost"),
         minimum,
     )
@@ -289,5 +329,5 @@ def decide_sweep(directory: Path, by: Decider | None = None) -> Orders | None:
             return None
         by = find_decider(directory)
     snapshot = directory / "snapshot.parquet"
-    make_snapshot(sweep.source(), snapshot, played=by.policy)
+    make_snapshot(sweep.source(), snapshot, played=by.policy_for)
     return decide(by, snapshot, directory / "orders.parquet")

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from envs.errors import DataError
 from envs.orders import whole_units
-from envs.rollout import Policy, rollout
+from envs.rollout import rollout
 from envs.state import EXPECTED, ORDER_SIZES
 from pipeline.data.panel import RawTile, TileRef
 from pipeline.data.schema import reviewed
+from pipeline.evaluation.play import PolicyFor
 from pipeline.features.build import BASIS, FEATURES, build_features, order_sizes
 from pipeline.features.forecast import DayFactors
 from pipeline.features.outlook import varying
@@ -39,6 +40,7 @@ from pipeline.tools.streamed import StreamedParquet
 SCALARS: dict[str, pa.DataType] = {
     "inventory_id": pa.string(),
     "date": pa.date32(),
+    "sales_class": pa.string(),
     "due": pa.bool_(),
     "on_hand": pa.float32(),
     "lead_time": pa.int16(),
@@ -120,7 +122,7 @@ def make_snapshot(
     day: int | None = None,
     stock: Path | None = None,
     bad_stock: BadStock = "zero",
-    played: Policy | None = None,
+    played: PolicyFor | None = None,
 ) -> SnapshotSummary:
     """Writes the snapshot of a data set as of the morning of a day, tile by tile.
 
@@ -198,6 +200,7 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
     columns: dict[str, Any] = {
         "inventory_id": static["inventory_id"],
         "date": np.full(n, manifest.day(day), dtype="datetime64[D]"),
+        "sales_class": np.asarray(static["sales_class"]).astype(str),
         "due": reviewed(manifest.first_day, day, static["review_period"], static["review_offset"]),
         "on_hand": stock.on_hand,
         "backlog": np.full(n, manifest.backlog),
@@ -218,9 +221,10 @@ def _morning(source: DatasetSource, tile: TileRef, day: int, stock: Stock | None
 
 
 @torch.no_grad()
-def _stock_left(source: DatasetSource, tile: int, policy: Policy) -> Stock:
+def _stock_left(source: DatasetSource, tile: int, policy_for: PolicyFor) -> Stock:
     scenario = source.open("test", tile)[1]
-    left = rollout(scenario, policy, evaluation_start(scenario)).final.stack().numpy()
+    seen, policy = policy_for(scenario)
+    left = rollout(seen, policy, evaluation_start(scenario)).final.stack().numpy()
     return Stock(left[:, 0], left[:, 1:])
 
 

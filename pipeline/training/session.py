@@ -16,9 +16,10 @@ from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.baselines.tuned import tuned_baselines
 from pipeline.data.panel import validate_inventories
+from pipeline.evaluation.goal import Found, Goal, Player, find_factors
 from pipeline.evaluation.play import in_words, needed, summarize
 from pipeline.evaluation.tiles import evaluate_policies, model_candidate
-from pipeline.policies.store import load_data_model
+from pipeline.policies.store import TrainedModel, load_data_model, save_goal
 from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.runs.result import RunResult
 from pipeline.scenarios.source import DatasetSource, Split
@@ -120,14 +121,7 @@ def evaluate_run(
         ConfigError: ``out`` cannot be written, or the model was not trained on a data set.
     """
     model, candidate = load_data_model(run / "model"), model_candidate(run / "model")
-    source = DatasetSource(data, model.factors)
-    if source.layout.max_lead_time > model.policy.layout.max_lead_time:
-        raise ConfigError(
-            "data", str(data), "Train on data with lead times as long as these.",
-            f"has lead times up to {source.layout.max_lead_time} days, the model knows "
-            f"{model.policy.layout.max_lead_time}",
-        )  # fmt: skip
-    source.max_lead_time = model.policy.layout.max_lead_time
+    source = _data_for(model, data)
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if source.num_tiles(split) > FEW_TILES else 1
     with tempfile.TemporaryDirectory() as scratch:
@@ -140,6 +134,58 @@ def evaluate_run(
         + (f" Rows: {out}" if out else "")
     )
     return rows
+
+
+def meet_goal(run: Path, data: Path, split: Split, text: str) -> dict[str, Found]:
+    """Turns a model's trade-off until validation meets a goal, and says what ``split`` makes of it.
+
+    The factors are kept with the model, for the orders of every morning.
+
+    Returns:
+        Group (all, or each sales class) -> factor and the figures on ``split``.
+
+    Raises:
+        ConfigError: It is no goal, it is out of reach, or the model was trained for one trade-off.
+        DataError: There is no model, or the data set is wrong or of another layout.
+    """
+    goal, model = Goal.parse(text), load_data_model(run / "model")
+    if model.shortage_factors is None:
+        raise ConfigError(
+            "goal", text, "Train it with `shortage_factors: [0.03, 3.0]` in its YAML.",
+            "needs a model that was trained for a whole trade-off",
+        )  # fmt: skip
+    source = _data_for(model, data)
+    played = [
+        Player(source, part, model.policy.decide, model.objective, per_class=goal.per_class)
+        for part in ("validation", split)
+    ]
+    found = find_factors(goal, played[0], played[0].groups, model.shortage_factors)
+    factors = {group: each.factor for group, each in found.items()}
+    save_goal(run / "model", str(goal), factors)
+    # A class that validation lacks is served as the most careful one.
+    most = max(factors.values())
+    later = played[1]({group: factors.get(group, most) for group in played[1].groups})
+    for group, figures in later.items():
+        if group in found:
+            click.echo(
+                f"{group}: shortages count {factors[group]:.3g} times. validation: "
+                f"{in_words(found[group].figures)}"
+            )
+        click.echo(f"{group}: {split}: {in_words(figures)}")
+    return {group: Found(factors.get(group, most), figures) for group, figures in later.items()}
+
+
+def _data_for(model: TrainedModel, data: Path) -> DatasetSource:
+    """A data set as a model is to see it."""
+    source = DatasetSource(data, model.factors)
+    if source.layout.max_lead_time > model.policy.layout.max_lead_time:
+        raise ConfigError(
+            "data", str(data), "Train on data with lead times as long as these.",
+            f"has lead times up to {source.layout.max_lead_time} days, the model knows "
+            f"{model.policy.layout.max_lead_time}",
+        )  # fmt: skip
+    source.max_lead_time = model.policy.layout.max_lead_time
+    return source
 
 
 def _claim(run: RunConfig, out: Path) -> None:
