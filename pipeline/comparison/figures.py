@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
+from pipeline.comparison.frontiers import frontier_figure
 from pipeline.comparison.plot_comparison import classes_figure, cost_figure, service_figure
 from pipeline.comparison.plot_training import configurations_figure, learning_figure
 from pipeline.comparison.results import SweepResults
@@ -24,6 +25,7 @@ FIGURES: Mapping[str, Callable[[SweepResults, Theme], Figure | None]] = MappingP
     {
         "cost": cost_figure,
         "service": service_figure,
+        "frontier": frontier_figure,
         "classes": classes_figure,
         "learning": learning_figure,
         "configurations": configurations_figure,

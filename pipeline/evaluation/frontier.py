@@ -26,7 +26,7 @@ from pipeline.tools.files import beside
 from pipeline.tools.progress import Progress
 from pipeline.tools.spread import spread
 
-FACTORS = tuple(float(f"{factor:.3g}") for factor in np.geomspace(0.005, 20.0, 19))
+FACTORS = tuple(float(f"{factor:.3g}") for factor in np.geomspace(0.01, 10.0, 13))
 """What shortages are weighed by."""
 MOST_TILES = 16
 """Some 30,000 inventories settle a curve."""
@@ -61,6 +61,7 @@ class _Work(NamedTuple):
     split: Split
     policies: Mapping[str, Adjustable]
     factors: Sequence[float]
+    tiles: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,20 @@ def play_curves(
     policies: Mapping[str, Adjustable],
     folder: Path,
     factors: Sequence[float] = FACTORS,
+    most_tiles: int = MOST_TILES,
 ) -> dict[str, Curve]:
     """Every policy at every factor; ``folder/<name>.npz`` keeps each curve.
 
     Args:
-        source: The data set; at most :data:`MOST_TILES` of its tiles are played.
+        source: The data set.
         split: Its inventories and days.
         policies: Name -> policy.
         folder: What is there already, of the same policies and data, is not played again.
         factors: Ascending.
+        most_tiles: That are played, evenly spread.
     """
-    work = _Work(source, split, policies, factors)
+    count = source.num_tiles(split)
+    work = _Work(source, split, policies, factors, range(0, count, -(-count // most_tiles)))
     marks = {name: _mark(work, policy) for name, policy in policies.items()}
     found = {name: _read(folder / f"{name}.npz", mark) for name, mark in marks.items()}
     missing = {name: policy for name, policy in policies.items() if found[name] is None}
@@ -106,8 +110,7 @@ def play_curves(
 
 
 def _played(work: _Work) -> dict[str, Curve]:
-    count = work.source.num_tiles(work.split)
-    tiles = range(0, count, -(-count // MOST_TILES))
+    tiles = work.tiles
     progress = Progress(f"frontiers of {len(work.policies)} policies", len(tiles), "tiles")
     *firsts, total = [0, *np.cumsum([work.source.rows(work.split, t) for t in tiles]).tolist()]
     first = dict(zip(tiles, firsts, strict=True))
@@ -135,7 +138,7 @@ def _of_tile(work: _Work, tile: int) -> dict[str, list[Margins]]:
 def _mark(work: _Work, policy: Adjustable) -> str:
     content = [
         work.source.panel.manifest.model_dump_json(), json.dumps(asdict(work.source.factors)),
-        work.split, list(work.factors), policy.mark,
+        work.split, list(work.factors), list(work.tiles), policy.mark,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
