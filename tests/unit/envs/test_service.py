@@ -67,7 +67,8 @@ def test_a_factor_weighs_shortages_and_nothing_else(random_problem: Problem) -> 
             )
             for each in (scenario, weighed)
         ]
-        assert bool((own[1] >= own[0]).all()) and bool((own[1] > own[0]).any())
+        assert bool((own[1] >= own[0]).all())
+        assert bool((own[1] > own[0]).any())
     costs = [
         horizon_metrics(outcome, s.demand, s.shortage_cost, s.holding_cost).cost
         for s in (scenario, weighed)
@@ -116,7 +117,8 @@ def test_the_smooth_loss_pulls_out_of_a_stockout() -> None:
     orders = torch.full((3, 1), 3.0, requires_grad=True)
     outcome = rollout(scenario, orders).outcome
     SERVICE.loss(outcome, scenario).sum().backward()
-    assert orders.grad is not None and bool((orders.grad[:2] < 0).all())
+    assert orders.grad is not None
+    assert bool((orders.grad[:2] < 0).all())
 
 
 def test_weights_are_checked_where_they_are_given() -> None:

@@ -61,7 +61,8 @@ def test_between_two_factors_turnover_is_linear_in_the_logarithm() -> None:
 
 def test_a_level_that_no_factor_reaches_is_unknown() -> None:
     figures = curve([16.0, 4.0, 1.5], [2.0, 6.0, 14.0])
-    assert np.isnan(turnover_at(figures, 1.0)) and np.isnan(turnover_at(figures, 20.0))
+    assert np.isnan(turnover_at(figures, 1.0))
+    assert np.isnan(turnover_at(figures, 20.0))
     assert np.isnan(mean_turnover(figures))
 
 
@@ -121,4 +122,5 @@ def test_seeds_and_inventories_enter_the_intervals(source: DatasetSource, tmp_pa
     assert same["turnover_days_low"] < same["turnover_days"] < same["turnover_days_high"]
     assert table.loc[("rule", "stockout 5 %"), "pct_vs_baseline"] == 0.0
     points = curve_table(curves)
-    assert len(points) == 2 * len(wide) and set(metric_names()) < set(points)
+    assert len(points) == 2 * len(wide)
+    assert set(metric_names()) < set(points)
