@@ -21,6 +21,7 @@ from torch import Tensor
 
 from envs.objective import Objective
 from envs.state import Observation, Scenario
+from pipeline.baselines.base import PER_CLASS, DayRule
 from pipeline.evaluation.play import play_policy, play_scenario
 from pipeline.features.build import FEATURES
 from pipeline.policies.order_up_to import (
@@ -84,8 +85,12 @@ def _cuts(values: NDArray[np.float32], bands: int) -> list[float]:
 
 
 @dataclass(frozen=True)
-class OrderUpToPerClass(ForecastErrorRule):
+class OrderUpToPerClass(ForecastErrorRule, DayRule):
     """Order-up-to a * forecast + k * error with a pair (a, k) for every class."""
+
+    name = PER_CLASS
+    title = "Order-up-to per class"
+    prose = "class-tuned order-up-to"
 
     classes: Classes
     forecast_factors: Sequence[float]
