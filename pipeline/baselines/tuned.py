@@ -98,7 +98,7 @@ def lost_methods(sweep: Sweep, baselines: TunedBaselines) -> list[str]:
 
 def tuned_baselines(source: DatasetSource, directory: Path, objective: Objective) -> TunedBaselines:
     """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now."""
-    mark = _mark(source)
+    mark = mark_of(source)
     # Those that are damaged, or of another version, are made again.
     with suppress(DataError):
         tuned_for, kept = _read(directory)
@@ -160,6 +160,7 @@ def _validated(source: DatasetSource, policy_for: PolicyFor) -> dict[str, float]
     return summarize(pd.concat([evaluate_scenario(scenario, policy_for) for scenario in scenarios]))
 
 
-def _mark(source: DatasetSource) -> str:
+def mark_of(source: DatasetSource) -> str:
+    """Tells the data of a source, and its forecaster, from others."""
     content = [source.panel.manifest.model_dump_json(), json.dumps(asdict(source.factors))]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from envs.metrics import STOCKOUT_RATE, TURNOVER_TIME
-from pipeline.baselines.tuned import PER_CLASS
+from pipeline.baselines.base import PER_CLASS
 from pipeline.comparison.plot_methods import model_colour
 from pipeline.comparison.results import SweepResults, display_name
 from pipeline.comparison.style import ALGORITHM_MARKERS, LIGHT, SMALL, Theme, canvas, label_axes
