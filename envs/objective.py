@@ -97,6 +97,16 @@ class Objective(ABC):
         governs. See :func:`~envs.credit.decision_rewards`."""
         return decision_rewards(cost, scenario.lead_time, scenario.review_period)
 
+    @property
+    def credits_governed_days(self) -> bool:
+        """Whether :meth:`credit` is what the governed days cost and nothing else, so that what
+        another order would have been credited with is known from its governed days alone.
+
+        A credit of one's own (of what is known at the end of a fragment only, say) is not; rows
+        that learn from it cannot come from :func:`pipeline.algorithms.alternatives.outcomes_of`.
+        """
+        return type(self).credit is Objective.credit
+
     def loss(self, outcome: DayOutcome, scenario: Scenario, progress: float = 1.0) -> Tensor:
         """[N] differentiable: what a counted day costs in the mean, in day sizes.
 

@@ -24,14 +24,13 @@ from pipeline.data.terms import CostLaw, SupplyTerms
 from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import (
     ActionModelName,
-    AlgorithmName,
     ObjectiveChoice,
     RunConfig,
     load_yaml,
     parse,
     unknown_key,
 )
-from pipeline.runs.method import Method
+from pipeline.runs.method import AlgorithmName, Method
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.seeding import derive_seed
 from tuning.spaces import latin_hypercube

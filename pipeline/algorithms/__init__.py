@@ -1,6 +1,6 @@
 """DDPG, PPO and DS as RLlib algorithms over shards of inventories.
 
-Every algorithm has one file with its Config, its Algorithm and its Learner. What they
-share: ``shard.py`` (configuration, sampling and weight sync), ``runner.py`` (the
-columnar EnvRunner), ``modules.py`` (RLModules around the policy network).
+An algorithm is a file: its configuration, module, losses, learner and rows. What they share:
+``config.py``, ``modules.py`` (the RLModule around the policy network), ``runner.py`` (the columnar
+EnvRunner), ``gradients.py`` and ``shard.py`` (sampling, the training step and weight sync).
 """

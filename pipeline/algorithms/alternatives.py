@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from envs.dynamics import DayOutcome, advance, arrival_slots, place_order, unmet_demand
+from envs.errors import ConfigError
 from envs.objective import Objective
 from envs.orders import admissible, delivered, rules_of
 from envs.rollout import Trajectory
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.algorithms.decisions import Decisions
+from pipeline.algorithms.modules import PolicyModule
 from pipeline.policies.action_models import ActionModel
 
 
@@ -32,6 +34,38 @@ class Alternatives(NamedTuple):
     """[C, R, P] what the governed days cost, in the objective's parts and in decision sizes."""
     next_stock: Tensor
     """[C, R, K+1] units on the morning of the inventory's next decision."""
+
+
+def outcomes_of(
+    module: PolicyModule,
+    scenario: Scenario,
+    played: Trajectory,
+    decisions: Decisions,
+    observation: Observation,
+    actions: Tensor,
+) -> Alternatives:
+    """What other actions at decisions of a fragment would have led to.
+
+    Args:
+        module: Whose action model makes orders of actions, and whose objective counts.
+        scenario: The fragment.
+        played: How it went.
+        decisions: R of it.
+        observation: What was seen at each.
+        actions: [C, R, A] of each.
+
+    Raises:
+        ConfigError: The objective's credit is not that of the governed days.
+    """
+    objective, model = module.objective, module.policy.action_model
+    if not objective.credits_governed_days:
+        raise ConfigError(
+            "objective", objective.name, "Train it with an algorithm that needs no credit (ds).",
+            "credits decisions with other days than those they govern, of which alone it is "
+            "known what another order would have cost",
+        )  # fmt: skip
+    orders = alternative_orders(scenario, decisions, observation, actions, model)
+    return play_alternatives(scenario, observation.stock, decisions, orders, played, objective)
 
 
 def alternative_orders(
@@ -45,8 +79,7 @@ def alternative_orders(
     cells = decisions.day * scenario.num_inventories + decisions.inventory
     rules = rules_of(scenario)
     here = rules.map(lambda facts: facts.flatten().index_select(0, cells))
-    if isinstance(rules.multiple, Tensor):
-        here = here._replace(multiple=rules.multiple.index_select(0, decisions.inventory))
+    here = here.map_sizes(lambda sizes: sizes.index_select(0, decisions.inventory))
     position = observation.stock.sum(-1)
     return torch.stack(
         [admissible(model(action, observation), here, position) for action in actions]

@@ -6,22 +6,36 @@ Action = network output (level or coefficients), not the order (design 3).
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.learner.utils import make_target_network
 from ray.rllib.core.rl_module.apis import TargetNetworkAPI
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.utils.annotations import override
-from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 from torch import Tensor, nn
 
+from envs.errors import ConfigError
+from envs.rollout import Decision
+from envs.state import Observation, Scenario
+from pipeline.algorithms.alternatives import outcomes_of
+from pipeline.algorithms.config import ShardSettings
+from pipeline.algorithms.decisions import seen_at
 from pipeline.algorithms.gradients import ACTOR, CRITIC, JointGradients, SizedTargets
-from pipeline.algorithms.modules import DDPGModule
-from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
+from pipeline.algorithms.modules import PolicyModule
+from pipeline.algorithms.replay import ReplayShard
+from pipeline.algorithms.runner import Fragment, Rows, ShardRunner
+from pipeline.algorithms.settings import Count, Number, Rate, Share, Whole, Widths
+from pipeline.algorithms.shard import ShardAlgorithm
+from pipeline.policies.action_models import squash
+from pipeline.policies.networks import Critic
 
 WALL = 6.0
 """Logits beyond which an actor is drawn back: the range's ends are reached before, and a policy
@@ -30,94 +44,127 @@ COMMON = 0.02
 """Weight of the error that all alternatives of a decision share, beside their differences: it is
 mostly the demand that came, which no action changes. Generalized least squares would weigh it
 by the inverse of its variance."""
+WIDE = 2.0
+"""Alternatives beyond the policy's own action spread so many times as far as exploration."""
 
 
-class DDPGConfig(ShardSettings, AlgorithmConfig):
-    """Configuration of :class:`DDPG`; see :meth:`training`."""
+class DDPGConfig(ShardSettings):
+    """Configuration of :class:`DDPG`."""
+
+    gamma: Share = 0.7
+    """Discount from a decision to the inventory's next one."""
+    lr: Rate = 4e-3
+    """Learning rate of the actor (a number or RLlib's schedule)."""
+    critic_lr: Rate = 8e-3
+    """Likewise of the critic."""
+    tau: Share = 2e-2
+    """Share of the new weights that a target network takes over per update."""
+    train_batch_size_per_learner: Count = 256
+    """Decisions of a minibatch."""
+    updates_per_iteration: Count = 64
+    """Minibatches per iteration: with ``fragments_per_iteration`` the update-to-data ratio."""
+    fragments_per_iteration: Count = 1
+    """Fragments played per iteration and runner."""
+    decisions_per_fragment: Count = 16_384
+    """Decisions of a fragment that are kept at most, drawn at random."""
+    replay_fragments: Count = 8
+    """Fragments whose decisions are kept per runner. A fragment is one tile over one stretch of
+    days: with four or fewer the minibatches of many updates see few inventories and days."""
+    replay_capacity: Annotated[int | None, Whole(1)] = None
+    """Decisions kept per runner at most, whatever they are in fragments; None: no further limit."""
+    exploration_noise: Annotated[float, Number(0.0, 10.0)] = 0.3
+    """Standard deviation on the action, in units of the first action (``initial_action``)."""
+    alternatives: Count = 2
+    """Further actions per decision whose outcome on the same demand is learned from; see
+    :mod:`pipeline.algorithms.alternatives`."""
+    actor_smoothing: Share = 0.02
+    """Standard deviation of the noise over which the actor's objective is averaged, share of the
+    range. Like PPO's Gaussian it keeps the actor from fitting kinks of the critic that a few
+    trajectories made."""
+    critic_warm_up: Annotated[int, Whole(0)] = 256
+    """Updates before the actor starts to follow the critic."""
+    critic_hidden: Widths = (64, 64)
+    """Widths of the critic's hidden layers."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
         super().__init__(algo_class=algo_class or DDPG)
-        self._set_shard_defaults("replayed")
-        self.gamma = 0.7
-        self.lr = 4e-3
-        self.critic_lr: Any = 8e-3
-        self.tau = 2e-2
-        self.train_batch_size_per_learner = 256
-        self.replay_fragments = 8
-        self.replay_capacity: int | None = None
-        self.updates_per_iteration = 64
-        self.exploration_noise = 0.3
-        self.alternatives = 2
-        self.decisions_per_fragment = 16_384
-        self.actor_smoothing = 0.02
-        self.critic_warm_up = 256
-        self.critic_hidden = (64, 64)
-        self.grad_clip = 5.0
-        self.grad_clip_by = "global_norm"
 
-    @override(AlgorithmConfig)
-    def training(
-        self,
-        *,
-        critic_lr: Any = NotProvided,
-        tau: float = NotProvided,
-        replay_fragments: int = NotProvided,
-        replay_capacity: int | None = NotProvided,
-        updates_per_iteration: int = NotProvided,
-        fragments_per_iteration: int = NotProvided,
-        exploration_noise: float = NotProvided,
-        alternatives: int = NotProvided,
-        decisions_per_fragment: int = NotProvided,
-        actor_smoothing: float = NotProvided,
-        critic_warm_up: int = NotProvided,
-        critic_hidden: Any = NotProvided,
-        **kwargs: Any,
-    ) -> DDPGConfig:
-        """Hyperparameters; ``lr`` (RLlib's) is the actor's.
 
-        Args:
-            critic_lr: Learning rate of the critic (a number or RLlib's schedule).
-            tau: Share of the new weights that a target network takes over per update.
-            replay_fragments: Fragments whose decisions are kept per runner. A fragment is one
-                tile over one stretch of days: with four or fewer the minibatches of many
-                updates see few inventories and days. A decision takes 16K + 140 bytes with two
-                alternatives and five coefficients, K the longest lead time.
-            replay_capacity: Decisions kept per runner at most, whatever they are in fragments;
-                None: no further limit.
-            updates_per_iteration: Minibatches per iteration: with
-                ``fragments_per_iteration`` the update-to-data ratio.
-            fragments_per_iteration: Fragments played per iteration and runner.
-            exploration_noise: Standard deviation on the action, in units of the first action
-                (``initial_action``).
-            alternatives: Further actions per decision whose outcome on the same demand is
-                learned from; see :mod:`pipeline.algorithms.alternatives`.
-            decisions_per_fragment: Decisions of a fragment that are kept at most, drawn at
-                random.
-            actor_smoothing: Standard deviation of the noise over which the actor's objective
-                is averaged, share of the range. Like PPO's Gaussian it keeps the actor from
-                fitting kinks of the critic that a few trajectories made.
-            critic_warm_up: Updates before the actor starts to follow the critic.
-            critic_hidden: Widths of its hidden layers.
-        """
-        super().training(**kwargs)
-        set_given(self, locals())
-        return self
+class DDPGModule(PolicyModule, TargetNetworkAPI):
+    """Deterministic actor, one critic, a target copy of each."""
 
-    @override(AlgorithmConfig)
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        return RLModuleSpec(
-            module_class=DDPGModule,
-            model_config={
-                **self._module_settings(),
-                "critic_hidden": tuple(self.critic_hidden),
-                "exploration_noise": self.exploration_noise,
-                "actor_smoothing": self.actor_smoothing,
-            },
-        )
+    reads = "critic_hidden", "exploration_noise", "actor_smoothing"
 
-    @override(AlgorithmConfig)
-    def get_default_learner_class(self) -> type[Learner]:
-        return DDPGLearner
+    @override(PolicyModule)
+    def setup(self) -> None:
+        super().setup()
+        if not self.inference_only:
+            self.critic = Critic(
+                self.layout,
+                self.policy.action_model,
+                self.model_config["critic_hidden"],
+                len(self.objective.parts),
+            )
+
+    @override(PolicyModule)
+    def explore(self, observation: Observation) -> Decision:
+        action = self.policy.action(observation)
+        noise = torch.randn_like(action)
+        action = torch.add(action, noise, alpha=self._spread()).clamp_(0.0, 1.0)
+        order = self.policy.action_model(action, observation)
+        return Decision(order, {Columns.ACTIONS: action})
+
+    def alternatives(self, observation: Observation, tried: Tensor, count: int) -> Tensor:
+        """[1 + count, N, A] actions: the one that was tried, the policy's own, and others
+        around it."""
+        own = self.policy.action(observation)
+        noise = torch.randn(max(count - 1, 0), *own.shape, dtype=own.dtype)
+        around = (own + WIDE * self._spread() * noise).clamp_(0.0, 1.0)
+        return torch.cat((tried.unsqueeze(0), own.unsqueeze(0)[:count], around))
+
+    def _spread(self) -> float:
+        """Standard deviation of exploration, share of the action's range."""
+        return float(self.model_config["exploration_noise"]) * self.typical
+
+    @override(TorchRLModule)
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        observation = self.observed(batch)
+        model = self.policy.action_model
+        logits = self.policy.logits(observation)
+        action = squash(logits)
+        tried = action + self.model_config["actor_smoothing"] * torch.randn_like(action)
+        actions = batch[Columns.ACTIONS]
+        rows, count = actions.shape[:2]
+        repeated = Observation(*(part.repeat_interleave(count, 0) for part in observation))
+        return {
+            "cost": self.critic(repeated, actions.flatten(0, 1), model).view(rows, count, -1),
+            # The actor climbs the slow copy: rare shortages throw the critic about from update to
+            # update. Its weights enter as constants.
+            "cost_of_policy": self.target_critic(
+                observation, tried.clamp(0.0, 1.0), model, frozen=True
+            ),
+            "logits": logits,
+            "policy_action": action,
+            **self.forward_target(batch),
+        }
+
+    @override(TargetNetworkAPI)
+    def make_target_networks(self) -> None:
+        self.target_policy = make_target_network(self.policy)
+        self.target_critic = make_target_network(self.critic)
+
+    @override(TargetNetworkAPI)
+    def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [(self.policy, self.target_policy), (self.critic, self.target_critic)]
+
+    @override(TargetNetworkAPI)
+    @torch.no_grad()
+    def forward_target(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        seen = batch[Columns.NEXT_OBS]  # [N, C, D]
+        observation = self.layout.unflatten(seen.flatten(0, 1))
+        action = self.target_policy.action(observation)
+        cost = self.target_critic(observation, action, self.policy.action_model)
+        return {"next_cost": cost.view(*seen.shape[:2], -1)}
 
 
 def target_size(target: Tensor, weight: Tensor) -> Tensor:
@@ -234,35 +281,74 @@ class DDPGLearner(SizedTargets):
         super().set_state(state)
         self._critic_updates = state.get("critic_updates", self._critic_updates)
 
-    @classmethod
-    @override(Learner)
-    def rl_module_required_apis(cls) -> list[type]:
-        return [TargetNetworkAPI]
 
-
-class DDPG(ShardAlgorithm):
-    """Plays a fragment per shard, then learns from the shards' replays.
+class ReplayedRows(Rows):
+    """Decisions drawn from a replay, with what other actions would have led to.
 
     The replay is part of a checkpoint: a restored run goes on as if it had not been cut.
     """
 
-    @classmethod
-    @override(Algorithm)
-    def get_default_config(cls) -> DDPGConfig:
-        return DDPGConfig()
+    def __init__(self, runner: ShardRunner) -> None:
+        super().__init__(runner)
+        self.replay = ReplayShard()
 
-    @override(Algorithm)
-    def training_step(self) -> None:
-        columns = self._collect()
-        if self.config.num_env_runners > 1:
-            # Every minibatch draws on every shard.
-            columns = self._shuffled(columns)
-        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
-            results = self.learner_group.update(
-                batch=self._batch(columns),
-                timesteps=self._timesteps(),
-                minibatch_size=self.config.train_batch_size_per_learner,
-                num_epochs=1,
-            )
-        self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        self._sync_weights()
+    @override(Rows)
+    def sample(self, iteration: int) -> dict[str, Tensor]:
+        """Plays ``fragments_per_iteration`` fragments, then draws from the replay."""
+        runner, config = self.runner, self.runner.config
+        for part in range(config.fragments_per_iteration):
+            self._keep(runner.fragment(iteration * config.fragments_per_iteration + part))
+        if self.replay.size == 0:
+            raise ConfigError(
+                "training: fragment_days", config.fragment_days,
+                "Use more days than the longest lead time and two review periods.",
+                "holds no whole decision of any inventory",
+            )  # fmt: skip
+        rows = runner.share(config.updates_per_iteration * config.total_train_batch_size)
+        return self.replay.draw(rows, runner.tile, runner.objective)
+
+    def _keep(self, fragment: Fragment) -> None:
+        runner, module, scenario = self.runner, self.runner.module, fragment.scenario
+        played = runner.play(fragment)
+        if not self.replay.capacity:
+            self.replay.capacity = self._capacity(scenario)
+        most = min(self.replay.capacity, runner.config.decisions_per_fragment)
+        decisions = runner.decisions(scenario, played, most)
+        seen = seen_at(scenario, played, decisions)
+        tried = played.columns[Columns.ACTIONS][decisions.day, decisions.inventory]
+        actions = module.alternatives(seen, tried, runner.config.alternatives)
+        found = outcomes_of(module, scenario, played, decisions, seen, actions)
+        factor = scenario.shortage_factor
+        self.replay.add(
+            fragment.tile, fragment.first_day, decisions, seen.stock, actions, found,
+            factor=None if factor is None else factor[decisions.inventory],
+        )  # fmt: skip
+
+    def _capacity(self, first: Scenario) -> int:
+        """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
+        runner, config = self.runner, self.runner.config
+        largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
+        rows = int(first.review.sum()) * largest // first.num_inventories
+        rows = max(1, min(rows, config.decisions_per_fragment))
+        return min(rows * config.replay_fragments, config.replay_capacity or sys.maxsize)
+
+    @override(Rows)
+    def save(self, path: Path) -> None:
+        self.replay.save(path)
+
+    @override(Rows)
+    def restore(self, path: Path) -> None:
+        self.replay.restore(path)
+
+
+class DDPG(ShardAlgorithm):
+    """Plays a fragment per shard, then learns from the shards' replays."""
+
+    config_class, module_class = DDPGConfig, DDPGModule
+    learner_class, rows_class = DDPGLearner, ReplayedRows
+    figures = "critic_loss", "actor_loss", "q_mean", "action_mean"
+
+    @override(ShardAlgorithm)
+    def prepared(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
+        # Every minibatch draws on every shard.
+        return self.shuffled(columns) if self.config.num_env_runners > 1 else columns

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from envs.objective import Objective
 from envs.rollout import Trajectory
-from envs.state import Scenario
+from envs.state import Observation, Scenario
 
 MAX_DISCOUNT = 1.0
 """A value is handed back through a change of scale at most this much enlarged."""
@@ -124,6 +124,13 @@ def _all_or_nobody(chosen: Tensor) -> bool:
     # As bytes: torch has no fast reduction of booleans.
     chosen = chosen.view(torch.uint8)
     return torch.equal(chosen.amin(1), chosen.amax(1))
+
+
+def seen_at(scenario: Scenario, played: Trajectory, decisions: Decisions) -> Observation:
+    """[R, ...] what the policy saw when it made decisions of a recorded fragment."""
+    assert played.stock is not None
+    where = decisions.day, decisions.inventory
+    return scenario.look_up(*where, played.stock[where])
 
 
 def decision_costs(

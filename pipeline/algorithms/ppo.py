@@ -8,10 +8,11 @@ whatever the action does not change (Mao et al. 2019).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+import torch
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.ppo import PPO as RLlibPPO
 from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
@@ -19,80 +20,116 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.apis import ValueFunctionAPI
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.annotations import override
-from ray.rllib.utils.metrics import LEARNER_RESULTS, LEARNER_UPDATE_TIMER, TIMERS
 from torch import Tensor, nn
 
+from envs.rollout import Decision, Trajectory
+from envs.state import Observation, Scenario
+from pipeline.algorithms.alternatives import outcomes_of
+from pipeline.algorithms.config import ShardSettings
+from pipeline.algorithms.decisions import (
+    Decisions,
+    decision_costs,
+    generalized_advantages,
+    seen_at,
+)
 from pipeline.algorithms.gradients import ACTOR, CRITIC, JointGradients, SizedTargets
-from pipeline.algorithms.modules import PPOModule
-from pipeline.algorithms.shard import ShardAlgorithm, ShardSettings, set_given
+from pipeline.algorithms.modules import PolicyModule
+from pipeline.algorithms.runner import Rows
+from pipeline.algorithms.settings import Count, Number, Rate, Scheduled, Share, Widths
+from pipeline.algorithms.shard import ShardAlgorithm
+from pipeline.policies.networks import ValueNetwork
+
+VALUE_ROWS = 4096
+"""Rows of one pass of the value network: hidden layers stay in the cache."""
 
 
 class PPOConfig(ShardSettings, RLlibPPOConfig):
-    """Configuration of :class:`PPO`: RLlib's, and :meth:`training`'s additions."""
+    """Configuration of :class:`PPO`."""
+
+    gamma: Share = 0.7
+    """Discount from a decision to the inventory's next one."""
+    lambda_: Share = 0.9
+    """GAE's, of the value targets."""
+    lr: Rate = 3e-3
+    """Learning rate of the policy (a number or RLlib's schedule)."""
+    critic_lr: Rate = 4e-3
+    """Likewise of the value network."""
+    train_batch_size_per_learner: Count = 32_768
+    """Decisions of an iteration."""
+    num_epochs: Count = 4
+    """Times that an iteration's decisions are gone through."""
+    minibatch_size: Count = 1024
+    """Decisions of a minibatch."""
+    clip_param: Annotated[float, Number()] = 0.2
+    """How far the ratio of new to old probability may count."""
+    kl_limit: Annotated[float, Number(0.0, 1e6)] = 0.3
+    """Mean divergence from the policy that played, KL(old, new), beyond which a minibatch no
+    longer moves the policy: where shortages are rare and dear, ten of 30,000 rows hold half of
+    all advantages, squared, and ratios alone do not bound what they do."""
+    entropy_coeff: Annotated[Any, Scheduled()] = 0.0
+    """What the policy's entropy counts beside the advantage."""
+    initial_std: Annotated[float, Number(1e-6, 10.0)] = 0.3
+    """Standard deviation of the Gaussian before training, in units of the first action
+    (``initial_action``)."""
+    value_hidden: Widths = (64, 64)
+    """Widths of the value network's hidden layers."""
+    use_kl_loss: bool = False
+    use_critic: bool = False
+    """RLlib's value loss cuts what shortages cost; see :class:`PPOLearner`."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
         super().__init__(algo_class=algo_class or PPO)
-        self._set_shard_defaults("advantages")
-        self.gamma = 0.7
-        self.lr = 3e-3
-        self.lambda_ = 0.9
-        self.clip_param = 0.2
-        self.entropy_coeff = 0.0
-        self.use_kl_loss = False
-        self.use_critic = False  # RLlib's value loss cuts what shortages cost; see PPOLearner
-        self.critic_lr: Any = 4e-3
-        self.kl_limit = 0.3
-        self.num_epochs = 4
-        self.minibatch_size = 1024
-        self.train_batch_size_per_learner = 32_768
-        self.initial_std = 0.3
-        self.value_hidden = (64, 64)
-        self.grad_clip = 5.0
-        self.grad_clip_by = "global_norm"
 
-    @override(AlgorithmConfig)
-    def training(
-        self,
-        *,
-        critic_lr: Any = NotProvided,
-        kl_limit: float = NotProvided,
-        value_hidden: Any = NotProvided,
-        initial_std: float = NotProvided,
-        **kwargs: Any,
-    ) -> PPOConfig:
-        """Hyperparameters beyond RLlib's PPO (lr, clip_param, num_epochs, ...).
 
-        Args:
-            critic_lr: Learning rate of the value network; ``lr`` is the policy's.
-            kl_limit: Mean divergence from the policy that played, KL(old, new), beyond which a
-                minibatch no longer moves the policy: where shortages are rare and dear, ten of
-                30,000 rows hold half of all advantages, squared, and ratios alone do not bound
-                what they do.
-            value_hidden: Widths of the value network's hidden layers.
-            initial_std: Standard deviation of the Gaussian before training, in units of the
-                first action (``initial_action``).
-        """
-        super().training(**kwargs)
-        set_given(self, locals())
-        return self
+class PPOModule(PolicyModule, ValueFunctionAPI):
+    """Gaussian over the same action, with a state-independent standard deviation."""
 
-    @override(AlgorithmConfig)
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        return RLModuleSpec(
-            module_class=PPOModule,
-            model_config={
-                **self._module_settings(),
-                "value_hidden": tuple(self.value_hidden),
-                "initial_std": self.initial_std,
-            },
-        )
+    reads = "value_hidden", "initial_std"
 
-    @override(AlgorithmConfig)
-    def get_default_learner_class(self) -> type[Learner]:
-        return PPOLearner
+    @override(PolicyModule)
+    def setup(self) -> None:
+        super().setup()
+        model = self.policy.action_model
+        spread = float(self.model_config["initial_std"]) * self.typical
+        start = torch.full((model.outputs,), spread).log()
+        self.log_std = nn.Parameter(start)
+        if not self.inference_only:
+            self.value = ValueNetwork(
+                self.layout, self.model_config["value_hidden"], len(self.objective.parts)
+            )
+
+    def _distribution_inputs(self, observation: Observation) -> Tensor:
+        mean = self.policy.action(observation)
+        return torch.cat((mean, self.log_std.expand_as(mean)), -1)
+
+    @override(PolicyModule)
+    def explore(self, observation: Observation) -> Decision:
+        inputs = self._distribution_inputs(observation)
+        distribution = self.get_exploration_action_dist_cls().from_logits(inputs)
+        action = distribution.sample()
+        columns = {
+            Columns.ACTIONS: action,
+            Columns.ACTION_LOGP: distribution.logp(action),
+            Columns.ACTION_DIST_INPUTS: inputs,
+        }
+        return Decision(self.policy.action_model(action, observation), columns)
+
+    @override(TorchRLModule)
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        observation = self.observed(batch)
+        return {
+            Columns.ACTION_DIST_INPUTS: self._distribution_inputs(observation),
+            "to_come": self.value(observation),
+        }
+
+    @override(ValueFunctionAPI)
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        to_come: Tensor = self.value(self.observed(batch))
+        return -to_come.sum(-1)
 
 
 def value_loss_of(to_come: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
@@ -160,30 +197,110 @@ class PPOLearner(SizedTargets, PPOTorchLearner):
         super().apply_gradients(gradients_dict)
 
 
+def gains(
+    module: Any,
+    scenario: Scenario,
+    played: Trajectory,
+    decisions: Decisions,
+    observation: Observation,
+    tried: Tensor,
+) -> Tensor:
+    """[R] by how much actions were better than the policy's mean action on the same demand.
+
+    The value of the stock that each leaves is included; in decision sizes.
+
+    Args:
+        module: A :class:`PPOModule`.
+        scenario: The fragment.
+        played: How it went.
+        decisions: R of it.
+        observation: Of these decisions.
+        tried: [R, A] actions.
+    """
+    actions = torch.stack((tried, module.policy.action(observation)))
+    found = outcomes_of(module, scenario, played, decisions, observation, actions)
+    day, inventory = decisions.next_day, decisions.inventory
+    ahead = [_to_come(module, scenario, day, inventory, stock) for stock in found.next_stock]
+    cost = found.cost + decisions.discount.unsqueeze(-1) * torch.stack(ahead)
+    return (cost[1] - cost[0]).sum(-1)
+
+
+def value_targets(
+    module: Any, scenario: Scenario, played: Trajectory, decisions: Decisions, lambda_: float
+) -> Tensor:
+    """[R, P] what is to come, in the objective's parts: the lambda-return of each decision."""
+    assert played.stock is not None
+    values = scenario.demand.new_zeros((*scenario.demand.shape, len(module.objective.parts)))
+    day, inventory = scenario.review.nonzero(as_tuple=True)
+    stock = played.stock[day, inventory]
+    values[day, inventory] = _to_come(module, scenario, day, inventory, stock)
+    cost = decision_costs(scenario, played, decisions, module.objective)
+    here = values[decisions.day, decisions.inventory]
+    return generalized_advantages(decisions, cost, values, lambda_) + here
+
+
+def _to_come(
+    module: Any, scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor
+) -> Tensor:
+    """[R, P] what the value network says on chosen days with the stock [R, K+1]."""
+    parts = [
+        module.value(scenario.look_up(day[rows], inventory[rows], stock[rows]))
+        for rows in torch.arange(len(day)).split(VALUE_ROWS)
+    ]
+    return torch.cat(parts)
+
+
+class AdvantageRows(Rows):
+    """Decisions of the policy that is being trained, with advantages and value targets."""
+
+    @override(Rows)
+    def sample(self, iteration: int) -> dict[str, Tensor]:
+        """Plays a fragment."""
+        runner, module, config = self.runner, self.runner.module, self.runner.config
+        fragment = runner.fragment(iteration)
+        scenario, played = fragment.scenario, runner.play(fragment)
+        decisions = runner.decisions(scenario, played)
+        target = value_targets(module, scenario, played, decisions, config.lambda_)
+        # PPO learns from a stated subsample, not from every row it simulated.
+        keep = torch.randperm(len(target))[: runner.share(config.total_train_batch_size)]
+        decisions = decisions.rows(keep)
+        seen = seen_at(scenario, played, decisions)
+        columns = {
+            name: column[decisions.day, decisions.inventory]
+            for name, column in played.columns.items()
+        }
+        return {
+            Columns.OBS: seen.flatten(),
+            **columns,
+            Postprocessing.ADVANTAGES: gains(
+                module, scenario, played, decisions, seen, columns[Columns.ACTIONS]
+            ),
+            Postprocessing.VALUE_TARGETS: target[keep],
+            "weight": decisions.weight,
+        }
+
+
 class PPO(ShardAlgorithm, RLlibPPO):
     """Plays a fragment per shard, then updates on it for a few epochs."""
 
-    @classmethod
-    @override(Algorithm)
-    def get_default_config(cls) -> PPOConfig:
-        return PPOConfig()
+    config_class, module_class = PPOConfig, PPOModule
+    learner_class, rows_class = PPOLearner, AdvantageRows
+    figures = "policy_loss", "value_loss", "entropy"
 
-    @override(Algorithm)
-    def training_step(self) -> None:
-        columns = self._collect()
-        advantage = columns[Postprocessing.ADVANTAGES]
+    @override(ShardAlgorithm)
+    def prepared(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
+        advantage, weight = columns[Postprocessing.ADVANTAGES], columns["weight"]
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
+        weight = weight / weight.mean()
         # RLlib's loss has no row weights; its policy term is linear in the advantage.
-        columns["weight"] = columns["weight"] / columns["weight"].mean()
-        columns[Postprocessing.ADVANTAGES] = advantage * columns["weight"]
-        columns = self._shuffled(columns)
-        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
-            results = self.learner_group.update(
-                batch=self._batch(columns),
-                timesteps=self._timesteps(),
-                num_epochs=self.config.num_epochs,
-                minibatch_size=min(self.config.minibatch_size, len(advantage)),
-                shuffle_batch_per_epoch=True,
-            )
-        self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        self._sync_weights()
+        return self.shuffled(
+            {**columns, "weight": weight, Postprocessing.ADVANTAGES: advantage * weight}
+        )
+
+    @override(ShardAlgorithm)
+    def passes(self, columns: dict[str, Tensor]) -> dict[str, Any]:
+        return {
+            "num_epochs": self.config.num_epochs,
+            "minibatch_size": min(self.config.minibatch_size, len(columns["weight"])),
+            "shuffle_batch_per_epoch": True,
+        }

@@ -10,6 +10,7 @@ import click
 
 from pipeline.cli.data import data
 from pipeline.cli.serve import decide, snapshot
+from pipeline.runs.method import AlgorithmName
 from pipeline.tools.terminal import run_commands
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ commands.add_command(decide)
 
 @commands.command()
 @click.option("--data", "directory", type=FOLDER, required=True, help="Data set.")
-@click.option("--algorithm", type=click.Choice(["ddpg", "ppo", "ds"]), required=True)
+@click.option("--algorithm", type=click.Choice([*map(str, AlgorithmName)]), required=True)
 @click.option("--action-model", required=True, help=ACTION_MODEL_HELP)
 @click.option("--config", "config_file", type=FILE, help="YAML with iterations, training, ...")
 @click.option("--seed", type=int, help="Default: the configuration's, or 0.")

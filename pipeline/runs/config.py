@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -27,15 +26,7 @@ from pydantic import (
 from envs.errors import ConfigError
 from envs.objective import objective_of
 from pipeline.policies.action_models import ACTION_MODELS
-from pipeline.runs.method import Method, TrialKey
-
-
-class AlgorithmName(StrEnum):
-    """The three algorithms."""
-
-    DDPG = "ddpg"
-    PPO = "ppo"
-    DS = "ds"
+from pipeline.runs.method import AlgorithmName, Method, TrialKey
 
 
 def _named_action_model(choice: Any) -> str:

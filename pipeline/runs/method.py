@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import NamedTuple
+
+
+class AlgorithmName(StrEnum):
+    """The algorithms: each is a file of that name in ``pipeline/algorithms``."""
+
+    DDPG = "ddpg"
+    PPO = "ppo"
+    DS = "ds"
 
 
 class Method(str):

@@ -42,11 +42,6 @@ SMOOTHED = 3
 """Validations whose mean decides which iteration's model is kept: the least of many single ones
 would be a lottery."""
 LOSS_RECORD = "losses.jsonl"
-LOSSES = (
-    "critic_loss", "actor_loss", "q_mean", "action_mean",  # DDPG
-    "policy_loss", "value_loss", "entropy",  # PPO
-    "simulated_loss",  # DS
-)  # fmt: skip
 
 
 class TrainingRun:
@@ -131,7 +126,7 @@ class TrainingRun:
 
     def _losses(self, trained: dict[str, Any]) -> dict[str, float]:
         learner = trained.get(LEARNER_RESULTS, {}).get("default_policy", {})
-        return {name: float(learner[name]) for name in LOSSES if name in learner}
+        return {name: float(learner[name]) for name in self.algorithm.figures if name in learner}
 
     def _judge(self, evaluation: dict[str, Any]) -> dict[str, float]:
         """Keeps the policy if its validations of late are the best so far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.runs.config import AlgorithmName
+from pipeline.runs.method import AlgorithmName
 from pipeline.studies.speed import problems, sections
 from pipeline.studies.speed.limits import Limits
 from pipeline.studies.speed.scaling import bench_memory

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from envs.errors import ConfigError
 from envs.problems.settings import SettingName
-from pipeline.runs.config import ActionModelName, AlgorithmName, RunConfig, parse
+from pipeline.runs.config import ActionModelName, RunConfig, parse
+from pipeline.runs.method import AlgorithmName
 from pipeline.scenarios.trajectories import StudyData
 from tuning.preset import (
     PRESETS,

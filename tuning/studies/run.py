@@ -17,7 +17,8 @@ import yaml
 
 from envs.problems.settings import SettingName
 from pipeline.algorithms.build import build_config
-from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import AlgorithmName
 from pipeline.runs.sweep import write_selection
 from pipeline.scenarios.source import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData

@@ -15,8 +15,8 @@ from envs.problems.classical import PENALTIES, ClassicalProblem, problem_named
 from envs.problems.settings import study_setting1
 from envs.rollout import Policy
 from pipeline.evaluation.play import evaluate_scenario, play_policy
-from pipeline.runs.config import AlgorithmName, RunConfig
-from pipeline.runs.method import Method
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import AlgorithmName, Method
 from pipeline.scenarios.classical import ClassicalSource
 from pipeline.scenarios.source import ScenarioSource, empty_start
 from pipeline.scenarios.trajectories import StudyData

@@ -20,7 +20,8 @@ from envs.state import Scenario
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.data.synthetic.generate import make
-from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import AlgorithmName
 from pipeline.scenarios.source import DatasetSource
 from pipeline.studies.speed import problems
 from pipeline.studies.speed.limits import Limits

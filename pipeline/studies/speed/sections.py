@@ -13,11 +13,12 @@ from envs.objective import day_cost
 from envs.rollout import rollout, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms.adjoint import TrainingRollout
-from pipeline.algorithms.build import build_config
+from pipeline.algorithms.build import ALGORITHMS, build_config
 from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of, target_size
 from pipeline.algorithms.gradients import adam
 from pipeline.algorithms.runner import ShardRunner
-from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import AlgorithmName
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.studies.speed import problems
 from pipeline.studies.speed.limits import Limits
@@ -154,13 +155,12 @@ def _config(source: ScenarioSource, algorithm: AlgorithmName, **training: Any) -
 def _learner(
     source: ScenarioSource, algorithm: AlgorithmName, rows: int, per_row: int = 1
 ) -> Callable[[], int]:
-    settings: dict[str, Any] = {"train_batch_size_per_learner": rows}
-    settings["hidden"] = list(problems.HIDDEN)
-    if algorithm is AlgorithmName.PPO:
-        settings["minibatch_size"] = rows
-    else:
-        settings["updates_per_iteration"] = 1
-    config = _config(source, algorithm, **settings)
+    once = {
+        "train_batch_size_per_learner": rows, "minibatch_size": rows, "updates_per_iteration": 1,
+    }  # fmt: skip
+    known = ALGORITHMS.find(algorithm).declared
+    settings = {name: value for name, value in once.items() if name in known}
+    config = _config(source, algorithm, hidden=list(problems.HIDDEN), **settings)
     runner = ShardRunner(config=config, worker_index=0, num_workers=0)
     learner = config.build_learner(spaces=runner.get_spaces())
     (columns,) = runner.sample()

@@ -12,7 +12,8 @@ from ray.tune import register_env
 from envs.gym_env import InventoryVectorEnv
 from envs.state import Scenario
 from pipeline.algorithms.build import build_config
-from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import AlgorithmName
 from pipeline.studies.speed import problems
 
 

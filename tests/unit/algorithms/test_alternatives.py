@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from envs.errors import ConfigError
 from envs.objective import DEFAULT_OBJECTIVE as COST
+from envs.objective import CostObjective
 from envs.orders import admissible, rules_of
 from envs.rollout import Decision, Policy, Trajectory, rollout
 from envs.state import InventoryState, Observation, Scenario
@@ -22,9 +24,14 @@ from pipeline.algorithms.alternatives import (
     alternative_orders,
     play_alternatives,
 )
+from pipeline.algorithms.build import build_config
 from pipeline.algorithms.decisions import Decisions, extract_decisions
+from pipeline.algorithms.runner import ShardRunner
 from pipeline.policies.action_models import make_action_model
+from pipeline.runs.config import RunConfig
+from pipeline.scenarios.source import DatasetSource
 from tests.choices import problem_choices
+from tests.runners import SMALL
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
 
@@ -267,3 +274,28 @@ def test_the_work_is_done_in_columns_not_by_decision(random_problem: Problem) ->
             alternatives(scenario, played, decisions, orders)
         numbers.append(counted.number)
     assert numbers[0] == numbers[1]
+
+
+@dataclass(frozen=True)
+class PaidAtTheEnd(CostObjective):
+    """Credits decisions with something else than what their governed days cost."""
+
+    name = "paid_at_the_end"
+
+    def credit(self, cost: Tensor, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """The whole fragment's cost, to every decision."""
+        credit, complete = super().credit(cost, scenario)
+        return credit - cost.sum(0), complete
+
+
+@pytest.mark.parametrize("algorithm", ["ddpg", "ppo"])
+def test_a_credit_of_other_days_is_refused(source: DatasetSource, algorithm: str) -> None:
+    """What another order would have been credited with is not known from its governed days."""
+    run = RunConfig(algorithm=algorithm, action_model="base", training=SMALL[algorithm])
+    config = build_config(run, source).copy(copy_frozen=False)
+    assert config.objective.credits_governed_days
+    config.objective = PaidAtTheEnd()
+    runner = ShardRunner(config=config, worker_index=0, num_workers=0)
+    with pytest.raises(ConfigError, match="paid_at_the_end") as raised:
+        runner.sample()
+    assert raised.value.field == "objective"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.policies.action_models import ACTION_MODELS
-from pipeline.runs.config import AlgorithmName, RunConfig
-from pipeline.runs.method import REFERENCE, Method, TrialKey
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import REFERENCE, AlgorithmName, Method, TrialKey
 
 ROOT = Path(__file__).resolve().parents[3]
 HOME = "pipeline/runs/method.py"

@@ -13,7 +13,8 @@ import pytest
 
 from envs.errors import ConfigError
 from envs.objective import DEFAULT_OBJECTIVE
-from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import AlgorithmName
 from pipeline.runs.result import RunResult
 from tuning.halving import Bracket, value_at
 from tuning.preset import Preset, load_preset

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.config import RunConfig
+from pipeline.runs.method import AlgorithmName
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import PRESET, write_selection
 from tuning.preset import Preset, load_preset

@@ -1,4 +1,5 @@
-"""PPO's advantage: the gain of an action over the policy's mean action, on the same demand."""
+"""What PPO learns from. An advantage is the gain of an action over the policy's mean action, on the
+same demand."""
 
 from __future__ import annotations
 
@@ -14,13 +15,14 @@ from torch import Tensor
 from envs.objective import DEFAULT_OBJECTIVE as COST
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.algorithms.advantages import gains, value_targets
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.decisions import extract_decisions
+from pipeline.algorithms.ppo import gains, value_targets
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.runs.config import RunConfig
 from pipeline.scenarios.source import DatasetSource, GivenScenarios
 from pipeline.tools.seeding import derive_seed
+from tests.runners import FIRST_ACTION, make_runner, sample
 
 
 def runner_on(source: Any, **training: Any) -> ShardRunner:
@@ -30,6 +32,24 @@ def runner_on(source: Any, **training: Any) -> ShardRunner:
     )  # fmt: skip
     torch.manual_seed(0)
     return ShardRunner(config=build_config(run, source), worker_index=0, num_workers=0)
+
+
+def test_ppo_rows_hold_what_was_done_and_how_likely_it_was(source: DatasetSource) -> None:
+    runner = make_runner(source, "ppo")
+    rows = sample(runner, 0)
+    assert {len(column) for column in rows.values()} == {400}
+    assert rows[Columns.OBS].shape[1] == source.layout.size
+    module = runner.module
+    deviation = 0.1 * FIRST_ACTION
+    with torch.no_grad():
+        observation = source.layout.unflatten(rows[Columns.OBS])
+        mean = module.policy.action(observation)
+        torch.testing.assert_close(rows[Columns.ACTION_DIST_INPUTS][:, :5], mean)
+        density = torch.distributions.Normal(mean, deviation)
+        logp = density.log_prob(rows[Columns.ACTIONS]).sum(-1)
+        torch.testing.assert_close(rows[Columns.ACTION_LOGP], logp, rtol=1e-4, atol=1e-4)
+    spread = rows[Columns.ACTIONS] - mean
+    assert spread.std().item() == pytest.approx(deviation, rel=0.1)
 
 
 def constant_demand(n: int, demand: float, *, days: int = 12, shortage: float = 20.0) -> Scenario:
@@ -154,10 +174,11 @@ def test_where_cost_is_linear_gains_are_unbiased_and_free_of_the_demands_noise()
 def test_value_targets_are_those_of_the_whole_fragment(source: DatasetSource) -> None:
     runner = runner_on(source, train_batch_size_per_learner=400, minibatch_size=100)
     rows = {name: torch.as_tensor(column) for name, column in runner.sample(iteration=0)[0].items()}
-    _, _, scenario, state = runner._fragment(0)
+    fragment = runner.fragment(0)
+    scenario = fragment.scenario
     torch.manual_seed(derive_seed(runner.config.seed, 0, 0))
-    played = runner._play(scenario, runner._explore, state)
-    decisions = runner._decisions(scenario, played)
+    played = runner.play(fragment)
+    decisions = runner.decisions(scenario, played)
     target = value_targets(runner.module, scenario, played, decisions, runner.config.lambda_)
     assert played.stock is not None
     where = decisions.day, decisions.inventory
@@ -174,9 +195,10 @@ def test_value_targets_are_those_of_the_whole_fragment(source: DatasetSource) ->
 def test_without_a_future_the_value_target_is_the_cost_itself(source: DatasetSource) -> None:
     """Whatever the value network says."""
     runner = runner_on(source, gamma=0.0, train_batch_size_per_learner=400, minibatch_size=100)
-    _, _, scenario, state = runner._fragment(0)
-    played = runner._play(scenario, runner._explore, state)
-    decisions = runner._decisions(scenario, played)
+    fragment = runner.fragment(0)
+    scenario = fragment.scenario
+    played = runner.play(fragment)
+    decisions = runner.decisions(scenario, played)
     target = value_targets(runner.module, scenario, played, decisions, lambda_=0.8)
     torch.testing.assert_close(-target.sum(-1), decisions.reward, rtol=1e-3, atol=1e-3)
     assert (target > 0).any(0).all()
