@@ -318,11 +318,7 @@ class ReplayedRows(Rows):
         tried = played.columns[Columns.ACTIONS][decisions.day, decisions.inventory]
         actions = module.alternatives(seen, tried, runner.config.alternatives)
         found = outcomes_of(module, scenario, played, decisions, seen, actions)
-        factor = scenario.shortage_factor
-        self.replay.add(
-            fragment.tile, fragment.first_day, decisions, seen.stock, actions, found,
-            factor=None if factor is None else factor[decisions.inventory],
-        )  # fmt: skip
+        self.replay.add(fragment.tile, fragment.first_day, decisions, seen.stock, actions, found)
 
     def _capacity(self, first: Scenario) -> int:
         """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""

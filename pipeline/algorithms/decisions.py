@@ -36,6 +36,8 @@ class Decisions:
     """[R] gamma, times the change of size until the next decision; 0 if there is none."""
     weight: Tensor
     """[R] decision size ** power: what an error of this decision costs, relative to others."""
+    shortage_factor: Tensor
+    """[R] what shortages were weighed by."""
 
     def rows(self, keep: Tensor) -> Decisions:
         """Some of them, in the order of ``keep``."""
@@ -93,7 +95,7 @@ def extract_decisions(
     def pick(values: Tensor, where: Tensor) -> Tensor:
         return values.reshape(shape).index_select(0, where).flatten()
 
-    unit = objective.decision_size(scenario)
+    unit, factor = objective.decision_size(scenario), scenario.shortage_factor
     unit_here = pick(unit, here)
     return Decisions(
         day=day,
@@ -104,6 +106,7 @@ def extract_decisions(
         discount=(gamma * pick(unit, there) / unit_here).clamp(max=MAX_DISCOUNT)
         * pick(scenario.review, there),
         weight=unit_here**weight_power,
+        shortage_factor=torch.ones_like(unit_here) if factor is None else factor[inventory],
     )
 
 

@@ -45,7 +45,6 @@ class ReplayShard:
         stock: Tensor,
         actions: Tensor,
         found: Alternatives,
-        factor: Tensor | None = None,
     ) -> None:
         """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``.
 
@@ -55,7 +54,6 @@ class ReplayShard:
             stock: [R, K+1] units before each decision.
             actions: [C, R, A] alternatives, the one that was tried first.
             found: What they led to.
-            factor: [R] what shortages were weighed by; None: once.
         """
         count = len(decisions.day)
         assert count <= self.capacity
@@ -69,7 +67,7 @@ class ReplayShard:
             "stock": stock,
             "action": actions.transpose(0, 1),
             "cost": found.cost.transpose(0, 1),
-            "factor": torch.ones_like(decisions.weight) if factor is None else factor,
+            "factor": decisions.shortage_factor,
             "next_stock": found.next_stock.transpose(0, 1),
         }
         if not self._columns:

@@ -19,8 +19,9 @@ from envs.errors import DataError
 from envs.objective import Objective
 from envs.rollout import Policy
 from envs.state import InventoryState, ObservationLayout, Scenario
-from pipeline.baselines.base import BASELINES, Baseline
+from pipeline.baselines.base import BASELINES, PER_CLASS, Baseline
 from pipeline.baselines.tuned import mark_of
+from pipeline.evaluation.frontier import FACTORS
 from pipeline.evaluation.play import PolicyFor
 from pipeline.scenarios.source import DatasetSource, ScenarioSource, Split
 from pipeline.tools.files import write_json
@@ -89,8 +90,8 @@ def rule_curves(
     source: DatasetSource,
     directory: Path,
     objective: Objective,
-    names: Sequence[str],
-    factors: Sequence[float],
+    names: Sequence[str] = (PER_CLASS,),
+    factors: Sequence[float] = FACTORS,
 ) -> dict[str, RuleCurve]:
     """Baselines tuned for every factor on training inventories; :data:`FILE` keeps them.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from envs.errors import ConfigError
 from pipeline.cli.data import data
 from pipeline.cli.serve import decide, snapshot
 from pipeline.runs.method import AlgorithmName
@@ -121,8 +122,15 @@ def evaluate(
 
 @commands.command()
 @click.argument("sweep", type=FOLDER)
-def compare(sweep: Path) -> None:
-    """Evaluate a finished sweep on later days: comparison.{csv,md,html}, also in MLflow."""
+@click.option("--data", "other", type=FOLDER, help="Judge it on this data set instead.")
+@click.option("--out", type=FOLDER, help="Folder of that comparison.")
+def compare(sweep: Path, other: Path | None, out: Path | None) -> None:
+    """Evaluate a finished sweep on later days: comparison.{csv,md,html}, also in MLflow.
+
+    With --data on the later days of days or stores that it never saw; rules stay tuned on its own.
+    """
+    if (other is None) != (out is None):
+        raise ConfigError("--out", str(out), "Give --data and --out together, or neither.")
     from pipeline.comparison.compare import compare as run
     from pipeline.comparison.report import write_report
     from pipeline.comparison.results import SweepResults
@@ -132,7 +140,8 @@ def compare(sweep: Path) -> None:
     from pipeline.tracking.door import SweepRun
     from pipeline.tracking.publish import publish_comparison
 
-    table = run(sweep)
+    table = run(sweep, data=other, out=out)
+    sweep = sweep if out is None else out
     write_report(sweep)
     with SweepRun(sweep) as tracked:
         publish_comparison(tracked, read_sweep(sweep), table)

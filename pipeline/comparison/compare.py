@@ -13,12 +13,15 @@ from pathlib import Path
 import pandas as pd
 
 from envs.metrics import METRICS, counting_in_words
+from pipeline.baselines.curves import rule_curves
 from pipeline.baselines.rules import HINDSIGHT
 from pipeline.baselines.tuned import TunedBaselines, tuned_baselines
 from pipeline.comparison.columns import comparison_table
+from pipeline.comparison.frontiers import write_frontiers
 from pipeline.comparison.report import comparison_html, comparison_markdown
 from pipeline.evaluation.intervals import resample
 from pipeline.evaluation.margins import Rows
+from pipeline.evaluation.shift import SHIFT, input_shift, shift_in_words
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.scenarios.source import DatasetSource
@@ -40,7 +43,9 @@ class Evaluated:
     """Of the median seed, on mornings that know nothing ahead."""
 
 
-def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
+def compare(
+    directory: Path, *, data: Path | None = None, out: Path | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Evaluates a finished sweep and writes ``comparison.{csv,md,html}``.
 
     Per-inventory rows go to ``evaluation/<name>.parquet`` (a method's median seed, or a
@@ -48,6 +53,9 @@ def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
 
     Args:
         directory: The sweep's folder.
+        data: Judge it on this data set's later days instead; baselines stay those that were tuned
+            on the sweep's own.
+        out: Folder of that comparison; needed with ``data``.
         seed: Of the bootstrap.
 
     Returns:
@@ -55,17 +63,30 @@ def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
         :func:`~pipeline.comparison.columns.comparison_table`).
 
     Raises:
-        ConfigError: The folder holds no finished sweep.
+        ConfigError: The folder holds no finished sweep, or one that cannot play these data.
         DataError: Its data set is gone or damaged.
     """
-    sweep = read_sweep(directory)
+    trained = read_sweep(directory)
+    sweep = trained
+    if trained.elsewhere:
+        trained = read_sweep(trained.trained_in)
+    elif data is not None:
+        assert out is not None
+        sweep, directory = trained.on(data, out), out
+    baselines = tuned_baselines(trained.source(), trained.directory, trained.objective)
     source = sweep.source()
-    baselines = tuned_baselines(source, directory, sweep.objective)
     evaluated = evaluate_sweep(sweep, source, baselines)
     table = comparison_table(
         sweep, resample(evaluated.rows, seed), baselines.validation, evaluated.no_plan
     )
     caption = _caption(sweep, source)
+    if sweep.elsewhere:
+        found = input_shift(trained.source(), source)
+        write_text(directory / SHIFT, found.to_csv(index=False))
+        caption += f" {shift_in_words(found)}"
+    write_frontiers(
+        sweep, source, rule_curves(trained.source(), trained.directory, sweep.objective), seed=seed
+    )
     for suffix, text in (
         ("csv", table.to_csv(index=False)),
         ("md", comparison_markdown(table, caption)),

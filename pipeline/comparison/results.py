@@ -182,7 +182,7 @@ class SweepResults:
 
 def _trials(sweep: Sweep) -> list[Trial]:
     trials = []
-    for folder in sorted((sweep.directory / "trials").glob("*")):
+    for folder in sorted((sweep.trained_in / "trials").glob("*")):
         key, result = TrialKey.find(folder.name), RunResult.read(folder)
         if key and result and key.method in sweep.selected:
             trials.append(Trial(folder.name, *key, result))

@@ -4,6 +4,9 @@ SWEEP/preset.yaml           what was asked for, resolved, and ``data_directory``
 SWEEP/forecast.json         the forecaster of all trials
 SWEEP/trials/<key>/         one folder per trial (see pipeline.training.run)
 SWEEP/selection.json        per method: the chosen trial, how many were tried and failed
+
+A sweep's policies may be judged on another data set, in a folder of its own that holds copies of
+all but the trials, and says in ``preset.yaml`` where these are (``trained_in``).
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import Method
 from pipeline.scenarios.source import DatasetSource
-from pipeline.tools.files import write_json
+from pipeline.tools.files import write_json, write_text, write_yaml
 
 SELECTION, PRESET, FORECAST = "selection.json", "preset.yaml", "forecast.json"
 
@@ -60,9 +63,19 @@ class Sweep:
     selected: Mapping[Method, Selected]
     """By method (``ddpg-both``)."""
 
+    @property
+    def trained_in(self) -> Path:
+        """The folder in which it was trained; its own, unless it is judged on other data."""
+        return Path(self.preset.get("trained_in") or self.directory)
+
+    @property
+    def elsewhere(self) -> bool:
+        """It is judged on data that it was not trained on."""
+        return self.trained_in != self.directory
+
     def trial(self, key: str) -> Path:
         """A trial's folder."""
-        return self.directory / "trials" / key
+        return self.trained_in / "trials" / key
 
     @property
     def objective(self) -> Objective:
@@ -105,7 +118,7 @@ class Sweep:
         """Trial key -> what was trained."""
         return {
             path.parent.name: RunConfig(**yaml.safe_load(path.read_text()))
-            for path in sorted((self.directory / "trials").glob("*/config.yaml"))
+            for path in sorted((self.trained_in / "trials").glob("*/config.yaml"))
         }
 
     def source(self) -> DatasetSource:
@@ -119,9 +132,45 @@ class Sweep:
                 "sweep", str(self.directory), "Use `python -m cluster study` for the study.",
                 "was trained on a setting of the study, not on a data set",
             )  # fmt: skip
-        return DatasetSource(
+        source = DatasetSource(
             self.preset["data_directory"], DayFactors.load(self.directory / FORECAST)
         )
+        if self.elsewhere:
+            known = int(self.preset["max_lead_time"])
+            if source.max_lead_time > known:
+                raise ConfigError(
+                    "data", str(source.directory), "Train on data with lead times as long as these.",
+                    f"has lead times up to {source.max_lead_time} days, the policies know {known}",
+                )  # fmt: skip
+            source.max_lead_time = known
+        return source
+
+    def on(self, data: Path, out: Path) -> Sweep:
+        """The same policies, to be judged on another data set; written to ``out``.
+
+        Raises:
+            ConfigError: ``out`` holds something else, or lead times are longer than the policies
+                know.
+            DataError: The data set is missing or wrong.
+        """
+        preset = {
+            **self.preset,
+            "data_directory": str(data.resolve()),
+            "trained_in": str(self.trained_in.resolve()),
+            "trained_on": self.preset.get("trained_on", self.preset["data_directory"]),
+            "max_lead_time": self.source().max_lead_time,
+        }
+        if (out / PRESET).exists() and yaml.safe_load((out / PRESET).read_text()) != preset:
+            raise ConfigError(
+                "out", str(out), "Name another folder, or delete this one.",
+                "holds another comparison",
+            )  # fmt: skip
+        other = Sweep(out, preset, self.selected)
+        write_yaml(out / PRESET, preset)
+        write_text(out / FORECAST, (self.directory / FORECAST).read_text())
+        write_selection(out, self.selected)
+        other.source()
+        return other
 
 
 def write_selection(directory: Path, selected: Mapping[Method, Selected]) -> None:
