@@ -19,7 +19,8 @@ import pandas as pd
 from envs.errors import DataError
 from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from envs.state import ObservationLayout
-from pipeline.baselines.per_class import Classes, OrderUpToPerClass
+from pipeline.baselines.classes import Classes
+from pipeline.baselines.per_class import OrderUpToPerClass
 from pipeline.baselines.rules import BaseStockPerClass, ForecastSafetyStock, perfect_hindsight
 from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy, summarize
 from pipeline.policies.order_up_to import ForecastErrorRule
