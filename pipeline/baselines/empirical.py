@@ -19,7 +19,7 @@ from torch import Tensor
 from envs.objective import Objective
 from envs.rollout import Policy
 from envs.state import Scenario
-from pipeline.baselines.classes import BANDS, Classes, shrunk_costs
+from pipeline.baselines.classes import Classes, shrunk_costs
 from pipeline.baselines.grid import (
     LEVEL_GRID,
     Pairs,
@@ -30,7 +30,6 @@ from pipeline.baselines.grid import (
     tune_pairs,
 )
 from pipeline.baselines.windows import Windows, drawn_windows
-from pipeline.features.build import FEATURES
 from pipeline.policies.order_up_to import critical_ratio, given_level
 from pipeline.scenarios.source import ScenarioSource
 

@@ -16,7 +16,7 @@ from envs.objective import Objective
 from envs.state import Observation, Scenario
 from pipeline.baselines.classes import BANDS, Classes
 from pipeline.baselines.grid import Grid, PlayPair, corrected, tune_pairs
-from pipeline.policies.order_up_to import FORECAST, ForecastErrorRule, feature
+from pipeline.policies.order_up_to import FORECAST, ForecastErrorRule, feature, stockless
 from pipeline.scenarios.source import ScenarioSource
 
 GRID = Grid((0.3, 0.6, 0.9, 1.3, 1.8, 2.5, 3.5), (-0.5, 0.0, 0.5, 1.1, 1.8, 2.8, 4.2, 6.0))
@@ -47,3 +47,9 @@ class OrderUpToPerClass(ForecastErrorRule):
 def forecast_levels(scenario: Scenario) -> PlayPair:
     """The rule's levels on all days of a tile, for every pair (a, k)."""
     return corrected(scenario, scenario.basis[..., FORECAST])
+
+
+def levels_of(scenario: Scenario, rule: OrderUpToPerClass) -> Tensor:
+    """[T, N] units: the rule's levels on all days of a tile."""
+    seen = stockless(scenario)
+    return rule.level(rule.weights(seen), seen)

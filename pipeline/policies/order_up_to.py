@@ -65,6 +65,12 @@ def given_level(scenario: Scenario, level: Tensor) -> tuple[Scenario, Policy]:
     return replace(scenario, basis=level.unsqueeze(-1), features=blind), order_up_to_given_level
 
 
+def stockless(scenario: Scenario) -> Observation:
+    """What is observed on all days of a tile, [T, N, ...], but for the stock (no column)."""
+    no_stock = scenario.scale.unsqueeze(-1)[..., :0]
+    return Observation(no_stock, scenario.scale, scenario.basis, scenario.features)
+
+
 def tuning_tiles(source: ScenarioSource, split: Split) -> Sequence[int]:
     """At most :data:`TUNING_TILES` tiles of a split, evenly spread."""
     tiles = source.num_tiles(split)
