@@ -12,14 +12,12 @@ import click
 from cluster.connect import ClusterInfo, open_cluster
 from cluster.preflight import Needs, check_cluster, check_host
 from envs.errors import ConfigError
+from pipeline.baselines.base import BASELINES
 from pipeline.data.terms import CostLaw
 from tuning.preset import DataPlan, Preset, load_preset
 
 if TYPE_CHECKING:
     from pipeline.serving.orders import Orders
-
-BASELINES = 4
-"""Policies of a comparison beside the methods."""
 
 
 def train(
@@ -128,7 +126,9 @@ def job_needs(preset: Preset, *, generates: bool) -> Needs:
     plans = preset.algorithms.values()
     inventories = preset.data.inventories
     cells = inventories * preset.data.days
-    evaluations = len(preset.methods or preset.known_methods) * preset.seeds + BASELINES
+    # The baselines and the bound are played once each.
+    others = len(BASELINES.known) + 1
+    evaluations = len(preset.methods or preset.known_methods) * preset.seeds + others
     row = 200 + 3 * preset.data.days  # six sums a week, compressed hardly at all
     return Needs(
         cpus=max(1 + plan.num_env_runners + plan.num_learners for plan in plans),

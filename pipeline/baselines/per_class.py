@@ -14,6 +14,7 @@ from torch import Tensor
 
 from envs.objective import Objective
 from envs.state import Observation, Scenario
+from pipeline.baselines.base import PER_CLASS, DayRule
 from pipeline.baselines.classes import BANDS, Classes
 from pipeline.baselines.grid import Grid, PlayPair, corrected, tune_pairs
 from pipeline.policies.order_up_to import FORECAST, ForecastErrorRule, feature, stockless
@@ -24,8 +25,12 @@ GRID = Grid((0.3, 0.6, 0.9, 1.3, 1.8, 2.5, 3.5), (-0.5, 0.0, 0.5, 1.1, 1.8, 2.8,
 
 
 @dataclass(frozen=True)
-class OrderUpToPerClass(ForecastErrorRule):
+class OrderUpToPerClass(ForecastErrorRule, DayRule):
     """Order-up-to a * forecast + k * error with a pair (a, k) for every class."""
+
+    name = PER_CLASS
+    title = "Order-up-to per class"
+    prose = "class-tuned order-up-to"
 
     classes: Classes
     forecast_factors: Sequence[float]

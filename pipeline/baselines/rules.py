@@ -17,6 +17,7 @@ from torch import Tensor
 from envs.objective import Objective
 from envs.rollout import Policy
 from envs.state import Observation, Scenario
+from pipeline.baselines.base import Baseline, Bound, DayRule
 from pipeline.evaluation.play import PolicyFor, counted_days, play_policy, play_scenario
 from pipeline.features.build import FEATURES
 from pipeline.policies.order_up_to import (
@@ -51,12 +52,16 @@ def _best_candidates(
 
 
 @dataclass(frozen=True)
-class ForecastSafetyStock(ForecastErrorRule):
+class ForecastSafetyStock(ForecastErrorRule, DayRule):
     """Order-up-to forecast + k * z * error: what most planning systems do.
 
     z is the normal quantile of b / (b + h * P), error the standard deviation of the forecast over
     the protection period; one safety factor k for all is tuned on training inventories.
     """
+
+    name = "forecast_safety_stock"
+    title = "Forecast + safety stock"
+    prose = "forecast + safety stock"
 
     safety_factor: float
 
@@ -80,12 +85,16 @@ class ForecastSafetyStock(ForecastErrorRule):
 
 
 @dataclass(frozen=True)
-class BaseStockPerClass:
+class BaseStockPerClass(Baseline):
     """A constant base-stock level per inventory: its scale on the first day times a factor.
 
     The factor is the best one, on training inventories, of the inventory's class: critical
     ratio (4 bands) x share of days without demand (3 bands) x protection period (3 bands).
     """
+
+    name = "base_stock_per_class"
+    title = "Base stock per class"
+    prose = "base stock per class"
 
     factors: list[float] = field(default_factory=list)
 
@@ -172,3 +181,6 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         scale=torch.ones_like(scenario.scale),
     )
     return arriving, policy
+
+
+HINDSIGHT = Bound("perfect_hindsight", "Perfect hindsight", perfect_hindsight)

@@ -8,86 +8,74 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from envs.errors import DataError
+from envs.errors import ConfigError, DataError
 from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from envs.state import ObservationLayout
-from pipeline.baselines.classes import Classes
-from pipeline.baselines.per_class import OrderUpToPerClass
-from pipeline.baselines.rules import BaseStockPerClass, ForecastSafetyStock, perfect_hindsight
-from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy, summarize
-from pipeline.policies.order_up_to import ForecastErrorRule
+from pipeline.baselines.base import BASELINES, Baseline, DayRule
+from pipeline.baselines.rules import HINDSIGHT
+from pipeline.evaluation.play import PolicyFor, evaluate_scenario, summarize
 from pipeline.runs.sweep import Sweep
 from pipeline.scenarios.source import DatasetSource
 from pipeline.tools.files import write_json
 from pipeline.tools.progress import Progress
 
 FILE = "baselines.json"
-PER_CLASS, SAFETY_STOCK = "order_up_to_per_class", "forecast_safety_stock"
-BASE_STOCK, HINDSIGHT = "base_stock_per_class", "perfect_hindsight"
-PROSE = {
-    PER_CLASS: "class-tuned order-up-to",
-    SAFETY_STOCK: "forecast + safety stock",
-    BASE_STOCK: "base stock per class",
-}
-"""What they are called within a sentence."""
-RULES = (PER_CLASS, SAFETY_STOCK)
-"""Those that decide on an observation alone, and can order for a day."""
 
 
 @dataclass(frozen=True)
-class TunedBaselines:
-    """What was tuned, and how it does on validation inventories."""
+class TunedBaselines(Mapping[str, Baseline]):
+    """What was tuned, by name, and how it does on validation inventories."""
 
-    per_class: OrderUpToPerClass
-    safety_stock: ForecastSafetyStock
-    base_stock: BaseStockPerClass
+    tuned: Mapping[str, Baseline]
     validation: Mapping[str, Mapping[str, float]]
-    """Baseline -> its metrics; the one that knows all demand is not among them."""
+    """Baseline -> its metrics."""
     layout: ObservationLayout
     """Of the observations that they were tuned on."""
     objective: Objective
     """What they were tuned for."""
 
-    def rule(self, name: str) -> ForecastErrorRule:
-        """One of :data:`RULES`."""
-        return {PER_CLASS: self.per_class, SAFETY_STOCK: self.safety_stock}[name]
+    def __getitem__(self, name: str) -> Baseline:
+        return self.tuned[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tuned)
+
+    def __len__(self) -> int:
+        return len(self.tuned)
+
+    @property
+    def rules(self) -> dict[str, DayRule]:
+        """Those that can make the orders of a day."""
+        return {name: found for name, found in self.items() if isinstance(found, DayRule)}
 
     def policies(self) -> dict[str, tuple[PolicyFor, str]]:
-        """Every baseline's policy, and what tells it from another tuning of it; for test days."""
-        return {
-            PER_CLASS: (play_policy(self.per_class), repr(self.per_class)),
-            SAFETY_STOCK: (play_policy(self.safety_stock), repr(self.safety_stock)),
-            BASE_STOCK: (self.base_stock.policy_for, repr(self.base_stock)),
-            HINDSIGHT: (perfect_hindsight, ""),
-        }
+        """What test days are played with, the bound last: policy, and what tells it from
+        another tuning of it."""
+        found = {name: (tuned.policy_for, tuned.version) for name, tuned in self.items()}
+        return {**found, HINDSIGHT.name: (HINDSIGHT.policy_for, "")}
 
     def figure(self, name: str) -> float:
         """The objective's figure of a baseline on validation."""
         return self.validation[name][self.objective.metric]
 
-    def best_rule(self) -> tuple[str, float]:
-        """The best of :data:`RULES` on validation, and the objective's figure."""
-        best = min(RULES, key=lambda name: self.objective.signed(self.figure(name)))
-        return best, self.figure(best)
-
-    def version(self, name: str) -> str:
-        """Names a tuning of one of :data:`RULES` in the orders it makes."""
-        return hashlib.sha256(repr(self.rule(name)).encode()).hexdigest()[:12]
+    def best_rule(self) -> tuple[DayRule, float]:
+        """The best of :attr:`rules` on validation, and the objective's figure."""
+        best = min(self.rules.values(), key=lambda r: self.objective.signed(self.figure(r.name)))
+        return best, self.figure(best.name)
 
     def lost_to(self, method: str, figure: float) -> str:
-        """What to say of a model with that validation figure; nothing if it beats both rules."""
+        """What to say of a model with that validation figure; nothing if it beats all rules."""
         signed = self.objective.signed
         lost = {
-            PROSE[name]: f"{self.figure(name):.4g}"
-            for name in RULES
+            rule.prose: f"{self.figure(name):.4g}"
+            for name, rule in self.rules.items()
             if not signed(figure) <= signed(self.figure(name))
         }
         if not lost:
@@ -111,32 +99,24 @@ def lost_methods(sweep: Sweep, baselines: TunedBaselines) -> list[str]:
 def tuned_baselines(source: DatasetSource, directory: Path, objective: Objective) -> TunedBaselines:
     """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now."""
     mark = _mark(source)
-    # One that is damaged, or of another version, is made again.
+    # Those that are damaged, or of another version, are made again.
     with suppress(DataError):
-        tuned_for, baselines = _read(directory)
-        if tuned_for == mark and baselines.objective == objective:
-            return baselines
-    progress = Progress("tune baselines", 3, "baselines")
-    tuned: dict[str, Any] = {}
-    for name, kind in (
-        (PER_CLASS, OrderUpToPerClass),
-        (SAFETY_STOCK, ForecastSafetyStock),
-        (BASE_STOCK, BaseStockPerClass),
-    ):
-        tuned[name] = kind.tune(source, objective)
+        tuned_for, kept = _read(directory)
+        if (tuned_for, kept.objective, list(kept)) == (mark, objective, list(BASELINES)):
+            return kept
+    progress = Progress("tune baselines", len(BASELINES.known), "baselines")
+    tuned: dict[str, Baseline] = {}
+    for name in BASELINES:
+        tuned[name] = BASELINES.find(name).tune(source, objective)
         progress.add(1)
     content = {
         "data": mark,
         "objective": objective.written(),
         "layout": asdict(source.layout),
-        "tuned": {name: asdict(baseline) for name, baseline in tuned.items()},
+        "tuned": {name: baseline.written() for name, baseline in tuned.items()},
         "validation": {
-            name: objective.judged(_validated(source, policy_for))
-            for name, policy_for in (
-                (PER_CLASS, play_policy(tuned[PER_CLASS])),
-                (SAFETY_STOCK, play_policy(tuned[SAFETY_STOCK])),
-                (BASE_STOCK, tuned[BASE_STOCK].policy_for),
-            )
+            name: objective.judged(_validated(source, baseline.policy_for))
+            for name, baseline in tuned.items()
         },
     }
     write_json(directory / FILE, content, indent=1)
@@ -156,17 +136,17 @@ def _read(directory: Path) -> tuple[str, TunedBaselines]:
     """Mark of the data that they were tuned on, and the baselines."""
     try:
         content = json.loads((directory / FILE).read_text())
-        tuned = content["tuned"]
-        per_class = dict(tuned[PER_CLASS])
+        tuned = {
+            name: BASELINES.find(name).of_written(written)
+            for name, written in content["tuned"].items()
+        }
         return content["data"], TunedBaselines(
-            OrderUpToPerClass(Classes(**per_class.pop("classes")), **per_class),
-            ForecastSafetyStock(**tuned[SAFETY_STOCK]),
-            BaseStockPerClass(**tuned[BASE_STOCK]),
-            content["validation"],
+            tuned,
+            {name: content["validation"][name] for name in tuned},
             ObservationLayout(**content["layout"]),
             objective_of(content.get("objective", DEFAULT_OBJECTIVE)),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(
             "baselines", str(directory / FILE),
             f"Run `python -m pipeline compare {directory}` again.",

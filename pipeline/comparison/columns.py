@@ -16,7 +16,7 @@ from envs.metrics import (
     metric_names,
     service_metrics,
 )
-from pipeline.baselines.tuned import PER_CLASS
+from pipeline.baselines.base import PER_CLASS
 from pipeline.evaluation.intervals import Interval, Sample, difference, interval
 from pipeline.evaluation.margins import Rows
 from pipeline.evaluation.play import needed, summarize

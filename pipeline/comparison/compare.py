@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from envs.metrics import METRICS, counting_in_words
-from pipeline.baselines.tuned import HINDSIGHT, TunedBaselines, tuned_baselines
+from pipeline.baselines.rules import HINDSIGHT
+from pipeline.baselines.tuned import TunedBaselines, tuned_baselines
 from pipeline.comparison.columns import comparison_table
 from pipeline.comparison.report import comparison_html, comparison_markdown
 from pipeline.evaluation.intervals import resample
@@ -90,7 +91,7 @@ def evaluate_sweep(sweep: Sweep, source: DatasetSource, baselines: TunedBaseline
         candidates[path] = Candidate(policy_for, mark)
     evaluate_policies(source, "test", candidates)
     # Whoever knows all demand needs no plan.
-    blind = {n: folder / NO_PLAN / f"{n}.parquet" for n in rows if n != HINDSIGHT}
+    blind = {n: folder / NO_PLAN / f"{n}.parquet" for n in rows if n != HINDSIGHT.name}
     tiles = source.num_tiles("test")
     evaluate_policies(
         without_plan(source),

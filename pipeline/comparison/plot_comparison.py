@@ -9,7 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from envs.metrics import STOCKOUT_RATE, TURNOVER_TIME
-from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
+from pipeline.baselines.base import PER_CLASS, day_rules
+from pipeline.baselines.rules import HINDSIGHT
 from pipeline.comparison.columns import BASELINE
 from pipeline.comparison.plot_methods import COST, mark_failed, method_axis, model_colour
 from pipeline.comparison.results import (
@@ -34,9 +35,6 @@ from pipeline.comparison.style import (
 )
 from pipeline.runs.method import REFERENCE
 
-BASELINE_LINES = {PER_CLASS: "-", SAFETY_STOCK: "--", BASE_STOCK: ":", HINDSIGHT: "-."}
-SHOWN = (PER_CLASS, SAFETY_STOCK)
-"""Baselines that the axis of costs has room for."""
 MAP_LIMITS = 10.0, 50.0
 """Percent at which the heat map's colour is full: at least, at most."""
 
@@ -48,7 +46,7 @@ def cost_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
     places = method_axis(axes, theme, results)
     methods = results.methods.set_index("name")
     done = methods.dropna(subset=["cost"])
-    scale_axis(axes, "y", [*done["cost"], *map(results.baseline_cost, SHOWN)])
+    scale_axis(axes, "y", [*done["cost"], *map(results.baseline_cost, day_rules())])
     for name, row in done.iterrows():
         x, cost = places[str(name)], row["cost"]
         reach = np.nan_to_num([[cost - row["ci_low"]], [row["ci_high"] - cost]]).clip(0)
@@ -77,7 +75,7 @@ def _cost_limits(axes: Axes, results: SweepResults) -> None:
     """Shows the methods and the rules that plan; other baselines must not squeeze them."""
     done = results.methods.dropna(subset=["cost"])
     shown = [*done[["cost", "ci_low", "ci_high"]].to_numpy().ravel()]
-    shown = [v for v in [*shown, *map(results.baseline_cost, SHOWN)] if np.isfinite(v)]
+    shown = [v for v in [*shown, *map(results.baseline_cost, day_rules())] if np.isfinite(v)]
     if done.empty:
         shown = list(results.baselines["cost"])
     if not shown:
@@ -86,6 +84,12 @@ def _cost_limits(axes: Axes, results: SweepResults) -> None:
     low, high = scale.transform(np.array([min(shown), max(shown)]))
     span = (high - low) or abs(high) or 1.0
     axes.set_ylim(*scale.inverted().transform(np.array([low - 0.12 * span, high + 0.18 * span])))
+
+
+def _line_style(name: str) -> str:
+    """Drawn through for the headlines' baseline, dashed for others that plan."""
+    styles = dict.fromkeys(day_rules(), "--") | {PER_CLASS: "-", HINDSIGHT.name: "-."}
+    return styles.get(name, ":")
 
 
 def _baseline_lines(axes: Axes, theme: Theme, baselines: pd.DataFrame) -> None:
@@ -98,11 +102,11 @@ def _baseline_lines(axes: Axes, theme: Theme, baselines: pd.DataFrame) -> None:
         own, cost = row["name"] == PER_CLASS, float(row["cost"])
         colour = theme.ink if own else theme.muted
         text = f"{display_name(row['algorithm'])}\n{rounded(cost)}"
-        text += " (not attainable)" if row["name"] == HINDSIGHT else ""
+        text += " (not attainable)" if row["name"] == HINDSIGHT.name else ""
         if bottom <= cost <= top:
             axes.axhline(
                 cost, color=colour, linewidth=1.6 if own else 1.1, zorder=1,
-                linestyle=BASELINE_LINES.get(row["name"], ":"),
+                linestyle=_line_style(str(row["name"])),
             )  # fmt: skip
         else:
             text = ("↓ " if cost < bottom else "↑ ") + text
@@ -129,7 +133,7 @@ def service_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure:
     figure, (axes,) = canvas(theme, 5.6)
     axes.grid(axis="x", color=theme.grid, linewidth=0.8)
     across, up = TURNOVER_TIME, STOCKOUT_RATE
-    table = results.table[results.table["name"] != HINDSIGHT]
+    table = results.table[results.table["name"] != HINDSIGHT.name]
     table = table.dropna(subset=[across.name, up.name])
     label_axes(axes, theme, x=across.words.heading, y=up.words.heading)
     for _, row in table.iterrows():
@@ -162,7 +166,7 @@ def classes_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | None
     None if the sweep's evaluations are gone.
     """
     costs = results.class_costs()
-    references = (REFERENCE, PER_CLASS, SAFETY_STOCK)
+    references = (REFERENCE, PER_CLASS, *day_rules())
     reference = next((name for name in references if name in costs.index), None)
     if reference is None:
         return None
@@ -172,7 +176,7 @@ def classes_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | None
     axes.spines[:].set_visible(False)
     below, above = MODEL_COLOURS["both"], MODEL_COLOURS["none"]
     colours = LinearSegmentedColormap.from_list("relative", [below, theme.background, above])
-    sizes = np.abs(relative.drop(index=HINDSIGHT, errors="ignore").to_numpy())
+    sizes = np.abs(relative.drop(index=HINDSIGHT.name, errors="ignore").to_numpy())
     sizes = sizes[np.isfinite(sizes)]
     full = round(float(np.clip(np.percentile(sizes, 90) if sizes.size else 0.0, *MAP_LIMITS)))
     shown = np.ma.masked_invalid(relative.to_numpy())

@@ -14,7 +14,8 @@ import yaml
 
 from envs.errors import ConfigError, DataError
 from envs.metrics import metric_names
-from pipeline.baselines.tuned import BASE_STOCK, HINDSIGHT, PER_CLASS, SAFETY_STOCK
+from pipeline.baselines.base import BASELINES, PER_CLASS
+from pipeline.baselines.rules import HINDSIGHT
 from pipeline.comparison.columns import BASELINE, COLUMNS, ends
 from pipeline.data.schema import SALES_CLASSES, Manifest
 from pipeline.evaluation.intervals import Interval
@@ -24,21 +25,19 @@ from pipeline.runs.method import Method, TrialKey
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import Sweep, read_sweep
 
-BASELINE_NAMES = {
-    PER_CLASS: "Order-up-to per class",
-    SAFETY_STOCK: "Forecast + safety stock",
-    BASE_STOCK: "Base stock per class",
-    HINDSIGHT: "Perfect hindsight",
-}
 MODELS = tuple(ACTION_MODELS)
 ALL_CLASSES = "all"
 
 
 def display_name(algorithm: str, action_model: str = BASELINE) -> str:
     """``DDPG BOTH`` or ``Forecast + safety stock``."""
-    if action_model == BASELINE:
-        return BASELINE_NAMES.get(algorithm, algorithm.replace("_", " ").capitalize())
-    return Method.of(algorithm, action_model).label
+    if action_model != BASELINE:
+        return Method.of(algorithm, action_model).label
+    if algorithm == HINDSIGHT.name:
+        return HINDSIGHT.title
+    if algorithm in BASELINES:
+        return BASELINES.find(algorithm).title
+    return algorithm.replace("_", " ").capitalize()  # of another version
 
 
 def row_names(table: pd.DataFrame) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from envs.metrics import COST, METRICS, Metric, listed, service_metrics
-from pipeline.baselines.tuned import HINDSIGHT
+from pipeline.baselines.rules import HINDSIGHT
 from pipeline.comparison.columns import BASELINE, ends
 from pipeline.comparison.pages import page
 from pipeline.comparison.results import display_name, row_names
@@ -110,7 +110,7 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
     """
     causes = causes or {}
     names = pd.Series(row_names(table), index=table.index)
-    real = table[names != HINDSIGHT]
+    real = table[names != HINDSIGHT.name]
     best_of = {
         m.name: real[m.name].min() if m.least_is_best else real[m.name].max() for m in METRICS
     }
@@ -125,12 +125,12 @@ def shown_rows(table: pd.DataFrame, causes: Mapping[str, str] | None = None) -> 
             Row(
                 name,
                 display_name(row["algorithm"], row["action_model"]),
-                "bound" if name == HINDSIGHT else kind,
+                "bound" if name == HINDSIGHT.name else kind,
                 _cells(
                     row,
                     places,
                     kind,
-                    {m: name != HINDSIGHT and row[m] == best_of[m] for m in best_of},
+                    {m: name != HINDSIGHT.name and row[m] == best_of[m] for m in best_of},
                 ),
                 failed=bool(pd.isna(row["cost"])),
                 cause=causes.get(name, ""),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from envs.metrics import Metric, listed, metric_names, service_metrics
-from pipeline.baselines.tuned import HINDSIGHT, PER_CLASS, PROSE, RULES
+from pipeline.baselines.base import PER_CLASS, day_rules, in_prose
+from pipeline.baselines.rules import HINDSIGHT
 from pipeline.comparison.results import SweepResults, display_name, rounded
 
 
@@ -84,7 +85,7 @@ def _lead(results: SweepResults, best: pd.Series) -> str:
 def _against(best: pd.Series, baseline: pd.Series, among: int) -> str:
     """All of cost, stockouts, stock and fill: a gain on one alone says nothing."""
     found = SweepResults.figure(best, "cost_pct_vs_baseline")
-    prose, service = PROSE[PER_CLASS], _service(best, baseline)
+    prose, service = in_prose(PER_CLASS), _service(best, baseline)
     way = "less" if found.value < 0 else "more"
     chosen = f"; the cheapest of {among} compared" if among > 1 else ""
     if not math.isfinite(found.low):
@@ -136,13 +137,13 @@ def tiles(results: SweepResults) -> list[Tile]:
         note = "no interval"
         if math.isfinite(found.low):
             note = f"95 % interval {_signed(found.low)} to {_signed(found.high)}"
-        title = f"cost against {PROSE[PER_CLASS]}"
+        title = f"cost against {in_prose(PER_CLASS)}"
         shown.append(Tile(title, _unbroken(_signed(found.value)), _unbroken(note)))
     for metric in service_metrics():
         name, unit = metric.name, metric.words.suffix
         note = "all inventories"
         if baseline is not None:
-            note = f"{PROSE[PER_CLASS]}: {rounded(baseline[name])} {unit}"
+            note = f"{in_prose(PER_CLASS)}: {rounded(baseline[name])} {unit}"
         shown.append(Tile(metric.words.name, f"{rounded(best[name])} {unit}", _unbroken(note)))
     return shown
 
@@ -183,7 +184,7 @@ def _intervals(best: pd.Series) -> list[str]:
 
 def _cheaper_baselines(results: SweepResults, best: pd.Series) -> list[str]:
     """Of the baselines that the answer does not speak of."""
-    others = results.baselines[~results.baselines["name"].isin([PER_CLASS, HINDSIGHT])]
+    others = results.baselines[~results.baselines["name"].isin([PER_CLASS, HINDSIGHT.name])]
     return [
         f"{_name(row)}, a baseline, is cheaper still: {_cost(row)} at {_service(row)}."
         for _, row in others[others["cost"] < best["cost"]].iterrows()
@@ -194,7 +195,8 @@ def _orders(results: SweepResults) -> list[str]:
     """Who makes the orders: the best on validation, methods and baselines alike."""
     objective = results.sweep.objective
     learned = results.sweep.best()
-    rules = results.table[results.table["name"].isin(RULES)].set_index("name")["validation_cost"]
+    validation = results.table.set_index("name")["validation_cost"]
+    rules = validation[validation.index.isin(day_rules())]
     if learned is None or rules.isna().all():
         return []
     method, figure = learned
@@ -202,12 +204,13 @@ def _orders(results: SweepResults) -> list[str]:
     of_rule, name = float(rules[rule]), method.label
     if objective.signed(of_rule) < objective.signed(figure):
         return [
-            f"The orders come from {PROSE[rule]}: it was better on validation than every learned "
-            f"method ({objective.metric} {rounded(of_rule)} against {rounded(figure)} of {name})."
+            f"The orders come from {in_prose(rule)}: it was better on validation than every "
+            f"learned method ({objective.metric} {rounded(of_rule)} against {rounded(figure)} of "
+            f"{name})."
         ]
     return [
         f"The orders come from {name}, the best on validation ({objective.metric} "
-        f"{rounded(figure)}; {PROSE[rule]} {rounded(of_rule)})."
+        f"{rounded(figure)}; {in_prose(rule)} {rounded(of_rule)})."
     ]
 
 
@@ -223,7 +226,7 @@ def _without_plan(best: pd.Series) -> list[str]:
 
 
 def _hindsight(results: SweepResults, best: pd.Series, baseline: pd.Series | None) -> list[str]:
-    bound = results.baseline_cost(HINDSIGHT)
+    bound = results.baseline_cost(HINDSIGHT.name)
     if not math.isfinite(bound):
         return []
     sentence = f"Someone who knew all demand beforehand could not get below {rounded(bound)}"
@@ -231,7 +234,7 @@ def _hindsight(results: SweepResults, best: pd.Series, baseline: pd.Series | Non
         closed = 100 * (baseline["cost"] - best["cost"]) / (baseline["cost"] - bound)
         sentence += (
             f"; {_name(best)} closes {closed:.0f} % of the way there in cost from "
-            f"{PROSE[PER_CLASS]}"
+            f"{in_prose(PER_CLASS)}"
         )
     return [sentence + "."]
 

@@ -95,6 +95,11 @@ class ForecastErrorRule(ABC):
         decision = order_up_to(self.level(weights, observation), observation)
         return Decision(decision.order, {"action": weights})
 
+    @property
+    def actions(self) -> RuleActions:
+        """What explains its orders."""
+        return RuleActions(self)
+
 
 class RuleActions:
     """A rule's action, as :class:`~pipeline.policies.action_models.ActionModel` says it."""

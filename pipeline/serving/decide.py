@@ -21,7 +21,7 @@ from envs.orders import OrderFacts, OrderRules, Reason, explained, order_rules, 
 from envs.rollout import Policy
 from envs.state import EXPECTED, ORDER_SIZES, Observation, ObservationLayout
 from pipeline.baselines.tuned import FILE as BASELINES
-from pipeline.baselines.tuned import PROSE, read_baselines
+from pipeline.baselines.tuned import read_baselines
 from pipeline.features.forecast import DayFactors
 from pipeline.policies.action_models import ActionModel
 from pipeline.policies.order_up_to import RuleActions
@@ -106,7 +106,7 @@ def _best(sweep: Sweep) -> Decider:
         return find_decider(sweep.trial(sweep.best_trial()))
     baselines = read_baselines(sweep.directory)
     rule, figure = baselines.best_rule()
-    against = f"{PROSE[rule]} {figure:.4g}"
+    against = f"{rule.prose} {figure:.4g}"
     if learned is not None and objective.signed(learned[1]) <= objective.signed(figure):
         found = find_decider(sweep.trial(sweep.best_trial()))
         return replace(
@@ -118,12 +118,12 @@ def _best(sweep: Sweep) -> Decider:
         than = "it was better on validation than every learned method "
         than += f"({objective.metric} {figure:.4g} against {learned[1]:.4g} of {learned[0]})"
     return Decider(
-        baselines.rule(rule),
+        rule,
         baselines.layout,
         DayFactors.load(sweep.directory / FORECAST),
-        rule,
-        baselines.version(rule),
-        RuleActions(baselines.rule(rule)),
+        rule.name,
+        rule.version,
+        rule.actions,
         than,
     )
 

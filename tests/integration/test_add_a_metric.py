@@ -21,7 +21,7 @@ import envs.metrics
 exec(sys.argv[1], vars(envs.metrics))  # as if it stood in that file
 import pandas as pd, pyarrow.parquet as pq
 from envs.rollout import Decision
-from pipeline.baselines.tuned import PER_CLASS
+from pipeline.baselines.base import PER_CLASS
 from pipeline.comparison.columns import COLUMNS, comparison_table
 from pipeline.comparison.table import comparison_markdown, comparison_text
 from pipeline.evaluation.intervals import resample

@@ -18,7 +18,8 @@ from envs.errors import ConfigError
 from envs.objective import OBJECTIVES, CostObjective, objective_of
 from envs.registry import Registry
 from envs.state import InventoryState
-from pipeline.baselines.tuned import BASE_STOCK, tuned_baselines
+from pipeline.baselines.rules import BaseStockPerClass
+from pipeline.baselines.tuned import tuned_baselines
 from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
@@ -173,10 +174,12 @@ def test_baselines_are_tuned_for_the_objective(
         )
         for weight in (1.0, 300.0)
     )
-    assert light.base_stock != for_cost.base_stock
-    name, figure = heavy.best_rule()
-    assert figure == heavy.validation[name]["weighted_days"]
-    stockouts = [tuned.validation[BASE_STOCK]["stockout_rate_pct"] for tuned in (light, heavy)]
+    assert light[BaseStockPerClass.name] != for_cost[BaseStockPerClass.name]
+    rule, figure = heavy.best_rule()
+    assert figure == heavy.validation[rule.name]["weighted_days"]
+    stockouts = [
+        tuned.validation[BaseStockPerClass.name]["stockout_rate_pct"] for tuned in (light, heavy)
+    ]
     assert stockouts[0] > 2 * stockouts[1]
 
 

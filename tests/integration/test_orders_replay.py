@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from envs.objective import DEFAULT_OBJECTIVE
 from envs.rollout import rollout
-from pipeline.baselines.tuned import RULES, tuned_baselines
+from pipeline.baselines.base import day_rules
+from pipeline.baselines.tuned import tuned_baselines
 from pipeline.cli.main import commands
 from pipeline.data.synthetic.generate import make
 from pipeline.policies.action_models import make_action_model
@@ -55,7 +56,7 @@ def sweep(longer: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("cost", "makers"), [(0.0, ("ddpg-both",)), (1e6, RULES)])
+@pytest.mark.parametrize(("cost", "makers"), [(0.0, ("ddpg-both",)), (1e6, tuple(day_rules()))])
 def test_orders_are_those_of_a_replay_of_the_morning(
     longer: Path, sweep: Path, tmp_path: Path, cost: float, makers: tuple[str, ...]
 ) -> None:

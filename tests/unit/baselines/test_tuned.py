@@ -15,19 +15,17 @@ import yaml
 from envs.errors import DataError
 from envs.objective import DEFAULT_OBJECTIVE
 from pipeline.baselines import tuned as module
+from pipeline.baselines.base import BASELINES, PER_CLASS, DayRule, day_rules
 from pipeline.baselines.per_class import OrderUpToPerClass
+from pipeline.baselines.rules import BaseStockPerClass, ForecastSafetyStock
 from pipeline.baselines.tuned import (
     FILE,
-    HINDSIGHT,
-    PER_CLASS,
-    RULES,
-    SAFETY_STOCK,
     TunedBaselines,
     lost_methods,
     read_baselines,
     tuned_baselines,
 )
-from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize_source
+from pipeline.evaluation.play import evaluate_scenario, summarize_source
 from pipeline.features.build import FEATURES
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
@@ -69,10 +67,29 @@ def test_what_was_tuned_is_kept(source: DatasetSource, folder: Path) -> None:
     scenario = source.load("test", 0)
     again = OrderUpToPerClass.tune(source, DEFAULT_OBJECTIVE)
     one, other = (
-        evaluate_scenario(scenario, play_policy(rule))["cost"] for rule in (kept.per_class, again)
+        evaluate_scenario(scenario, rule.policy_for)["cost"] for rule in (kept[PER_CLASS], again)
     )
     np.testing.assert_allclose(one, other)
-    assert list(kept.policies()) == [PER_CLASS, SAFETY_STOCK, "base_stock_per_class", HINDSIGHT]
+    assert list(kept.policies()) == [*BASELINES, "perfect_hindsight"]
+    assert "perfect_hindsight" not in kept.validation
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_a_baseline_is_called_what_the_registry_calls_it(folder: Path, name: str) -> None:
+    found, tuned = BASELINES.find(name), read_baselines(folder)[name]
+    assert (BASELINES.label(found), type(tuned)) == (name, found)
+    assert found.of_written(json.loads(json.dumps(tuned.written()))) == tuned
+    assert isinstance(tuned, DayRule) == (name in day_rules())
+    assert BaseStockPerClass.name not in day_rules()
+
+
+def test_a_new_baseline_is_tuned_with_the_others(
+    source: DatasetSource, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(BASELINES.known, PER_CLASS)  # type: ignore[attr-defined]
+    assert PER_CLASS not in tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
+    monkeypatch.undo()
+    assert list(tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)) == list(BASELINES)
 
 
 def test_other_data_are_tuned_for_again(
@@ -86,8 +103,8 @@ def test_other_data_are_tuned_for_again(
 
 def test_they_are_validated_as_methods_are(source: DatasetSource, folder: Path) -> None:
     tuned = read_baselines(folder)
-    for name in RULES:
-        expected, _, _ = summarize_source(source, "validation", tuned.rule(name))
+    for name, rule in tuned.rules.items():
+        expected, _, _ = summarize_source(source, "validation", rule)
         assert tuned.validation[name] == pytest.approx(expected)
 
 
@@ -109,7 +126,7 @@ def test_a_damaged_file_is_made_again(source: DatasetSource, sweep: Path, conten
 def of_cost(folder: Path, per_class: float, safety_stock: float) -> TunedBaselines:
     content = json.loads((folder / FILE).read_text())
     content["validation"][PER_CLASS]["cost"] = per_class
-    content["validation"][SAFETY_STOCK]["cost"] = safety_stock
+    content["validation"][ForecastSafetyStock.name]["cost"] = safety_stock
     (folder / FILE).write_text(json.dumps(content))
     return read_baselines(folder)
 
@@ -147,7 +164,7 @@ def test_the_cheapest_on_validation_makes_the_orders(sweep: Path) -> None:
         "it was better on validation than every learned method (cost 2 against 2.5 of ddpg-both)"
     )
     of_cost(sweep, 2.0, 1.0)
-    assert find_decider(sweep).name == SAFETY_STOCK
+    assert find_decider(sweep).name == ForecastSafetyStock.name
     assert find_decider(sweep).version != rule.version
 
 

@@ -11,7 +11,8 @@ import torch
 import yaml
 
 from envs.metrics import metric_names
-from pipeline.baselines.tuned import PER_CLASS, read_baselines
+from pipeline.baselines.base import PER_CLASS
+from pipeline.baselines.tuned import read_baselines
 from pipeline.comparison.compare import NO_PLAN, compare, without_plan
 from pipeline.evaluation.play import play_policy, summarize
 from pipeline.policies.action_models import make_action_model
