@@ -19,6 +19,7 @@ from torch import Tensor
 from envs.objective import Objective
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
+from pipeline.baselines.base import DayRule
 from pipeline.baselines.classes import BANDS, Classes
 from pipeline.baselines.grid import Grid, PlayPair, tune_pairs
 from pipeline.baselines.per_class import OrderUpToPerClass, levels_of
@@ -31,8 +32,12 @@ practice."""
 
 
 @dataclass(frozen=True)
-class CappedBaseStock:
+class CappedBaseStock(DayRule):
     """Order-up-to min(what is lacking, cap), with a level and a cap for every class."""
+
+    name = "capped_base_stock"
+    title = "Capped base stock"
+    prose = "capped base stock"
 
     level: OrderUpToPerClass
     """What :attr:`level_factors` correct."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from envs.objective import Objective
 from envs.rollout import Policy
 from envs.state import Scenario
+from pipeline.baselines.base import Baseline
 from pipeline.baselines.classes import Classes, shrunk_costs
 from pipeline.baselines.grid import (
     LEVEL_GRID,
@@ -43,8 +44,12 @@ CLASS_LEVELS = tuple(np.round(np.geomspace(0.2, 8.0, 48), 3).tolist())
 
 
 @dataclass(frozen=True)
-class EmpiricalQuantile:
+class EmpiricalQuantile(Baseline):
     """Order-up-to a * quantile + k * error; the quantile is empirical."""
+
+    name = "empirical_quantile"
+    title = "Empirical quantile"
+    prose = "order-up-to the empirical quantile"
 
     quantile_classes: Classes
     quantiles: Sequence[float]

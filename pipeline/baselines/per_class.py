@@ -6,6 +6,7 @@ review period and of the lead time; :mod:`pipeline.baselines.grid` says how a cl
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,8 +46,20 @@ class OrderUpToPerClass(ForecastErrorRule, DayRule):
 
     @classmethod
     def tune(cls, source: ScenarioSource, objective: Objective) -> OrderUpToPerClass:
-        """The pairs with the least (shrunk) cost, by the objective, on training inventories."""
-        return cls(*tune_pairs(source, objective, GRID, forecast_levels))
+        """The pairs with the least (shrunk) cost, by the objective, on training inventories.
+
+        Other baselines start from them: the last ones found are kept.
+        """
+        for last_source, last_objective, found in _LAST:
+            if last_source() is source and last_objective == objective:
+                return found
+        found = cls(*tune_pairs(source, objective, GRID, forecast_levels))
+        _LAST[:] = [(weakref.ref(source), objective, found)]
+        return found
+
+
+_LAST: list[tuple[weakref.ref[ScenarioSource], Objective, OrderUpToPerClass]] = []
+"""At most one."""
 
 
 def forecast_levels(scenario: Scenario) -> PlayPair:

@@ -19,6 +19,7 @@ from envs.objective import Objective
 from envs.orders import smallest_order
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
+from pipeline.baselines.base import Baseline
 from pipeline.baselines.classes import Classes
 from pipeline.baselines.grid import Grid, PlayPair, first_day, tune_pairs
 from pipeline.baselines.per_class import OrderUpToPerClass, levels_of
@@ -35,8 +36,12 @@ SIZE_BANDS = {SIZE: 6, "log_cost_ratio": 6, "zero_share": 2, "review_period": 2}
 
 
 @dataclass(frozen=True)
-class ReorderPoint:
+class ReorderPoint(Baseline):
     """Nothing above s; at or below it the fewest packs that reach S, at least the minimum."""
+
+    name = "reorder_point"
+    title = "Reorder point"
+    prose = "reorder point"
 
     level: OrderUpToPerClass
     """What :attr:`level_factors` make S of."""

@@ -46,6 +46,8 @@ def _of_tile(
     scenario: Scenario, objective: Objective, rows: int, generator: torch.Generator
 ) -> Windows:
     days, n = scenario.demand.shape
+    # Of neighbouring days' windows, which overlap, more would tell little.
+    rows = min(rows, days * n // 4)
     day = torch.randint(days, (rows,), generator=generator)
     inventory = torch.randint(n, (rows,), generator=generator)
     protection = (scenario.lead_time + scenario.review_period)[inventory]
