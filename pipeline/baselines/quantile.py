@@ -48,15 +48,15 @@ if TYPE_CHECKING:
 ERROR = FEATURES.index("forecast_error")
 WINDOWS = 300_000
 """Training windows: more gained nothing that could be told from noise."""
-ROUNDS = 300
+ROUNDS = 100
 GRID = Grid((0.0, 0.3, 0.6, 1.0), (0.85, 0.92, 1.0, 1.08, 1.18))
 """Of the quantile's share in the level, and of factors."""
 SMALLEST_ERROR = 0.05
 """Of a scale: the curvature of an inventory whose forecast has never failed is not infinite."""
 PARAMETERS = {
     "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 200,
+    "num_leaves": 15,
+    "min_data_in_leaf": 500,
     "max_delta_step": 2.0,
     "bagging_freq": 1,
     "bagging_fraction": 0.5,
@@ -66,8 +66,10 @@ PARAMETERS = {
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
+    "monotone_constraints": [int(name == "log_cost_ratio") for name in FEATURES],
 }
-"""LightGBM's. Leaves hold enough windows for quantiles near 1."""
+"""LightGBM's. Leaves hold enough windows for quantiles near 1; where b / h is larger no level is
+lower, whatever else was learned."""
 
 Array = NDArray[np.float64]
 
