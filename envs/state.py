@@ -172,6 +172,9 @@ class Scenario:
     """[T, N] units; may be infinite."""
     incoming: Tensor | None = None
     """[T, N] units; may be infinite."""
+    history: Tensor | None = None
+    """[B, N] units on the B days before the first one, NaN where not observed. What statistics of
+    an inventory's own demand start from; no observation shows it. None: nothing is known."""
     max_lead_time: int = 0
     """K >= every lead time above."""
     backlog: bool = False
@@ -217,6 +220,8 @@ class Scenario:
             **dict.fromkeys(EXPECTED, (days, n)),
         }  # fmt: skip
         shapes |= dict.fromkeys(self._own_sizes(), (n,))
+        if self.history is not None:
+            shapes["history"] = (len(self.history), n)
         self._validate_expected()
         for name, shape in shapes.items():
             value = getattr(self, name)
@@ -272,7 +277,7 @@ class Scenario:
             raise ScenarioError(missing, None, f"Give all of {', '.join(EXPECTED)}, or none.")
 
     def days(self, start: int, stop: int) -> Scenario:
-        """Days [start, stop) as views: nothing is copied."""
+        """Days [start, stop) as views: nothing is copied; later ones have no :attr:`history`."""
         if not 0 <= start < stop <= self.num_days:
             raise ScenarioError(
                 "days",
@@ -280,13 +285,15 @@ class Scenario:
                 f"Ask for a non-empty window inside 0..{self.num_days}.",
                 "is out of range",
             )
-        return self._map(per_day=lambda value: value[start:stop], per_inventory=lambda value: value)
+        cut = self._map(per_day=lambda value: value[start:stop], per_inventory=lambda value: value)
+        return cut if start == 0 else replace(cut, history=None)
 
     def inventories(self, index: Tensor | slice) -> Scenario:
         """The inventories of ``index`` ([n] int64, bool [N], or a slice: then views)."""
-        return self._map(
+        picked = self._map(
             per_day=lambda value: value[:, index], per_inventory=lambda value: value[index]
         )
+        return replace(picked, history=None if self.history is None else self.history[:, index])
 
     def _map(
         self, per_day: Callable[[Tensor], Tensor], per_inventory: Callable[[Tensor], Tensor]

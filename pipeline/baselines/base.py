@@ -96,6 +96,10 @@ BASELINES: Registry[Baseline] = Registry(
         PER_CLASS: "pipeline.baselines.per_class:OrderUpToPerClass",
         "forecast_safety_stock": "pipeline.baselines.rules:ForecastSafetyStock",
         "base_stock_per_class": "pipeline.baselines.rules:BaseStockPerClass",
+        "quantile_newsvendor": "pipeline.baselines.quantile:QuantileNewsvendor",
+        "empirical_quantile": "pipeline.baselines.empirical:EmpiricalQuantile",
+        "capped_base_stock": "pipeline.baselines.capped:CappedBaseStock",
+        "reorder_point": "pipeline.baselines.reorder:ReorderPoint",
     },
 )
 """In the order in which they are shown."""

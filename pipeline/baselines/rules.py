@@ -22,8 +22,8 @@ from pipeline.evaluation.play import PolicyFor, counted_days, play_policy, play_
 from pipeline.features.build import FEATURES
 from pipeline.policies.order_up_to import (
     ForecastErrorRule,
-    feature,
-    order_up_to_given_level,
+    critical_ratio,
+    given_level,
     tuning_tiles,
 )
 from pipeline.scenarios.source import ScenarioSource
@@ -56,8 +56,7 @@ def _best_candidates(
 class ForecastSafetyStock(ForecastErrorRule, DayRule):
     """Order-up-to forecast + k * z * error: what most planning systems do.
 
-    z is the normal quantile of b / (b + h * P) (a unit too many is held for about a review
-    period; a unit short is short once), error the standard deviation of the forecast over
+    z is the normal quantile of b / (b + h * P), error the standard deviation of the forecast over
     the protection period; one safety factor k for all is tuned on training inventories.
     """
 
@@ -82,9 +81,7 @@ class ForecastSafetyStock(ForecastErrorRule, DayRule):
 
     def weights(self, observation: Observation) -> Tensor:
         """[N, 2] one, and the factor times the normal quantile."""
-        cost_ratio = (4.0 * feature(observation, "log_cost_ratio")).exp()
-        held_days = 7.0 * feature(observation, "review_period")
-        quantile = torch.special.ndtri(cost_ratio / (cost_ratio + held_days))
+        quantile = torch.special.ndtri(critical_ratio(observation.features))
         return torch.stack((torch.ones_like(quantile), self.safety_factor * quantile), dim=-1)
 
 
@@ -134,8 +131,7 @@ class BaseStockPerClass(Baseline):
     def policy_for(self, scenario: Scenario) -> tuple[Scenario, Policy]:
         """The levels of a tile, fixed on its first day."""
         factor = torch.tensor(self.factors)[self.class_of(scenario)]
-        level = (factor * scenario.scale[0]).expand_as(scenario.scale)
-        return replace(scenario, basis=level.unsqueeze(-1)), order_up_to_given_level
+        return given_level(scenario, (factor * scenario.scale[0]).expand_as(scenario.scale))
 
 
 def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
@@ -169,8 +165,9 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
     ).T.clamp(max=days)
     running = torch.cat((scenario.demand.new_zeros(1, n), scenario.demand.cumsum(0)))
     level = running.gather(0, torch.minimum(worth, following)) - running[:days]
-    exchanged = replace(
-        scenario,
+    exchanged, policy = given_level(scenario, level)
+    arriving = replace(
+        exchanged,
         lead_time=torch.zeros_like(scenario.lead_time),
         review=arrival,
         order_lead_time=None,
@@ -183,9 +180,8 @@ def perfect_hindsight(scenario: Scenario) -> tuple[Scenario, Policy]:
         sellable=None,
         incoming=None,
         scale=torch.ones_like(scenario.scale),
-        basis=level.unsqueeze(-1),
     )
-    return exchanged, order_up_to_given_level
+    return arriving, policy
 
 
 HINDSIGHT = Bound("perfect_hindsight", "Perfect hindsight", perfect_hindsight)

@@ -150,6 +150,30 @@ def compare(sweep: Path, other: Path | None, out: Path | None) -> None:
 
 
 @commands.command()
+@click.argument("directory", metavar="DATA", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder of the table and what it rests on.")
+@click.option(
+    "--split",
+    type=click.Choice(["validation", "test"]),
+    default="validation",
+    show_default=True,
+    help="Inventories and days that are played.",
+)
+@click.option("--objective", default="cost", show_default=True, help="What they are tuned for.")
+def baselines(directory: Path, out: Path, split: Split, objective: str) -> None:
+    """What each baseline brings over forecast + safety stock: refinements.{csv,md}.
+
+    They are tuned on training inventories. The same command again resumes.
+    """
+    from envs.objective import objective_of
+    from pipeline.comparison.refinements import refinements, refinements_markdown
+    from pipeline.scenarios.source import DatasetSource
+
+    table = refinements(DatasetSource(directory), split, objective_of(objective), out)
+    click.echo(refinements_markdown(table))
+
+
+@commands.command()
 @click.argument("sweep", type=FOLDER)
 def report(sweep: Path) -> None:
     """Write one HTML with every table and plot of a compared sweep."""

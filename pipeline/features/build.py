@@ -84,6 +84,8 @@ class FeatureTile:
     """[D, n, F]."""
     expected: OrderFacts
     """[D, n] each: what rules of orders look at."""
+    history: Tensor
+    """[first, n] units on the days before; NaN where not observed."""
 
 
 def build_features(
@@ -153,7 +155,9 @@ def build_features(
     )
     basis = torch.stack((recent, mean, outlook.near, far, scale), dim=-1)
     expected = order_facts(outlook, past.rate(span))
-    return FeatureTile(first, demand[now], past.observed[now] > 0, scale, basis, features, expected)
+    observed = past.observed > 0
+    history = demand[:first].masked_fill(~observed[:first], torch.nan)
+    return FeatureTile(first, demand[now], observed[now], scale, basis, features, expected, history)
 
 
 def _stacked(columns: Mapping[str, Tensor], like: Tensor) -> Tensor:
@@ -242,6 +246,7 @@ def scenario_of(
         demand_until_arrival=tile.expected.until_arrival[cut],
         sellable=tile.expected.sellable[cut],
         incoming=tile.expected.incoming[cut],
+        history=tile.history if start == tile.first else None,
         max_lead_time=max_lead_time,
         backlog=backlog,
         **order_sizes(static),

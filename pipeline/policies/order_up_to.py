@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
-from envs.rollout import Decision
-from envs.state import Observation
+from envs.rollout import Decision, Policy
+from envs.state import Observation, Scenario
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.scenarios.source import ScenarioSource, Split
 
@@ -25,6 +26,16 @@ hundred classes, and a million would take minutes per baseline."""
 def feature(observation: Observation, name: str) -> Tensor:
     """[N] a feature as the network sees it."""
     return observation.features[..., FEATURES.index(name)]
+
+
+def critical_ratio(features: Tensor) -> Tensor:
+    """[...] b / (b + h * P), from features [..., F].
+
+    A unit too many is held for about a review period; a unit short is short once.
+    """
+    cost_ratio = (4.0 * features[..., FEATURES.index("log_cost_ratio")]).exp()
+    held_days = 7.0 * features[..., FEATURES.index("review_period")]
+    return cost_ratio / (cost_ratio + held_days)
 
 
 def forecast_error(observation: Observation) -> Tensor:
@@ -40,6 +51,24 @@ def order_up_to(level: Tensor, observation: Observation) -> Decision:
 def order_up_to_given_level(observation: Observation) -> Decision:
     """For scenarios whose only basis feature is the level itself."""
     return order_up_to(observation.basis[..., 0], observation)
+
+
+def forecast_errors(scenario: Scenario) -> Tensor:
+    """[T, N] :func:`forecast_error` of all days."""
+    return scenario.features[..., FEATURES.index("forecast_error")] * scenario.scale
+
+
+def given_level(scenario: Scenario, level: Tensor) -> tuple[Scenario, Policy]:
+    """Order-up-to levels [T, N] units that are laid out for all days: what depends on no stock
+    need not be worked out day by day, and no feature is copied."""
+    blind = scenario.features[..., :0]
+    return replace(scenario, basis=level.unsqueeze(-1), features=blind), order_up_to_given_level
+
+
+def stockless(scenario: Scenario) -> Observation:
+    """What is observed on all days of a tile, [T, N, ...], but for the stock (no column)."""
+    no_stock = scenario.scale.unsqueeze(-1)[..., :0]
+    return Observation(no_stock, scenario.scale, scenario.basis, scenario.features)
 
 
 def tuning_tiles(source: ScenarioSource, split: Split) -> Sequence[int]:

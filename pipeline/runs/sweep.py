@@ -139,7 +139,7 @@ class Sweep:
             known = int(self.preset["max_lead_time"])
             if source.max_lead_time > known:
                 raise ConfigError(
-                    "data", str(source.directory), "Train on data with lead times as long as these.",
+                    "data", str(source.directory), "Train with lead times as long as these.",
                     f"has lead times up to {source.max_lead_time} days, the policies know {known}",
                 )  # fmt: skip
             source.max_lead_time = known

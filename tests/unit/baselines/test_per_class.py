@@ -11,15 +11,9 @@ import torch
 
 from envs.objective import DEFAULT_OBJECTIVE
 from envs.state import InventoryState, Scenario
-from pipeline.baselines import per_class
-from pipeline.baselines.per_class import (
-    BANDS,
-    ERROR_GRID,
-    FORECAST_GRID,
-    Classes,
-    OrderUpToPerClass,
-    shrunk_costs,
-)
+from pipeline.baselines.classes import BANDS, Classes
+from pipeline.baselines.grid import grid_costs
+from pipeline.baselines.per_class import GRID, OrderUpToPerClass, forecast_levels
 from pipeline.baselines.rules import ForecastSafetyStock
 from pipeline.evaluation.play import play_policy, play_scenario, summarize_source
 from pipeline.features.build import BASIS, FEATURES
@@ -37,54 +31,7 @@ def sample(n: int, seed: int = 0) -> dict[str, torch.Tensor]:
     }
 
 
-def test_bands_hold_as_many_inventories_each() -> None:
-    columns = sample(8000)
-    classes = Classes.of_sample(columns)
-    assert classes.sizes == list(BANDS.values())
-    of = classes.of(columns)
-    assert of.max() < math.prod(classes.sizes)
-    # The first feature's bands are the slowest part of a class's number.
-    first = of // math.prod(classes.sizes[1:])
-    assert torch.bincount(first).tolist() == [1000] * 8
-
-
-def test_equal_values_share_a_band() -> None:
-    columns = sample(500) | {"log_cost_ratio": torch.full((500,), 0.8)}
-    classes = Classes.of_sample(columns)
-    assert classes.sizes[0] == 1
-    assert len(classes.cuts["review_period"]) == 3  # 1, 2, 3 and 7 days apart
-    period = classes.cuts["review_period"]
-    assert [sum(7 * cut > days for cut in period) for days in (1, 2, 3, 7)] == [3, 2, 1, 0]
-
-
-def test_a_class_with_few_inventories_follows_the_coarser_one() -> None:
-    """Two features with two bands; a class of one inventory, one of many, one of none."""
-    class_of = np.array([0] * 1000 + [1] + [2] * 400)
-    costs = np.where(class_of == 0, 1.0, np.where(class_of == 1, 50.0, 3.0))[None, :]
-    shrunk = shrunk_costs(costs, class_of, [2, 2])[:, 0]
-    k = per_class.PRIOR_INVENTORIES
-    overall = costs.mean()
-    first = (costs[0, :1001].sum() + k * overall) / (1001 + k)
-    second = (400 * 3.0 + k * overall) / (400 + k)
-    assert shrunk[0] == pytest.approx((1000 + k * first) / (1000 + k))
-    assert shrunk[1] == pytest.approx((50.0 + k * first) / (1 + k))
-    assert shrunk[2] == pytest.approx((400 * 3.0 + k * second) / (400 + k))
-    assert shrunk[3] == pytest.approx(second)
-
-
-def test_inventories_without_a_counted_day_decide_nothing() -> None:
-    costs = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, 1.0]])
-    found = shrunk_costs(costs, np.array([0, 0, 1]), [2])
-    np.testing.assert_allclose(found, shrunk_costs(costs[:, [0, 2]], np.array([0, 1]), [2]))
-
-
 @pytest.mark.parametrize("least", [(0.3, -0.5), (3.5, 6.0), (1.05, 2.1), (0.4, 3.4)])
-def test_the_least_cost_is_found_between_the_grids_points(least: tuple[float, float]) -> None:
-    a, k = np.meshgrid(FORECAST_GRID, ERROR_GRID, indexing="ij")
-    cost = 2.0 + (a - least[0]) ** 2 + 0.2 * (k - least[1]) ** 2
-    assert per_class._least(cost.ravel()) == pytest.approx(least, abs=0.12)
-
-
 class CostRatio:
     """A data set's inventories with another ratio of shortage to holding cost."""
 
@@ -122,7 +69,7 @@ def test_it_beats_one_factor_for_all_whatever_the_cost_ratio(
     ]
     assert figures[0]["cost"] < 0.99 * figures[1]["cost"]
     # The grid has room on both sides of what is best.
-    assert max(per_class.error_factors) < max(ERROR_GRID)
+    assert max(per_class.error_factors) < max(GRID.second)
     if ratio == 400:
         assert figures[0]["stockout_rate_pct"] < 5
 
@@ -130,10 +77,10 @@ def test_it_beats_one_factor_for_all_whatever_the_cost_ratio(
 def test_the_grids_costs_are_those_of_the_rule(source: DatasetSource) -> None:
     """Levels are laid out for all days ahead; the rule sees one observation at a time."""
     scenario = source.load("validation", 0)
-    costs = per_class._grid_costs(source, scenario, DEFAULT_OBJECTIVE)
+    costs = grid_costs(source, scenario, DEFAULT_OBJECTIVE, GRID, forecast_levels(scenario))
     classes = Classes({name: [] for name in BANDS})
     for pair in (0, 10, len(costs) - 1):
-        a, k = FORECAST_GRID[pair // len(ERROR_GRID)], ERROR_GRID[pair % len(ERROR_GRID)]
+        a, k = GRID.pairs[pair]
         rule = OrderUpToPerClass(classes, [a], [k])
         played = play_scenario(scenario, play_policy(rule), source.evaluation_start(scenario))
         np.testing.assert_allclose(costs[pair], played.cost.numpy(), rtol=1e-4)
