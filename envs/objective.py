@@ -76,9 +76,14 @@ class Objective(ABC):
 
     def of_inventories(self, metrics: HorizonMetrics, scenario: Scenario) -> Tensor:
         """[N] what each inventory's mean day costs; rules are tuned by its mean."""
-        *others, last = self.parts_of(metrics, scenario)
+        *others, _ = self.parts_of(metrics, scenario)
+        return sum(others, start=self.shortages_of(metrics, scenario))
+
+    def shortages_of(self, metrics: HorizonMetrics, scenario: Scenario) -> Tensor:
+        """[N] the part of it that is shortages, times their factor."""
+        shortages = self.parts_of(metrics, scenario)[-1]
         factor = scenario.shortage_factor
-        return sum(others, start=last if factor is None else last * factor)
+        return shortages if factor is None else shortages * factor
 
     def day_parts(self, outcome: DayOutcome, scenario: Scenario) -> tuple[Tensor, ...]:
         """What [T, N] days cost, part by part."""

@@ -288,6 +288,18 @@ def delivered(order: Tensor, fill: Tensor, multiple: float | Tensor) -> Tensor:
     return _straight_through(short, whole_units(short.detach(), multiple))
 
 
+def without_whole_units(multiple: float | Tensor) -> float | Tensor:
+    """The multiples of orders, without those of a unit or a part of one.
+
+    Between two whole levels the mean cost of stock is a straight line, so that the best level of
+    all is the best whole one. To learn it, orders need not be rounded; rounded ones, whose gradient
+    passes straight through, pull a level to the step between two whole ones instead.
+    """
+    if isinstance(multiple, Tensor):
+        return torch.where(multiple > 1.0, multiple, 0.0)
+    return multiple if multiple > 1.0 else 0.0
+
+
 def whole_units(quantity: Tensor, multiple: float | Tensor) -> Tensor:
     """Stock as it can come about under ``multiple``: whole units if packs are (a demand in
     whole units breaks them up), else parts of a pack's size; as it is if orders are continuous."""

@@ -18,7 +18,7 @@ from ray.rllib.utils.annotations import override
 from torch import Tensor
 
 from envs.credit import governed_days
-from envs.orders import shared
+from envs.orders import shared, without_whole_units
 from envs.state import ORDER_SIZES, PER_DAY, PER_INVENTORY, InventoryState, Scenario
 from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.config import ShardSettings
@@ -107,18 +107,20 @@ class WindowRows(Rows):
         for update in range(updates):
             fragment = runner.fragment(iteration * updates + update)
             pick = torch.randint(0, fragment.scenario.num_inventories, (rows,))
-            window = _count_governed_days(fragment.scenario.inventories(pick))
+            window = _to_learn_from(fragment.scenario.inventories(pick))
             stock = fragment.state.stack()[pick]
             parts.append(scenario_columns(window, InventoryState.unstack(stock)))
             runner.count_steps(window)
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _count_governed_days(window: Scenario) -> Scenario:
-    """DS counts what its orders decide: not the warm-up, not the cut days at the end."""
+def _to_learn_from(window: Scenario) -> Scenario:
+    """DS counts what its orders decide: not the warm-up, not the cut days at the end. Orders need
+    not be in whole units (see :func:`~envs.orders.without_whole_units`)."""
     _, governed = governed_days(window.review, window.lead_time, window.review_period)
     counted = governed if window.counted is None else governed & window.counted
-    return replace(window, counted=counted)
+    multiple = without_whole_units(window.order_multiple)
+    return replace(window, counted=counted, order_multiple=multiple)
 
 
 _BROADCAST = ("backlog", *ORDER_SIZES)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -20,6 +20,7 @@ from envs.state import Observation, Scenario
 from pipeline.evaluation.play import PolicyFor
 from pipeline.policies.order_up_to import RuleActions
 from pipeline.scenarios.source import ScenarioSource
+from pipeline.scenarios.weighed import WeighedSource
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ class Baseline(ABC):
     @abstractmethod
     def tune(cls, source: ScenarioSource, objective: Objective) -> Self:
         """The best one, by the objective, on training inventories alone."""
+
+    @classmethod
+    def tune_at(
+        cls, factors: Sequence[float], source: ScenarioSource, objective: Objective
+    ) -> list[Self]:
+        """:meth:`tune` where shortages count each of ``factors`` times."""
+        return [cls.tune(WeighedSource(source, factor), objective) for factor in factors]
 
     @abstractmethod
     def policy_for(self, scenario: Scenario) -> tuple[Scenario, Policy]:

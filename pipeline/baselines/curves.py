@@ -10,59 +10,23 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from envs.errors import DataError
 from envs.objective import Objective
 from envs.rollout import Policy
-from envs.state import InventoryState, ObservationLayout, Scenario
+from envs.state import Scenario
 from pipeline.baselines.base import BASELINES, PER_CLASS, Baseline
 from pipeline.baselines.tuned import mark_of
 from pipeline.evaluation.frontier import FACTORS
 from pipeline.evaluation.play import PolicyFor
-from pipeline.scenarios.source import DatasetSource, ScenarioSource, Split
+from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.weighed import weighed
 from pipeline.tools.files import write_json
 from pipeline.tools.progress import Progress
 
 FILE = "baselines_at_factors.json"
-
-
-@dataclass(frozen=True)
-class WeighedSource:
-    """A source whose shortages count ``factor`` times in what is minimised."""
-
-    source: ScenarioSource
-    factor: float
-
-    @property
-    def layout(self) -> ObservationLayout:
-        """The source's."""
-        return self.source.layout
-
-    def num_tiles(self, split: Split) -> int:
-        """The source's."""
-        return self.source.num_tiles(split)
-
-    def load(self, split: Split, tile: int) -> Scenario:
-        """The source's tile, weighed."""
-        return weighed(self.source.load(split, tile), self.factor)
-
-    def evaluation_start(self, scenario: Scenario) -> InventoryState:
-        """The source's."""
-        return self.source.evaluation_start(scenario)
-
-    def training_start(self, scenario: Scenario, generator: torch.Generator) -> InventoryState:
-        """The source's."""
-        return self.source.training_start(scenario, generator)
-
-
-def weighed(scenario: Scenario, factor: float) -> Scenario:
-    """The same with shortages that count ``factor`` times; features stay those of the data."""
-    each = torch.full_like(scenario.shortage_cost, factor)
-    return replace(scenario, shortage_factor=each)
 
 
 @dataclass(frozen=True)
@@ -108,14 +72,12 @@ def rule_curves(
         kept = _read(directory / FILE, mark)
         if list(kept) == list(names):
             return kept
-    progress = Progress("tune baselines at every trade-off", len(names) * len(factors), "tunings")
+    progress = Progress("tune baselines at every trade-off", len(names), "baselines")
     curves = {}
     for name in names:
-        kind, tunings = BASELINES.find(name), {}
-        for factor in factors:
-            tunings[factor] = kind.tune(WeighedSource(source, factor), objective)
-            progress.add(1)
-        curves[name] = RuleCurve(tunings)
+        tuned = BASELINES.find(name).tune_at(factors, source, objective)
+        curves[name] = RuleCurve(dict(zip(factors, tuned, strict=True)))
+        progress.add(1)
     content = {
         name: [[factor, rule.written()] for factor, rule in curve.tunings.items()]
         for name, curve in curves.items()

@@ -99,6 +99,20 @@ def tune_pairs(
     bands: Mapping[str, int] = BANDS,
 ) -> Pairs:
     """The pairs with the least (shrunk) cost, by the objective, on training inventories."""
+    (found,) = tune_pairs_at((1.0,), source, objective, grid, candidates, columns, bands)
+    return found
+
+
+def tune_pairs_at(
+    factors: Sequence[float],
+    source: ScenarioSource,
+    objective: Objective,
+    grid: Grid,
+    candidates: Candidates,
+    columns: Columns = first_day,
+    bands: Mapping[str, int] = BANDS,
+) -> list[Pairs]:
+    """:func:`tune_pairs` where shortages count each of ``factors`` times; played once for all."""
     costs: list[NDArray[np.float32]] = []
     samples: list[Mapping[str, Tensor]] = []
     for tile in tuning_tiles(source, "train"):
@@ -107,9 +121,14 @@ def tune_pairs(
         samples.append(columns(scenario))
     sample = {name: torch.cat([own[name] for own in samples]) for name in bands}
     classes = Classes.of_sample(sample, bands)
-    shrunk = shrunk_costs(np.concatenate(costs, axis=1), classes.of(sample).numpy(), classes.sizes)
-    pairs = [grid.least(cost) for cost in shrunk]
-    return Pairs(classes, [one for one, _ in pairs], [other for _, other in pairs])
+    class_of, (other, shortage) = classes.of(sample).numpy(), np.concatenate(costs, axis=2)
+
+    def best(factor: float) -> Pairs:
+        shrunk = shrunk_costs(other + np.float32(factor) * shortage, class_of, classes.sizes)
+        pairs = [grid.least(cost) for cost in shrunk]
+        return Pairs(classes, [one for one, _ in pairs], [other for _, other in pairs])
+
+    return [best(factor) for factor in factors]
 
 
 def grid_costs(
@@ -119,14 +138,17 @@ def grid_costs(
     grid: Grid,
     play_pair: PlayPair,
 ) -> NDArray[np.float32]:
-    """[pairs of the grid, N] each inventory's cost; NaN where no day is counted."""
+    """[2, pairs of the grid, N] each inventory's cost, without shortages and of shortages alone;
+    NaN where no day is counted."""
     start = source.evaluation_start(scenario)
     costs = []
     for one, other in grid.pairs:
         played = play_pair(one, other)
         metrics = play_scenario(scenario, lambda _, played=played: played, start)
-        costs.append(objective.of_inventories(metrics).numpy())
-    return np.stack(costs)
+        shortage = objective.shortages_of(metrics, scenario)
+        whole = objective.of_inventories(metrics, scenario)
+        costs.append(torch.stack((whole - shortage, shortage)).numpy())
+    return np.stack(costs, axis=1)
 
 
 def corrected(scenario: Scenario, level: Tensor) -> PlayPair:

@@ -17,7 +17,7 @@ from envs.objective import Objective
 from envs.state import Observation, Scenario
 from pipeline.baselines.base import PER_CLASS, DayRule
 from pipeline.baselines.classes import BANDS, Classes
-from pipeline.baselines.grid import Grid, PlayPair, corrected, tune_pairs
+from pipeline.baselines.grid import Grid, PlayPair, corrected, tune_pairs, tune_pairs_at
 from pipeline.policies.order_up_to import FORECAST, ForecastErrorRule, feature, stockless
 from pipeline.scenarios.source import ScenarioSource
 
@@ -56,6 +56,14 @@ class OrderUpToPerClass(ForecastErrorRule, DayRule):
         found = cls(*tune_pairs(source, objective, GRID, forecast_levels))
         _LAST[:] = [(weakref.ref(source), objective, found)]
         return found
+
+    @classmethod
+    def tune_at(
+        cls, factors: Sequence[float], source: ScenarioSource, objective: Objective
+    ) -> list[OrderUpToPerClass]:
+        """The same for every factor on shortages; the grid is played once."""
+        found = tune_pairs_at(factors, source, objective, GRID, forecast_levels)
+        return [cls(*pairs) for pairs in found]
 
 
 _LAST: list[tuple[weakref.ref[ScenarioSource], Objective, OrderUpToPerClass]] = []
