@@ -10,15 +10,20 @@ import pytest
 import torch
 import yaml
 
+from envs.errors import ConfigError
 from envs.metrics import metric_names
 from pipeline.baselines.base import PER_CLASS
 from pipeline.baselines.tuned import read_baselines
 from pipeline.comparison.compare import NO_PLAN, compare, without_plan
+from pipeline.comparison.frontiers import LEVELS, POINTS
+from pipeline.comparison.report import write_report
+from pipeline.data.synthetic.generate import make
 from pipeline.evaluation.play import play_policy, summarize
+from pipeline.evaluation.shift import SHIFT
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model
-from pipeline.runs.sweep import Selected, write_selection
+from pipeline.runs.sweep import Selected, Sweep, read_sweep, write_selection
 from pipeline.scenarios.source import DatasetSource
 from tests.rows import evaluate_dataset
 
@@ -113,7 +118,7 @@ def test_every_policy_is_also_evaluated_without_the_plan(
     blind = without_plan(source)
     assert blind.plan == "missing"
     assert blind.max_lead_time == source.max_lead_time
-    rule = read_baselines(sweep).per_class
+    rule = read_baselines(sweep).rules[PER_CLASS]
     expected = summarize(pd.concat(evaluate_dataset(blind, "test", play_policy(rule))))
     for metric in metric_names():
         assert table.loc[PER_CLASS, f"{metric}_without_plan"] == pytest.approx(
@@ -131,3 +136,71 @@ def test_comparing_again_gives_the_same_table(sweep: Path) -> None:
     before = (sweep / "comparison.csv").read_bytes()
     compare(sweep)
     assert (sweep / "comparison.csv").read_bytes() == before
+
+
+def test_curves_of_stock_against_service_are_in_every_comparison(sweep: Path) -> None:
+    points, levels = pd.read_csv(sweep / POINTS), pd.read_csv(sweep / LEVELS)
+    assert set(points["name"]) == {"ddpg-both", "ds-base", PER_CLASS}
+    rule = points[points["name"] == PER_CLASS].sort_values("factor")
+    # Tuned anew at every trade-off: the dearer shortages are, the fewer and the more stock.
+    assert rule["stockout_rate_pct"].iloc[0] > 2 * rule["stockout_rate_pct"].iloc[-1]
+    assert rule["turnover_days"].iloc[0] < rule["turnover_days"].iloc[-1]
+    at = levels.set_index(["name", "level"])
+    assert at.loc[(PER_CLASS, "stockout 10 %"), "turnover_days"] > 0
+    own = at.loc[PER_CLASS, "pct_vs_baseline"].dropna()
+    assert len(own) > 0
+    assert (own == 0).all()
+
+
+class TestElsewhere:
+    """A sweep's policies on data that they never saw."""
+
+    @pytest.fixture(scope="class")
+    def other(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        out = tmp_path_factory.mktemp("other") / "other"
+        make(300, 200, 11, out, tile_rows=128, order_multiple=0.0)
+        return out
+
+    @pytest.fixture(scope="class")
+    def out(self, sweep: Path, other: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        out = tmp_path_factory.mktemp("elsewhere") / "out"
+        compare(sweep, data=other, out=out)
+        return out
+
+    def test_the_rows_are_those_of_the_policies_there(
+        self, sweep: Path, other: Path, out: Path
+    ) -> None:
+        table = pd.read_csv(out / "comparison.csv").set_index("algorithm")
+        trained = read_sweep(sweep).source()
+        there = DatasetSource(other, trained.factors)
+        there.max_lead_time = trained.max_lead_time
+        # Rules are those of the sweep's data, not tuned again.
+        rule = read_baselines(sweep).rules[PER_CLASS]
+        expected = summarize(pd.concat(evaluate_dataset(there, "test", play_policy(rule))))
+        for metric in metric_names():
+            assert table.loc[PER_CLASS, metric] == pytest.approx(expected[metric], rel=1e-5)
+        assert not (out / "baselines.json").exists()
+        assert table.loc["ddpg", "n_seeds"] == 3
+
+    def test_it_says_how_far_the_inputs_are_from_trainings(self, out: Path) -> None:
+        shift = pd.read_csv(out / SHIFT).set_index("feature")
+        assert shift["outside_pct"].between(0, 100).all()
+        assert "trained on another data set" in (out / "comparison.md").read_text()
+
+    def test_the_report_reads_it_as_any_sweep(self, out: Path) -> None:
+        assert "other" in write_report(out).read_text()
+
+    def test_another_comparison_is_not_overwritten(
+        self, sweep: Path, dataset: Path, out: Path
+    ) -> None:
+        with pytest.raises(ConfigError, match="another comparison"):
+            compare(sweep, data=dataset, out=out)
+
+    def test_longer_lead_times_than_the_policies_know_are_refused(
+        self, sweep: Path, other: Path, tmp_path: Path
+    ) -> None:
+        trained = read_sweep(sweep)
+        there = trained.on(other, tmp_path / "out")
+        preset = {**there.preset, "max_lead_time": 1}
+        with pytest.raises(ConfigError, match="the policies know 1"):
+            Sweep(there.directory, preset, there.selected).source()
