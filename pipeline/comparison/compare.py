@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
+from envs.errors import ConfigError
 from envs.metrics import METRICS, counting_in_words
 from pipeline.baselines.rules import HINDSIGHT
+from pipeline.baselines.tuned import FILE as BASELINES_FILE
 from pipeline.baselines.tuned import TunedBaselines, tuned_baselines
 from pipeline.comparison.columns import comparison_table
 from pipeline.comparison.report import comparison_html, comparison_markdown
 from pipeline.evaluation.intervals import resample
 from pipeline.evaluation.margins import Rows
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
+from pipeline.policies.store import load_model
+from pipeline.runs.gather import gather
+from pipeline.runs.run import Run
 from pipeline.runs.sweep import Sweep, read_sweep
 from pipeline.scenarios.source import DatasetSource
-from pipeline.tools.files import write_text
+from pipeline.tools.files import scratch, write_text
 
 NO_PLAN_TILES = 16
 """Tiles that are evaluated without the plan as well: some 30,000 inventories."""
@@ -40,7 +46,7 @@ class Evaluated:
     """Of the median seed, on mornings that know nothing ahead."""
 
 
-def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
+def compare(directory: str | PathLike[str], *, seed: int = 0) -> pd.DataFrame:
     """Evaluates a finished sweep and writes ``comparison.{csv,md,html}``.
 
     Per-inventory rows go to ``evaluation/<name>.parquet`` (a method's median seed, or a
@@ -58,6 +64,7 @@ def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
         ConfigError: The folder holds no finished sweep.
         DataError: Its data set is gone or damaged.
     """
+    directory = Path(directory)
     sweep = read_sweep(directory)
     source = sweep.source()
     baselines = tuned_baselines(source, directory, sweep.objective)
@@ -73,6 +80,46 @@ def compare(directory: Path, *, seed: int = 0) -> pd.DataFrame:
     ):
         write_text(directory / f"comparison.{suffix}", text)
     return table
+
+
+def compare_runs(
+    runs: Sequence[str | PathLike[str]],
+    data: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compares runs that were trained one by one with each other and with the baselines.
+
+    Args:
+        runs: Runs, or their folders; of a method with several configurations the best on
+            validation goes to test, and runs that differ in their seed alone count together.
+        data: The data set that they were trained on, or its folder.
+        out: Folder of the comparison, which is then like a sweep's: to be reported, and to decide
+            with. None: one that goes when this process ends.
+        seed: Of the bootstrap.
+
+    Returns:
+        As :func:`compare`.
+
+    Raises:
+        ConfigError: The runs do not go together, or with the data.
+        DataError: A model or the data set is missing or damaged.
+    """
+    folder = scratch() / "comparison" if out is None else Path(out)
+    found = [Run.read(run) for run in runs]
+    sweep = gather(found, Path(data), folder)
+    longest = load_model(sweep.trial(sweep.best_trial()) / "model").policy.layout.max_lead_time
+    if sweep.source().max_lead_time != longest:
+        raise ConfigError(
+            "data", str(Path(data)), "Name the data set that the runs were trained on.",
+            f"has other lead times (the models know {longest} days)",
+        )  # fmt: skip
+    # Tuned when the run was trained; used if they are of this data and objective.
+    kept = found[0].directory / BASELINES_FILE
+    if kept.exists():
+        write_text(folder / BASELINES_FILE, kept.read_text())
+    return compare(folder, seed=seed)
 
 
 def evaluate_sweep(sweep: Sweep, source: DatasetSource, baselines: TunedBaselines) -> Evaluated:

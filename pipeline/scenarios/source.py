@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -77,7 +78,7 @@ class DatasetSource:
 
     def __init__(
         self,
-        directory: Path | str,
+        directory: str | PathLike[str],
         factors: DayFactors | None = None,
         resident_tiles: int = 16,
         plan: PlanKnown = "known",

@@ -176,7 +176,7 @@ def decide(by: TrainedModel | Decider, snapshot: Path, out: Path) -> Orders:
         raise ConfigError("out", str(out), "Name another file.", "is the snapshot")
     decider = Decider.of_model(by) if isinstance(by, TrainedModel) else by
     mark = None if decider.factors is None else forecast_mark(decider.factors)
-    total = Orders(name=decider.name, version=decider.version, why=decider.why)
+    total = Orders(name=decider.name, version=decider.version, why=decider.why, path=out)
     schema = orders_schema(_outputs(decider))
     with open_snapshot(snapshot) as file, StreamedParquet(out, schema) as orders:
         checker = SnapshotChecker(snapshot, decider.layout, mark)

@@ -18,6 +18,7 @@ import yaml
 from envs.problems.settings import SettingName
 from pipeline.algorithms.build import build_config
 from pipeline.runs.config import AlgorithmName, RunConfig
+from pipeline.runs.selection import select
 from pipeline.runs.sweep import write_selection
 from pipeline.scenarios.source import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
@@ -26,7 +27,7 @@ from pipeline.studies.synthetic.measuring.q_error import probe_critic
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.studies.plan import StudyPlan
-from tuning.sweep import claim, select
+from tuning.sweep import claim
 from tuning.trials import Pending, TrialPlan, forget_failures, not_ended, remaining, train_trials
 
 OnTrial = Callable[[Path], None]

@@ -113,7 +113,7 @@ def test_every_policy_is_also_evaluated_without_the_plan(
     blind = without_plan(source)
     assert blind.plan == "missing"
     assert blind.max_lead_time == source.max_lead_time
-    rule = read_baselines(sweep).per_class
+    rule = read_baselines(sweep).rules[PER_CLASS]
     expected = summarize(pd.concat(evaluate_dataset(blind, "test", play_policy(rule))))
     for metric in metric_names():
         assert table.loc[PER_CLASS, f"{metric}_without_plan"] == pytest.approx(
