@@ -52,20 +52,11 @@ ObjectiveChoice = Annotated[str | dict[str, Any], BeforeValidator(_written_objec
 """How an objective is written down: see :func:`~envs.objective.objective_of`."""
 
 
-class RunConfig(BaseModel):
-    """One training run."""
+class HowTrained(BaseModel):
+    """What a training run, and every plan of runs, says of how it is trained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    algorithm: AlgorithmName
-    action_model: ActionModelName
-    """Registered name, or ``module:Class`` of one's own."""
-    objective: ObjectiveChoice = "cost"
-    """What is minimised: a name, ``module:Class``, or a mapping of ``name`` and options."""
-    seed: int = Field(default=0, ge=0)
-    """Seeds network weights, exploration, minibatches and the order of fragments."""
-    iterations: int = Field(default=100, ge=1)
-    """Training iterations; learning-rate schedules end with them."""
     validate_every: int = Field(default=10, ge=1)
     """Iterations between two evaluations on validation inventories."""
     checkpoint_every: int = Field(default=50, ge=1)
@@ -80,6 +71,25 @@ class RunConfig(BaseModel):
     """Remote learners; 0 learns in the trial's own process."""
     num_gpus_per_learner: float = Field(default=0.0, ge=0)
     """GPUs of each learner."""
+
+    def run(self, **rest: Any) -> RunConfig:
+        """A run that is trained like this; ``rest`` says which, and may say some of it anew."""
+        shared = {name: getattr(self, name) for name in HowTrained.model_fields}
+        return RunConfig(**{**shared, **rest})
+
+
+class RunConfig(HowTrained):
+    """One training run."""
+
+    algorithm: AlgorithmName
+    action_model: ActionModelName
+    """Registered name, or ``module:Class`` of one's own."""
+    objective: ObjectiveChoice = "cost"
+    """What is minimised: a name, ``module:Class``, or a mapping of ``name`` and options."""
+    seed: int = Field(default=0, ge=0)
+    """Seeds network weights, exploration, minibatches and the order of fragments."""
+    iterations: int = Field(default=100, ge=1)
+    """Training iterations; learning-rate schedules end with them."""
 
     @property
     def method(self) -> Method:
