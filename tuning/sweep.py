@@ -30,7 +30,8 @@ from pipeline.runs.sweep import (
     read_sweep,
     write_selection,
 )
-from pipeline.scenarios.source import DatasetSource, ScenarioSource
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import ScenarioSource
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.files import write_yaml, writing
 from tuning.preset import Preset

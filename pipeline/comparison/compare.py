@@ -27,7 +27,7 @@ from pipeline.policies.store import load_model
 from pipeline.runs.gather import gather
 from pipeline.runs.run import Run
 from pipeline.runs.sweep import Sweep, read_sweep
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.files import scratch, write_text
 
 NO_PLAN_TILES = 16

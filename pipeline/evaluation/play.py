@@ -21,7 +21,8 @@ from envs.metrics import METRICS, SUMS, Days, metric_names
 from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
-from pipeline.scenarios.source import ScenarioSource, Split, evaluation_start
+from pipeline.scenarios.source import ScenarioSource, Split
+from pipeline.scenarios.start import evaluation_start
 
 BLOCK_DAYS, MOST_BLOCKS = 7, 52
 """Days of a block that intervals draw whole: a week, or several where there would be too many."""

@@ -13,7 +13,7 @@ from envs.state import Scenario
 from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
-from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.start import empty_start
 from pipeline.scenarios.trajectories import read_trajectories, trajectories_of
 
 

@@ -21,7 +21,7 @@ from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import Method
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.files import write_json
 
 SELECTION, PRESET, FORECAST = "selection.json", "preset.yaml", "forecast.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from envs.errors import ConfigError
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving import decide as deciding
 from pipeline.serving.orders import Orders
 from pipeline.serving.snapshot import Snapshot, make_snapshot

@@ -32,7 +32,8 @@ from pipeline.features.build import BASIS, FEATURES, build_features, order_sizes
 from pipeline.features.forecast import DayFactors
 from pipeline.features.outlook import varying
 from pipeline.features.plan import missing_quantities
-from pipeline.scenarios.source import DatasetSource, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.start import evaluation_start
 from pipeline.serving.stock import BadStock, Stock, StockTable
 from pipeline.tools.progress import Progress
 from pipeline.tools.streamed import StreamedParquet

@@ -24,7 +24,8 @@ from pipeline.policies.store import load_data_model
 from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.runs.result import RunResult
 from pipeline.runs.run import Run
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 from pipeline.tools.files import writing
 from pipeline.tools.progress import LOG
 from pipeline.training.run import TrainingRun

@@ -20,7 +20,7 @@ from pipeline.algorithms.build import build_config
 from pipeline.runs.config import AlgorithmName, RunConfig
 from pipeline.runs.selection import select
 from pipeline.runs.sweep import write_selection
-from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.given import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.studies.synthetic.folder import StudyFolder
 from pipeline.studies.synthetic.keys import CriticKey, GrowthKey, HorizonKey

@@ -23,7 +23,9 @@ from pipeline.algorithms.runner import ShardRunner
 from pipeline.evaluation.play import summarize_source
 from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import DatasetSource, GivenScenarios, training_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.given import GivenScenarios
+from pipeline.scenarios.start import training_start
 
 SMALL: dict[str, dict[str, Any]] = {
     "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "exploration_noise": 0.1,

@@ -11,7 +11,7 @@ from envs.errors import ConfigError
 from pipeline.algorithms.build import FINAL_RATE, build_config, training_keys
 from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import AlgorithmName, RunConfig, load_yaml, parse
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 BASE = {"algorithm": "ddpg", "action_model": "both"}
 

@@ -18,7 +18,7 @@ from pipeline.runs.gather import gather
 from pipeline.runs.result import RunResult
 from pipeline.runs.run import Run
 from pipeline.runs.sweep import write_selection
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 
 class MakeRun:

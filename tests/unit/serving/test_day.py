@@ -11,7 +11,7 @@ from envs.errors import ConfigError
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving import day
 from pipeline.serving.snapshot import make_snapshot
 

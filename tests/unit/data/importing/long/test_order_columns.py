@@ -16,7 +16,7 @@ from pipeline.data.importing.long.run import import_long
 from pipeline.data.panel import Panel, validate_inventories
 from pipeline.data.schema import Manifest
 from pipeline.data.terms import SupplyTerms
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.snapshot import make_snapshot
 
 
