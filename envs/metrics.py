@@ -53,7 +53,12 @@ DAYS, DEMAND, SALES, STOCK, STOCKOUTS = map(
 )
 
 
-def _money(days: Days) -> Quantity:
+def money(days: Days) -> Quantity:
+    """b * unmet + h * stock: what the days cost.
+
+    >>> money(Days(unmet=2.0, stock=5.0, shortage_cost=3.0, holding_cost=0.5))
+    8.5
+    """
     return days.shortage_cost * days.unmet + days.holding_cost * days.stock
 
 
@@ -177,7 +182,7 @@ def _ratio(total: float, by: float) -> float:
 
 
 COST = Metric(
-    "cost", _money, DAYS, Over.EACH_ONCE, stem="cost_pct", relative=True,
+    "cost", money, DAYS, Over.EACH_ONCE, stem="cost_pct", relative=True,
     words=Words(
         title="Cost", unit="money per inventory and day", suffix="per inventory and day",
         clause="a cost of {}", meaning="Mean over inventories.", difference="% of cost",

@@ -21,13 +21,21 @@ from envs.credit import decision_rewards
 from envs.dynamics import DayOutcome
 from envs.errors import ConfigError
 from envs.horizon import HorizonMetrics
+from envs.metrics import Days, money
 from envs.registry import Registry
 from envs.state import Scenario
 
 
 def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
-    """b * unmet + h * leftover of a day (or of [T, N] days), money per inventory."""
-    return shortage_cost * outcome.unmet + holding_cost * outcome.end.clamp(min=0.0)
+    """:func:`~envs.metrics.money` of a day (or of [T, N] days), per inventory."""
+    return money(
+        Days(
+            unmet=outcome.unmet,
+            stock=outcome.end.clamp(min=0.0),
+            shortage_cost=shortage_cost,
+            holding_cost=holding_cost,
+        )
+    )
 
 
 @dataclass(frozen=True)

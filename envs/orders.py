@@ -41,8 +41,8 @@ from envs.state import Scenario
 INFINITE = float("inf")
 LONGEST_SUPPLY_DAYS = 365.0
 """A pack that lasts longer is not bought on a forecast, however cheap its holding is."""
-_WHOLE = 1e-4
-"""Of a pack: expected demand so close below a multiple counts as that multiple."""
+WHOLE = 1e-4
+"""Of a pack: a quantity so close below a multiple counts as that multiple."""
 
 
 class OrderFacts(NamedTuple):
@@ -170,9 +170,9 @@ def smallest_order(minimum: float | Tensor, multiple: float | Tensor) -> float |
     12.0
     """
     if not isinstance(minimum, Tensor) and not isinstance(multiple, Tensor):
-        return math.ceil(minimum / multiple - _WHOLE) * multiple if multiple > 0 else minimum
+        return math.ceil(minimum / multiple - WHOLE) * multiple if multiple > 0 else minimum
     least, packs = torch.broadcast_tensors(torch.as_tensor(minimum), torch.as_tensor(multiple))
-    whole = (least / packs.clamp(min=1e-12) - _WHOLE).ceil() * packs
+    whole = (least / packs.clamp(min=1e-12) - WHOLE).ceil() * packs
     return torch.where(packs > 0, whole, least)
 
 
@@ -338,7 +338,7 @@ def _multiples(quantity: Tensor, multiple: float | Tensor, *, down: bool = False
 
 def _multiples_of(quantity: Tensor, multiple: float | Tensor, down: bool) -> Tensor:
     packs = quantity / multiple
-    return ((packs + _WHOLE).floor_() if down else packs.round_()).mul_(multiple)
+    return ((packs + WHOLE).floor_() if down else packs.round_()).mul_(multiple)
 
 
 def _straight_through(value: Tensor, placed: Tensor) -> Tensor:

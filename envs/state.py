@@ -262,7 +262,31 @@ class Scenario:
             raise ScenarioError(
                 "scale", float(self.scale.min()), "Use finite numbers above 0.", "is out of range"
             )
+        self._validate_order_sizes()
         return self
+
+    def _validate_order_sizes(self) -> None:
+        """Every inventory can be ordered: its largest order holds its smallest."""
+        from envs.orders import WHOLE, smallest_order  # which build on this module
+
+        for name in ORDER_SIZES:
+            value = torch.as_tensor(getattr(self, name))
+            if not bool((value >= 0).all()):  # NaN is not either
+                raise ScenarioError(
+                    name, float(value.min()), "Use numbers of at least 0.", "is out of range"
+                )
+        pack, largest = (torch.as_tensor(size) for size in (self.order_multiple, self.order_max))
+        minimum = torch.as_tensor(smallest_order(self.order_min, self.order_multiple))
+        least = torch.maximum(minimum, pack)
+        short = largest < least - WHOLE * pack
+        if bool(short.any()):
+            row = int(short.to(torch.uint8).argmax())
+            most, smallest = (float(size.expand(short.shape).reshape(-1)[row])
+                              for size in (largest, least))  # fmt: skip
+            raise ScenarioError(
+                "order_max", most, "Raise it, or lower order_min or order_multiple.",
+                f"is below the smallest order that may be given, {smallest:g}",
+            )  # fmt: skip
 
     def _validate_expected(self) -> None:
         given = [name for name in EXPECTED if getattr(self, name) is not None]

@@ -11,7 +11,7 @@ import torch
 
 from envs.state import InventoryState, Scenario
 from pipeline.data.synthetic.generate import make
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.environment import prepare
 
 prepare()

@@ -13,7 +13,7 @@ from envs.problems.settings import study_setting1
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.given import GivenScenarios
 
 TRAINING: dict[str, dict[str, Any]] = {
     "ddpg": {"hidden": [8], "critic_hidden": [8], "updates_per_iteration": 1,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pipeline.evaluation.play import PolicyFor, evaluate_tile
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 
 
 def evaluate_dataset(

@@ -10,7 +10,7 @@ from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 SMALL: dict[str, dict[str, Any]] = {
     "ddpg": {"hidden": [8], "critic_hidden": [8], "fragment_days": 40, "exploration_noise": 0.1,

@@ -24,6 +24,7 @@ from pipeline.data.terms import CostLaw, SupplyTerms
 from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import (
     ActionModelName,
+    HowTrained,
     ObjectiveChoice,
     RunConfig,
     load_yaml,
@@ -74,36 +75,26 @@ def _kind_of_data(value: Any) -> str:
     return "StudyData" if study else "DataPlan"
 
 
-class AlgorithmPlan(BaseModel):
-    """How one algorithm is trained and tuned."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class AlgorithmPlan(HowTrained):
+    """How one algorithm is trained and tuned; ``training`` holds what is not searched."""
 
     iterations: Count | dict[ActionModelName, Count]
     """Of a full training: of all action models, or of each. Methods are compared at equal CPU
     time; `python -m tuning calibrate` tells which numbers come to that."""
-    validate_every: int = Field(ge=1)
-    checkpoint_every: int = Field(default=50, ge=1)
-    num_env_runners: int = Field(default=0, ge=0)
-    num_learners: int = Field(default=0, ge=0)
-    num_gpus_per_learner: float = Field(default=0.0, ge=0)
-    training: dict[str, Any] = Field(default_factory=dict)
-    """Fixed arguments of ``training()``."""
     search: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Searched arguments of ``training()``: name -> {uniform|loguniform|choice: [...]}."""
 
-    def run(
+    def full_run(
         self, algorithm: AlgorithmName, model: str, drawn: Any, objective: ObjectiveChoice
     ) -> RunConfig:
         """A full training with drawn hyperparameters."""
         iterations = self.iterations
-        return RunConfig(
+        return self.run(
             algorithm=algorithm,
             action_model=model,
             objective=objective,
             training={**self.training, **drawn},
             iterations=iterations[model] if isinstance(iterations, dict) else iterations,
-            **self.model_dump(exclude={"training", "search", "iterations"}),
         )
 
 
@@ -219,8 +210,9 @@ class Preset(BaseModel):
         }
         for number in range(self.configurations):
             for algorithm, plan in self.algorithms.items():
+                drawn = designs[algorithm][number]
                 for model in self.action_models:
-                    run = plan.run(algorithm, model, designs[algorithm][number], self.objective)
+                    run = plan.full_run(algorithm, model, drawn, self.objective)
                     if self.methods is None or run.method in self.methods:
                         trials[run.key(number)] = run
         return trials

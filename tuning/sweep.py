@@ -12,17 +12,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from envs.errors import ConfigError, DataError
-from envs.objective import objective_of
 from pipeline.algorithms.build import build_config
 from pipeline.data.panel import validate_inventories
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
-from pipeline.runs.method import Method, TrialKey
-from pipeline.runs.result import RunResult
+from pipeline.runs.method import Method
+from pipeline.runs.selection import select
 from pipeline.runs.sweep import (
     FORECAST,
     PRESET,
@@ -32,7 +30,8 @@ from pipeline.runs.sweep import (
     read_sweep,
     write_selection,
 )
-from pipeline.scenarios.source import DatasetSource, ScenarioSource
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import ScenarioSource
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.tools.files import write_yaml, writing
 from tuning.preset import Preset
@@ -172,48 +171,3 @@ def claim(preset: Preset, data_directory: str, directory: Path) -> None:
     with writing(directory):
         (directory / "trials").mkdir(parents=True, exist_ok=True)
         write_yaml(path, plan)
-
-
-def select(runs: Mapping[str, RunConfig], directory: Path) -> dict[Method, Selected]:
-    """Best mean over seeds on validation; of its seeds, the median one.
-
-    Of trials that were trained to their end: what was stopped at a rung had less of a chance.
-    """
-    selected: dict[Method, Selected] = {}
-    for method in dict.fromkeys(run.method for run in runs.values()):
-        keys = [key for key, run in runs.items() if run.method == method]
-        results = {key: RunResult.read(directory / "trials" / key) for key in keys}
-        ended = {key: result for key, result in results.items() if result is not None}
-        objective = objective_of(runs[keys[0]].objective)  # a sweep has one
-        figures: dict[str, dict[str, float]] = {}
-        for key, result in ended.items():
-            if result.status == "finished":
-                of_seeds = figures.setdefault(TrialKey.parse(key).configured, {})
-                of_seeds[key] = result.validation[objective.metric]
-        # A configuration is compared on as many seeds as the most tried one has, so that
-        # a lucky single seed does not beat a mean over five.
-        seeds = max((len(c) for c in figures.values()), default=0)
-        means = {
-            configuration: float(np.mean(list(by_seed.values())))
-            for configuration, by_seed in figures.items()
-            if len(by_seed) == seeds
-        }
-        trial, mean, seeds_of_best = None, None, []
-        if means:
-            best = min(means, key=lambda configuration: objective.signed(means[configuration]))
-            mean, of_best = means[best], figures[best]
-            ordered = sorted(of_best, key=lambda key: objective.signed(of_best[key]))
-            trial = ordered[(len(ordered) - 1) // 2]
-            seeds_of_best = sorted(of_best)
-        selected[method] = Selected(
-            trial=trial,
-            validation=mean,
-            configurations=len({TrialKey.parse(key).configured for key in keys}),
-            failed=sum(result.failed for result in ended.values()),
-            seconds=sum(result.seconds for result in ended.values()),
-            causes={k: r.cause for k, r in ended.items() if r.failed},
-            trials=seeds_of_best,
-            stopped=sum(result.status == "stopped" for result in ended.values()),
-            cpu_seconds=sum(result.cpu_seconds for result in ended.values()),
-        )
-    return selected

@@ -21,7 +21,7 @@ from pipeline.baselines.base import BASELINES, PER_CLASS, Baseline
 from pipeline.baselines.tuned import mark_of
 from pipeline.evaluation.frontier import FACTORS
 from pipeline.evaluation.play import PolicyFor
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.scenarios.weighed import weighed
 from pipeline.tools.files import write_json
 from pipeline.tools.progress import Progress

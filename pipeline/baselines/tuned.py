@@ -22,7 +22,7 @@ from pipeline.baselines.base import BASELINES, Baseline, DayRule
 from pipeline.baselines.rules import HINDSIGHT
 from pipeline.evaluation.play import PolicyFor, evaluate_scenario, summarize
 from pipeline.runs.sweep import Sweep
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.files import write_json
 from pipeline.tools.progress import Progress
 

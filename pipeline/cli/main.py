@@ -71,9 +71,15 @@ def train(
     out: Path,
 ) -> None:
     """Train one policy; the same command again resumes."""
+    from pipeline.runs.config import RunConfig, load_yaml, parse
     from pipeline.training.session import train_run
 
-    train_run(directory, algorithm, action_model, config_file, seed, out)
+    content = load_yaml(config_file) if config_file else {}
+    content |= {"algorithm": algorithm, "action_model": action_model}
+    if seed is not None:
+        content["seed"] = seed
+    run = parse(RunConfig, content, config_file.name if config_file else "options")
+    train_run(directory, run, out, say=click.echo)
 
 
 @commands.command()
@@ -101,7 +107,8 @@ def evaluate(
 
     The same command again resumes.
     """
-    from pipeline.evaluation.trajectories import play_file
+    from pipeline.evaluation.play import in_words, summarize
+    from pipeline.evaluation.trajectories import mean_cost_in_words, play_file
     from pipeline.scenarios.trajectories import setting_file
     from pipeline.tools.files import write_parquet, writing
     from pipeline.training.session import evaluate_run, meet_goal
@@ -109,11 +116,15 @@ def evaluate(
     found = setting_file(data)
     if found is None:
         if goal is not None:
-            meet_goal(run, Path(data), split, goal)
-        else:
-            evaluate_run(run, Path(data), split, out, workers)
+            for line in meet_goal(run, data, split, goal):
+                click.echo(str(line))
+            return
+        played = evaluate_run(run, data, split, out, workers)
+        said = f"{len(played):,} inventories, {split}: {in_words(summarize(played))}."
+        click.echo(said + (f" Rows: {out}" if out else ""))
         return
     rows = play_file(run, *found)
+    click.echo(f"{len(rows):,} trajectories of {found[0]}: {mean_cost_in_words(rows)}")
     if out is not None:
         with writing(out):
             write_parquet(out, rows)
@@ -167,7 +178,7 @@ def baselines(directory: Path, out: Path, split: Split, objective: str) -> None:
     """
     from envs.objective import objective_of
     from pipeline.comparison.refinements import refinements, refinements_markdown
-    from pipeline.scenarios.source import DatasetSource
+    from pipeline.scenarios.dataset import DatasetSource
 
     table = refinements(DatasetSource(directory), split, objective_of(objective), out)
     click.echo(refinements_markdown(table))

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envs.errors import ConfigError
-
 if TYPE_CHECKING:
     from pipeline.serving.stock import BadStock
 
@@ -41,21 +39,11 @@ def snapshot(
     out: Path,
 ) -> None:
     """Write what a day's decisions need, as known on its morning."""
-    if played and (day is not None or stock is not None or model is None):
-        raise ConfigError(
-            "--played", "given", "Give it with --model, and without --stock and --day.",
-            "does not go with the other options",
-        )  # fmt: skip
-    from pipeline.scenarios.source import DatasetSource
-    from pipeline.serving.decide import find_decider
-    from pipeline.serving.snapshot import make_snapshot
+    from pipeline.serving import day as a_day
 
-    found = find_decider(model) if model else None
-    source = DatasetSource(directory, found.factors if found else None)
-    if found:
-        source.max_lead_time = max(source.max_lead_time, found.layout.max_lead_time)
-    policy = found.policy_for if found and played else None
-    made = make_snapshot(source, out, day=day, stock=stock, bad_stock=bad_stock, played=policy)
+    made = a_day.snapshot(
+        directory, out, model=model, day=day, stock=stock, bad_stock=bad_stock, played=played
+    )
     click.echo(f"{made}\n{out}")
     if stock is None and not played:
         click.echo(
@@ -70,11 +58,9 @@ def snapshot(
 @click.option("--out", type=FILE, required=True, help="Parquet, one row per inventory.")
 def decide(model: Path, snapshot: Path, goal: str | None, out: Path) -> None:
     """Decide the orders of a day: a trained policy on a snapshot."""
-    from pipeline.serving.decide import decide as run
-    from pipeline.serving.decide import find_decider
+    from pipeline.serving import day
 
-    found = find_decider(model)
-    orders = run(found if goal is None else found.meeting(goal), snapshot, out)
+    orders = day.decide(model, snapshot, out, goal=goal)
     click.echo(f"{orders}: {out}")
     if orders.rounding:
         click.echo(orders.rounding)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
+from envs.errors import ConfigError
 from envs.metrics import METRICS, counting_in_words
 from pipeline.baselines.curves import rule_curves
 from pipeline.baselines.rules import HINDSIGHT
+from pipeline.baselines.tuned import FILE as BASELINES_FILE
 from pipeline.baselines.tuned import TunedBaselines, tuned_baselines
 from pipeline.comparison.columns import comparison_table
 from pipeline.comparison.frontiers import write_frontiers
@@ -23,9 +26,12 @@ from pipeline.evaluation.intervals import resample
 from pipeline.evaluation.margins import Rows
 from pipeline.evaluation.shift import SHIFT, input_shift, shift_in_words
 from pipeline.evaluation.tiles import Candidate, evaluate_policies, model_candidate
+from pipeline.policies.store import load_model
+from pipeline.runs.gather import gather
+from pipeline.runs.run import Run
 from pipeline.runs.sweep import Sweep, read_sweep
-from pipeline.scenarios.source import DatasetSource
-from pipeline.tools.files import write_text
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.tools.files import scratch, write_text
 
 NO_PLAN_TILES = 16
 """Tiles that are evaluated without the plan as well: some 30,000 inventories."""
@@ -44,7 +50,11 @@ class Evaluated:
 
 
 def compare(
-    directory: Path, *, data: Path | None = None, out: Path | None = None, seed: int = 0
+    directory: str | PathLike[str],
+    *,
+    data: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Evaluates a finished sweep and writes ``comparison.{csv,md,html}``.
 
@@ -66,13 +76,15 @@ def compare(
         ConfigError: The folder holds no finished sweep, or one that cannot play these data.
         DataError: Its data set is gone or damaged.
     """
+    directory = Path(directory)
     trained = read_sweep(directory)
     sweep = trained
     if trained.elsewhere:
         trained = read_sweep(trained.trained_in)
     elif data is not None:
         assert out is not None
-        sweep, directory = trained.on(data, out), out
+        directory = Path(out)
+        sweep = trained.on(Path(data), directory)
     baselines = tuned_baselines(trained.source(), trained.directory, trained.objective)
     source = sweep.source()
     evaluated = evaluate_sweep(sweep, source, baselines)
@@ -94,6 +106,46 @@ def compare(
     ):
         write_text(directory / f"comparison.{suffix}", text)
     return table
+
+
+def compare_runs(
+    runs: Sequence[str | PathLike[str]],
+    data: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compares runs that were trained one by one with each other and with the baselines.
+
+    Args:
+        runs: Runs, or their folders; of a method with several configurations the best on
+            validation goes to test, and runs that differ in their seed alone count together.
+        data: The data set that they were trained on, or its folder.
+        out: Folder of the comparison, which is then like a sweep's: to be reported, and to decide
+            with. None: one that goes when this process ends.
+        seed: Of the bootstrap.
+
+    Returns:
+        As :func:`compare`.
+
+    Raises:
+        ConfigError: The runs do not go together, or with the data.
+        DataError: A model or the data set is missing or damaged.
+    """
+    folder = scratch() / "comparison" if out is None else Path(out)
+    found = [Run.read(run) for run in runs]
+    sweep = gather(found, Path(data), folder)
+    longest = load_model(sweep.trial(sweep.best_trial()) / "model").policy.layout.max_lead_time
+    if sweep.source().max_lead_time != longest:
+        raise ConfigError(
+            "data", str(Path(data)), "Name the data set that the runs were trained on.",
+            f"has other lead times (the models know {longest} days)",
+        )  # fmt: skip
+    # Tuned when the run was trained; used if they are of this data and objective.
+    kept = found[0].directory / BASELINES_FILE
+    if kept.exists():
+        write_text(folder / BASELINES_FILE, kept.read_text())
+    return compare(folder, seed=seed)
 
 
 def evaluate_sweep(sweep: Sweep, source: DatasetSource, baselines: TunedBaselines) -> Evaluated:

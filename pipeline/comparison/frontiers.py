@@ -29,7 +29,7 @@ from pipeline.evaluation.frontier import (
 from pipeline.evaluation.tiles import AdjustableModel
 from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import Sweep
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.files import write_text
 
 POINTS, LEVELS = "frontier.csv", "frontier_levels.csv"

@@ -17,7 +17,8 @@ from pipeline.baselines.rules import HINDSIGHT, ForecastSafetyStock
 from pipeline.baselines.tuned import tuned_baselines
 from pipeline.evaluation.intervals import Sample, difference, interval, resample
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 from pipeline.tools.files import write_text
 
 PLAIN = ForecastSafetyStock.name

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Hyperparameters:
     choices: list[Choice]
 
 
-def write_report(sweep_dir: Path) -> Path:
+def write_report(sweep_dir: str | PathLike[str]) -> Path:
     """Writes ``SWEEP/report.html`` and ``SWEEP/plots/*.png``.
 
     Args:
@@ -85,6 +86,7 @@ def write_report(sweep_dir: Path) -> Path:
     Raises:
         ConfigError: The sweep is not finished, or not compared yet.
     """
+    sweep_dir = Path(sweep_dir)
     results = SweepResults.read(sweep_dir)
     light, dark = render(results), render(results, DARK)
     write_plots(light, sweep_dir / "plots")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,11 +80,22 @@ class Panel:
             checksums and values.)
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | PathLike[str]) -> None:
         self.directory = Path(directory)
         self.manifest = Manifest.read(self.directory)
         self._metadata: dict[str, pq.FileMetaData] = {}
         self._tiles = self._open()
+
+    def __fspath__(self) -> str:
+        """Its folder: a panel stands for it wherever a path is asked for."""
+        return str(self.directory)
+
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        return (
+            f"Panel({str(self.directory)!r}: {manifest.num_inventories:,} inventories x "
+            f"{manifest.num_days} days)"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # Footers are re-read on demand by whoever receives the panel.

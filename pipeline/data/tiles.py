@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from envs.errors import DataError
 from pipeline.data.schema import TRAIN, VALIDATION
+from pipeline.tools.progress import LOG
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def plan_tiles(inventories: int, tile_rows: int, validation_share: float) -> lis
 
     A share above 0 keeps at least one inventory for validation, and always one for training.
     Where none is kept (a share of 0, or a single inventory), training inventories are validated
-    on, and stderr says so (see `Panel.tiles`).
+    on, and the log says so (see `Panel.tiles`).
 
     Raises:
         DataError: The share is not in [0, 1).
@@ -34,9 +34,8 @@ def plan_tiles(inventories: int, tile_rows: int, validation_share: float) -> lis
     least = 1 if validation_share > 0 else 0
     validation = min(max(round(validation_share * inventories), least), inventories - 1)
     if validation == 0:
-        print(
-            f"No inventory of {inventories:,} is kept for validation: it uses those of training.",
-            file=sys.stderr,
+        LOG.info(
+            f"No inventory of {inventories:,} is kept for validation: it uses those of training."
         )
     plans: list[TilePlan] = []
     first = 0

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.errors import DataError
+from pipeline.data.order_rules import check_order_rules, order_columns
 from pipeline.data.parts import (
     PanelSpec,
     PartSummary,
@@ -117,6 +118,7 @@ class PanelWriter:
                     " Some demand is not in whole units: orders may be of any size "
                     "(--order-multiple 1 makes them whole)."
                 )
+            self._check_orders(multiple)
         files = {INVENTORIES: file_info(self.directory / INVENTORIES, rows)}
         files |= {part_name(part.number): part.info for part in parts}
         manifest = Manifest(
@@ -163,6 +165,17 @@ class PanelWriter:
                         writer.write_table(table, row_group_size=rows)
                         first += rows
                 staged.unlink()
+
+    def _check_orders(self, multiple: float) -> None:
+        """What only the pack size tells, which all demand had to be seen for."""
+        path, stated = self.directory / INVENTORIES, list(self.spec.order_columns)
+        if not stated:
+            return
+        table = pq.read_table(path, columns=["inventory_id", *stated])
+        columns = {name: table.column(name).to_numpy() for name in stated}
+        check_order_rules(
+            order_columns(columns, multiple, len(table)), table.column("inventory_id").to_numpy()
+        )
 
     def _rename(self) -> None:
         try:

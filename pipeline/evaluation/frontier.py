@@ -21,7 +21,8 @@ from envs.metrics import FILL_RATE, METRICS, STOCKOUT_RATE, TURNOVER_TIME, Array
 from pipeline.evaluation.intervals import Interval, Sample, difference, interval, sample_margins
 from pipeline.evaluation.margins import Margins, MarginSums, rows_margins
 from pipeline.evaluation.play import PolicyFor, evaluate_tile
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 from pipeline.tools.files import beside
 from pipeline.tools.progress import Progress
 from pipeline.tools.spread import spread

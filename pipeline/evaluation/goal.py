@@ -22,8 +22,9 @@ from envs.metrics import METRICS, STOCKOUT_RATE, Metric
 from envs.objective import Objective
 from envs.rollout import Policy
 from pipeline.data.panel import RawTile
-from pipeline.evaluation.play import evaluate_scenario, seen_policy, summarize
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.evaluation.play import evaluate_scenario, in_words, seen_policy, summarize
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 
 ALL = "all"
 """The group of goals for everything together."""
@@ -95,6 +96,31 @@ class Found:
 
     factor: float
     figures: Summary
+
+
+@dataclass(frozen=True)
+class Met:
+    """What became of a goal for a group of inventories."""
+
+    group: str
+    factor: float
+    validation: Summary
+    split: str
+    later: Summary
+    """On that split; empty where the group has no inventories there."""
+
+    def __str__(self) -> str:
+        """In words, for the terminal."""
+        said = [f"{self.group}: shortages count {self.factor:.3g} times"]
+        said.append(f"validation: {in_words(self.validation)}")
+        if self.later:
+            said.append(f"{self.split}: {in_words(self.later)}")
+        return "\n  ".join(said)
+
+
+def factor_of(group: str, factors: Mapping[str, float]) -> float:
+    """A group's factor; one that validation did not have is served as the most careful one."""
+    return factors.get(group, max(factors.values()))
 
 
 def find_factors(

@@ -23,7 +23,8 @@ from envs.rollout import Policy, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.data.panel import RawTile
 from pipeline.features.trade_off import seen_scenario
-from pipeline.scenarios.source import ScenarioSource, Split, evaluation_start
+from pipeline.scenarios.source import ScenarioSource, Split
+from pipeline.scenarios.start import evaluation_start
 
 BLOCK_DAYS, MOST_BLOCKS = 7, 52
 """Days of a block that intervals draw whole: a week, or several where there would be too many."""

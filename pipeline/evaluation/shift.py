@@ -13,7 +13,8 @@ import pandas as pd
 
 from envs.metrics import Array, listed
 from pipeline.features.build import FEATURES
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 
 SHIFT = "shift.csv"
 TILES = 4

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from pipeline.evaluation.play import PolicyFor, evaluate_tile, seen_policy
 from pipeline.policies.store import POLICY, load_model
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 from pipeline.tools.files import beside, remove, writing
 from pipeline.tools.progress import Progress
 from pipeline.tools.spread import spread

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import click
 import pandas as pd
 
 from envs.errors import ConfigError
@@ -14,7 +13,7 @@ from envs.state import Scenario
 from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
-from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.start import empty_start
 from pipeline.scenarios.trajectories import read_trajectories, trajectories_of
 
 
@@ -24,7 +23,7 @@ def play(policy: PolicyNetwork, scenario: Scenario) -> pd.DataFrame:
 
 
 def play_file(run: Path, setting: SettingName, file: Path) -> pd.DataFrame:
-    """Plays a run's model on a CSV of trajectories and says what it costs.
+    """Plays a run's model on a CSV of trajectories.
 
     Args:
         run: Folder of a run that was trained in the study (or on a problem of its layout).
@@ -48,10 +47,11 @@ def play_file(run: Path, setting: SettingName, file: Path) -> pd.DataFrame:
         )  # fmt: skip
     rows = play(policy, scenario)
     rows.insert(0, "trajectory", trajectories.names)
+    return rows
+
+
+def mean_cost_in_words(rows: pd.DataFrame) -> str:
+    """Mean over trajectories, and how sure it is."""
     cost = rows["cost"]
     error = float(cost.std(ddof=1)) / math.sqrt(len(cost)) if len(cost) > 1 else math.nan
-    click.echo(
-        f"{len(rows):,} trajectories of {setting}: mean cost {float(cost.mean()):.4f} per day, "
-        f"standard error {error:.4f}"
-    )
-    return rows
+    return f"mean cost {float(cost.mean()):.4f} per day, standard error {error:.4f}"

@@ -14,13 +14,13 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
     ValidationError,
-    field_validator,
 )
 
 from envs.errors import ConfigError
@@ -51,24 +51,21 @@ ObjectiveChoice = Annotated[str | dict[str, Any], BeforeValidator(_written_objec
 """How an objective is written down: see :func:`~envs.objective.objective_of`."""
 
 
-class RunConfig(BaseModel):
-    """One training run."""
+def _ascending(span: tuple[float, float] | None) -> tuple[float, float] | None:
+    if span is not None and not span[0] < span[1]:
+        raise ValueError("write the smaller factor first: [0.03, 3.0]")
+    return span
+
+
+ShortageFactors = Annotated[tuple[PositiveFloat, PositiveFloat] | None, AfterValidator(_ascending)]
+"""Least and largest factor by which shortages are weighed."""
+
+
+class HowTrained(BaseModel):
+    """What a training run, and every plan of runs, says of how it is trained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    algorithm: AlgorithmName
-    action_model: ActionModelName
-    """Registered name, or ``module:Class`` of one's own."""
-    objective: ObjectiveChoice = "cost"
-    """What is minimised: a name, ``module:Class``, or a mapping of ``name`` and options."""
-    shortage_factors: tuple[PositiveFloat, PositiveFloat] | None = None
-    """In training shortages of an inventory count so many times, drawn anew for every fragment
-    between these two, log-uniformly: the policy learns the whole trade-off, which
-    :mod:`pipeline.features.trade_off` shows it. None: once."""
-    seed: int = Field(default=0, ge=0)
-    """Seeds network weights, exploration, minibatches and the order of fragments."""
-    iterations: int = Field(default=100, ge=1)
-    """Training iterations; learning-rate schedules end with them."""
     validate_every: int = Field(default=10, ge=1)
     """Iterations between two evaluations on validation inventories."""
     checkpoint_every: int = Field(default=50, ge=1)
@@ -84,12 +81,28 @@ class RunConfig(BaseModel):
     num_gpus_per_learner: float = Field(default=0.0, ge=0)
     """GPUs of each learner."""
 
-    @field_validator("shortage_factors")
-    @classmethod
-    def _ascending(cls, span: tuple[float, float] | None) -> tuple[float, float] | None:
-        if span is not None and not span[0] < span[1]:
-            raise ValueError("write the smaller factor first: [0.03, 3.0]")
-        return span
+    def run(self, **rest: Any) -> RunConfig:
+        """A run that is trained like this; ``rest`` says which, and may say some of it anew."""
+        shared = {name: getattr(self, name) for name in HowTrained.model_fields}
+        return RunConfig(**{**shared, **rest})
+
+
+class RunConfig(HowTrained):
+    """One training run."""
+
+    algorithm: AlgorithmName
+    action_model: ActionModelName
+    """Registered name, or ``module:Class`` of one's own."""
+    objective: ObjectiveChoice = "cost"
+    """What is minimised: a name, ``module:Class``, or a mapping of ``name`` and options."""
+    shortage_factors: ShortageFactors = None
+    """In training shortages of an inventory count so many times, drawn anew for every fragment
+    between these two, log-uniformly: the policy learns the whole trade-off, which
+    :mod:`pipeline.features.trade_off` shows it. None: once."""
+    seed: int = Field(default=0, ge=0)
+    """Seeds network weights, exploration, minibatches and the order of fragments."""
+    iterations: int = Field(default=100, ge=1)
+    """Training iterations; learning-rate schedules end with them."""
 
     @property
     def method(self) -> Method:

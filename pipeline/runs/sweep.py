@@ -24,7 +24,7 @@ from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import Method
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.files import write_json, write_text, write_yaml
 
 SELECTION, PRESET, FORECAST = "selection.json", "preset.yaml", "forecast.json"

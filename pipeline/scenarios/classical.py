@@ -10,7 +10,8 @@ import torch
 
 from envs.problems.classical import ClassicalProblem, scenario
 from envs.state import PER_DAY, PER_INVENTORY, InventoryState, ObservationLayout, Scenario
-from pipeline.scenarios.source import Split, evaluation_start, training_start
+from pipeline.scenarios.source import Split
+from pipeline.scenarios.start import evaluation_start, training_start
 from pipeline.tools.seeding import derive_seed
 
 TRAINING_TILES = 16

@@ -28,7 +28,7 @@ from envs.problems.settings import (
     study_setting,
 )
 from envs.state import Scenario
-from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.given import GivenScenarios
 from pipeline.tools.seeding import derive_seed
 
 DATA = Path(__file__).parent / "data"

@@ -24,7 +24,7 @@ from envs.rollout import Policy
 from envs.state import EXPECTED, ORDER_SIZES, Observation, ObservationLayout, Scenario
 from pipeline.baselines.tuned import FILE as BASELINES
 from pipeline.baselines.tuned import read_baselines
-from pipeline.evaluation.goal import ALL, Goal
+from pipeline.evaluation.goal import ALL, Goal, factor_of
 from pipeline.features.forecast import DayFactors
 from pipeline.features.trade_off import seen_features, seen_scenario
 from pipeline.policies.action_models import ActionModel
@@ -106,9 +106,7 @@ class Decider:
         """[N] or one for all: how many times shortages count."""
         if ALL in self.shortage_factors:
             return self.shortage_factors[ALL]
-        # A class that validation did not have is served as the most careful one.
-        most = max(self.shortage_factors.values())
-        return torch.tensor([self.shortage_factors.get(name, most) for name in sales_class])
+        return torch.tensor([factor_of(name, self.shortage_factors) for name in sales_class])
 
     def policy_for(self, scenario: Scenario) -> tuple[Scenario, Policy]:
         """A :data:`~pipeline.evaluation.play.PolicyFor`, at the factor for all."""
@@ -213,7 +211,7 @@ def decide(by: TrainedModel | Decider, snapshot: Path, out: Path) -> Orders:
         raise ConfigError("out", str(out), "Name another file.", "is the snapshot")
     decider = Decider.of_model(by) if isinstance(by, TrainedModel) else by
     mark = None if decider.factors is None else forecast_mark(decider.factors)
-    total = Orders(name=decider.name, version=decider.version, why=decider.why)
+    total = Orders(name=decider.name, version=decider.version, why=decider.why, path=out)
     schema = orders_schema(_outputs(decider))
     with open_snapshot(snapshot) as file, StreamedParquet(out, schema) as orders:
         checker = SnapshotChecker(snapshot, decider.layout, mark)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -39,6 +41,15 @@ class Orders:
     """Money a day for as long as the added units are held."""
     shortage: float = 0.0
     """Money if all units that were cut come to be missed."""
+    path: Path = Path()
+    """The file; this object stands for it wherever a path is asked for."""
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def frame(self) -> pd.DataFrame:
+        """All rows: see :func:`~pipeline.serving.decide.orders_schema`."""
+        return pd.read_parquet(self.path)
 
     def __str__(self) -> str:
         """In words, for the terminal."""

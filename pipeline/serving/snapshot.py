@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -32,7 +33,8 @@ from pipeline.features.build import BASIS, FEATURES, build_features, order_sizes
 from pipeline.features.forecast import DayFactors
 from pipeline.features.outlook import varying
 from pipeline.features.plan import missing_quantities
-from pipeline.scenarios.source import DatasetSource, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.start import evaluation_start
 from pipeline.serving.stock import BadStock, Stock, StockTable
 from pipeline.tools.progress import Progress
 from pipeline.tools.streamed import StreamedParquet
@@ -94,14 +96,22 @@ def plan_missing(source: DatasetSource, raw: RawTile, day: int) -> NDArray[np.ob
 
 
 @dataclass(frozen=True)
-class SnapshotSummary:
-    """What :func:`make_snapshot` wrote."""
+class Snapshot:
+    """What :func:`make_snapshot` wrote; it stands for its file wherever a path is asked for."""
 
+    path: Path
     inventories: int
     no_plan: Mapping[str, int]
     """Quantities that are not known, as in the column ``plan_missing`` -> inventories."""
     stock: tuple[str, ...] = ()
     """A line for each kind of stock that could not be right."""
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def frame(self) -> pd.DataFrame:
+        """All rows."""
+        return pd.read_parquet(self.path)
 
     def __str__(self) -> str:
         """In words, for the terminal."""
@@ -123,7 +133,7 @@ def make_snapshot(
     stock: Path | None = None,
     bad_stock: BadStock = "zero",
     played: PolicyFor | None = None,
-) -> SnapshotSummary:
+) -> Snapshot:
     """Writes the snapshot of a data set as of the morning of a day, tile by tile.
 
     Demand of earlier days is known, and of later ones what the data set knows ahead: of days
@@ -171,7 +181,7 @@ def make_snapshot(
             notes = table.finish()
         file.finish()
     del marks[""]
-    return SnapshotSummary(rows, marks, notes)
+    return Snapshot(out, rows, marks, notes)
 
 
 def _checked_day(source: DatasetSource, day: int | None) -> int:

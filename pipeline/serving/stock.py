@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from envs.errors import DataError
 from pipeline.data.panel import TileRef
 from pipeline.data.schema import INVENTORIES
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 BadStock = Literal["zero", "skip", "refuse"]
 """Inventories whose stock cannot be right are counted with 0, left out, or refused."""

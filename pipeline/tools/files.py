@@ -6,9 +6,11 @@ A test finds writers that go round this.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,6 +131,13 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         with suppress(json.JSONDecodeError):
             entries.append(json.loads(line))
     return entries
+
+
+def scratch() -> Path:
+    """A new folder that goes when this process ends, for what nobody named a place for."""
+    folder = Path(tempfile.mkdtemp(prefix="deepstock-"))
+    atexit.register(remove, folder)
+    return folder
 
 
 @contextmanager

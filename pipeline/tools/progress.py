@@ -1,13 +1,19 @@
-"""A line of progress on stderr for long steps: count, total, rate."""
+"""What long steps say of themselves: a line now and then with count, total and rate.
+
+It goes to the logger :data:`LOG`. The command lines show it on stderr; whoever imports the packages
+sees nothing until asking for it, as of any logger.
+"""
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
+
+LOG = logging.getLogger("deepstock")
 
 
 class Progress:
-    """Prints `label: done / total unit (rate/s)` at most every `every` seconds, and at the end.
+    """Says `label: done / total unit (rate/s)` at most every `every` seconds, and at the end.
 
     Args:
         label: What is going on.
@@ -28,5 +34,6 @@ class Progress:
         if now - self._last >= self._every or self._done >= self._total:
             self._last = now
             rate = self._done / max(now - self._start, 1e-9)
-            line = f"{self._label}: {self._done:,} / {self._total:,} {self._unit} ({rate:,.0f}/s)"
-            print(line, file=sys.stderr, flush=True)
+            LOG.info(
+                f"{self._label}: {self._done:,} / {self._total:,} {self._unit} ({rate:,.0f}/s)"
+            )

@@ -17,7 +17,8 @@ from pipeline.policies.store import load_model
 from pipeline.runs.method import Method
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import PRESET, Sweep
-from pipeline.scenarios.source import DatasetSource, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.start import evaluation_start
 from pipeline.tools.progress import Progress
 from pipeline.tracking.door import SweepRun
 

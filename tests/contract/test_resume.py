@@ -13,7 +13,7 @@ import torch
 
 from pipeline.runs.config import RunConfig
 from pipeline.runs.result import RunResult
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.training.run import TrainingRun
 
 pytestmark = pytest.mark.usefixtures("cluster")

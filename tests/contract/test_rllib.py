@@ -26,7 +26,8 @@ from pipeline.evaluation.play import evaluate_scenario, play_policy, summarize
 from pipeline.policies.store import load_model
 from pipeline.runs.config import RunConfig
 from pipeline.runs.result import RunResult
-from pipeline.scenarios.source import DatasetSource, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.start import evaluation_start
 from pipeline.training.run import SMOOTHED, TrainingRun
 
 pytestmark = pytest.mark.usefixtures("cluster")

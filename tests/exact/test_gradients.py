@@ -14,7 +14,7 @@ from envs.objective import day_cost
 from envs.problems.classical import PROBLEMS, scenario
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.scenarios.source import evaluation_start
+from pipeline.scenarios.start import evaluation_start
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
 

@@ -18,7 +18,7 @@ from envs.problems.settings import study_setting1
 from envs.rollout import Decision, Policy, rollout
 from envs.state import InventoryState, Observation, Scenario
 from pipeline.evaluation.play import evaluate_scenario, play_policy
-from pipeline.scenarios.source import evaluation_start
+from pipeline.scenarios.start import evaluation_start
 from pipeline.studies.solvers import BaseStock, CappedBaseStock, optimal, solve_setting1
 
 DAYS = 40

@@ -21,7 +21,7 @@ from scipy import stats
 from envs.objective import day_cost
 from envs.problems.classical import PROBLEMS, ClassicalProblem, Normal, scenario
 from envs.rollout import Policy, rollout
-from pipeline.scenarios.source import evaluation_start
+from pipeline.scenarios.start import evaluation_start
 from pipeline.studies.solvers import Estimate, newsvendor, simulate, solve
 
 DEVIATIONS = 4.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,7 +29,7 @@ from pipeline.evaluation.play import in_words, play_policy, summarize
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
 from pipeline.runs.method import REFERENCE
 from pipeline.runs.sweep import Selected, Sweep
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 source, out = DatasetSource(Path(sys.argv[2])), Path(sys.argv[3])
 files = {REFERENCE: out / "evaluation" / f"{REFERENCE}.parquet", PER_CLASS: out / "b.parquet"}

@@ -12,7 +12,7 @@ from envs.state import Scenario
 from pipeline.baselines.rules import ForecastSafetyStock
 from pipeline.evaluation.play import play_policy
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.training.session import ray_session
 from tests.rows import evaluate_dataset
 

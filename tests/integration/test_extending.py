@@ -24,7 +24,7 @@ from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.decide import decide, find_decider
 from pipeline.serving.snapshot import make_snapshot
 from pipeline.tracking.door import SweepRun

@@ -22,7 +22,8 @@ from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
 from pipeline.runs.sweep import FORECAST, Selected, write_selection
-from pipeline.scenarios.source import DatasetSource, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.start import evaluation_start
 from pipeline.serving.decide import decide_sweep, find_decider
 from tests.unit.serving.test_snapshot import AHEAD, DAYS, shorter
 

@@ -17,7 +17,7 @@ from pipeline.cli.main import commands
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 
 def run(*arguments: object) -> Result:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from envs.errors import ConfigError
 from envs.problems.settings import SettingName
-from pipeline.runs.config import ActionModelName, RunConfig, parse
+from pipeline.runs.config import ActionModelName, HowTrained, RunConfig, parse
 from pipeline.runs.method import AlgorithmName
 from pipeline.scenarios.trajectories import StudyData
 from tuning.preset import (
@@ -36,21 +36,18 @@ class TestPlan(BaseModel):
     seed: int = Field(default=0, ge=0)
 
 
-class RunPlan(BaseModel):
+class RunPlan(HowTrained):
     """How the runs of an experiment are trained: one configuration, nothing searched."""
 
-    model_config = STRICT
-
-    iterations: int = Field(ge=1)
-    validate_every: int = Field(ge=1)
-    training: dict[str, Any] = Field(default_factory=dict)
+    iterations: Count
+    checkpoint_every: int = Field(default=10**9, ge=1)
+    """By default never: these runs are short."""
 
     def config(self, algorithm: AlgorithmName, model: str, seed: int) -> RunConfig:
         """The run's configuration."""
-        return RunConfig(
-            algorithm=algorithm, action_model=model, seed=seed, checkpoint_every=10**9,
-            **self.model_dump(),
-        )  # fmt: skip
+        return self.run(
+            algorithm=algorithm, action_model=model, seed=seed, iterations=self.iterations
+        )
 
 
 class ReferencePlan(BaseModel):

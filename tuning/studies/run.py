@@ -19,15 +19,17 @@ from envs.problems.settings import SettingName
 from pipeline.algorithms.build import build_config
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName
+from pipeline.runs.selection import select
 from pipeline.runs.sweep import write_selection
-from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.given import GivenScenarios
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.studies.synthetic.folder import StudyFolder
+from pipeline.studies.synthetic.keys import CriticKey, GrowthKey, HorizonKey
 from pipeline.studies.synthetic.measuring.q_error import probe_critic
 from tuning.preset import Preset
 from tuning.stages import SweepStages
 from tuning.studies.plan import StudyPlan
-from tuning.sweep import claim, select
+from tuning.sweep import claim
 from tuning.trials import Pending, TrialPlan, forget_failures, not_ended, remaining, train_trials
 
 OnTrial = Callable[[Path], None]
@@ -148,7 +150,7 @@ def _horizon(study: Study) -> list[TrialPlan]:
     for seed in range(plan.seeds):
         for n in plan.trajectories:
             for days in plan.counted_days:
-                key = f"n{n:02d}-t{days:03d}-s{seed}"
+                key = str(HorizonKey(n, days, seed))
                 data = StudyData(study="setting4", trajectories=n, counted_days=days, seed=seed)
                 run = plan.run.config(plan.algorithm, plan.action_model, seed)
                 folder = study.folder.trial("horizon", key)
@@ -164,7 +166,7 @@ def _critics(study: Study) -> list[TrialPlan]:
     for seed in range(plan.seeds):
         for setting in plan.settings:
             for model in plan.action_models:
-                key = f"{setting}-{model}-s{seed}"
+                key = str(CriticKey(setting, model, seed))
                 run = plan.run.config(AlgorithmName.DDPG, model, seed)
                 trials.append(
                     TrialPlan(
@@ -205,7 +207,7 @@ def _growth(study: Study, chosen: Mapping[SettingName, Mapping[str, RunConfig]])
                 data = StudyData(study=setting, trajectories=n, copies=copies, seed=seed)
                 source = study.source(data)
                 for method, run in chosen.get(setting, {}).items():
-                    key = f"{setting}-{method}-n{n:04d}-s{seed}"
+                    key = str(GrowthKey(setting, method, n, seed))
                     run = run.model_copy(update={"seed": seed})
                     folder = study.folder.trial("growth", key)
                     _forget_other(folder, run)

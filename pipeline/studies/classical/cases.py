@@ -18,7 +18,8 @@ from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName, Method
 from pipeline.scenarios.classical import ClassicalSource
-from pipeline.scenarios.source import ScenarioSource, empty_start
+from pipeline.scenarios.source import ScenarioSource
+from pipeline.scenarios.start import empty_start
 from pipeline.scenarios.trajectories import StudyData
 from pipeline.studies.solvers import Solution, best_base_stock, newsvendor, simulate, solve_setting1
 

@@ -11,7 +11,7 @@ from envs.objective import day_cost
 from envs.problems.classical import ClassicalProblem, scenario
 from envs.rollout import Policy, rollout
 from envs.state import Scenario
-from pipeline.scenarios.source import evaluation_start
+from pipeline.scenarios.start import evaluation_start
 
 TILE_SIZE = 1_000_000
 """Counted inventory-days played at once."""
@@ -47,7 +47,7 @@ def simulate(
     """Plays a policy on independent inventories, tile by tile.
 
     Every inventory starts as every evaluated policy does
-    (:func:`~pipeline.scenarios.source.evaluation_start`); its first ``warm_up_days`` do not count.
+    (:func:`~pipeline.scenarios.start.evaluation_start`); its first ``warm_up_days`` do not count.
     Problems with a horizon are played over exactly that, all days count.
 
     Args:

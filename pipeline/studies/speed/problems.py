@@ -11,7 +11,7 @@ from torch import Tensor
 from envs.state import ObservationLayout, Scenario
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
-from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.given import GivenScenarios
 
 LEAD, FEATURES, BASIS, HIDDEN = 4, 20, 5, (64, 64)
 """The shapes that rates are quoted for."""

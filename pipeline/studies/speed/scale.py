@@ -80,7 +80,7 @@ def save_untrained(data: Path, run: Path) -> None:
     from pipeline.policies.action_models import make_action_model
     from pipeline.policies.networks import PolicyNetwork
     from pipeline.policies.store import save_model
-    from pipeline.scenarios.source import DatasetSource
+    from pipeline.scenarios.dataset import DatasetSource
 
     source = DatasetSource(data)
     torch.manual_seed(0)

@@ -22,7 +22,7 @@ from pipeline.algorithms.runner import ShardRunner
 from pipeline.data.synthetic.generate import make
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.studies.speed import problems
 from pipeline.studies.speed.limits import Limits
 from pipeline.studies.speed.sections import metrics_only, with_policy

@@ -13,7 +13,6 @@ STUDY/figures/*.png, STUDY/study.html
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,6 @@ from pipeline.runs.result import RunResult
 from pipeline.tools.files import beside, write_yaml, writing
 
 PLAN, REPORT = "plan.yaml", "study.html"
-HORIZON_KEY = re.compile(r"n(?P<n>\d+)-t(?P<t>\d+)-s(?P<seed>\d+)")
-CRITIC_KEY = re.compile(r"(?P<setting>setting\d)-(?P<action_model>\w+)-s(?P<seed>\d+)")
-GROWTH_KEY = re.compile(
-    r"(?P<setting>setting\d)-(?P<method>\w+-\w+)-n(?P<n>\d+)-s(?P<seed>\d+)"
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,6 +111,7 @@ def _changed(before: dict[str, Any], plan: dict[str, Any]) -> list[str]:
     changed = [key for key in ("name", "test") if before[key] != plan[key]]
     for part in ("reference", "horizon", "critic"):
         old, new = before.get(part), plan.get(part)
-        if old and new and old["run"] != new["run"]:
+        # A plan of before may lack what could not be chosen then.
+        if old and new and old["run"] != {key: new["run"].get(key) for key in old["run"]}:
             changed.append(f"{part}.run")
     return changed

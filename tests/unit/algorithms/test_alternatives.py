@@ -29,7 +29,7 @@ from pipeline.algorithms.decisions import Decisions, extract_decisions
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.policies.action_models import make_action_model
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.choices import problem_choices
 from tests.runners import SMALL
 

@@ -14,7 +14,7 @@ from pipeline.algorithms.ds import DS, DSConfig
 from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.runners import SMALL
 
 ROOT = Path(__file__).resolve().parents[3]

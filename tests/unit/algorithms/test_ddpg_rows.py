@@ -13,7 +13,7 @@ from pipeline.algorithms.build import build_config
 from pipeline.algorithms.ddpg import WIDE
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.runners import FIRST_ACTION, SMALL, make_runner, sample
 
 

@@ -10,7 +10,7 @@ from envs.credit import governed_days
 from envs.objective import day_cost
 from envs.rollout import rollout
 from pipeline.algorithms.ds import scenario_columns, scenario_from_columns
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.runners import make_runner, sample
 
 

@@ -20,7 +20,8 @@ from pipeline.algorithms.decisions import extract_decisions
 from pipeline.algorithms.ppo import gains, value_targets
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import DatasetSource, GivenScenarios
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.given import GivenScenarios
 from pipeline.tools.seeding import derive_seed
 from tests.runners import FIRST_ACTION, make_runner, sample
 

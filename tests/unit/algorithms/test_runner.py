@@ -14,7 +14,9 @@ from pipeline.algorithms.build import build_config
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.evaluation.play import summarize_source
 from pipeline.runs.config import RunConfig
-from pipeline.scenarios.source import DatasetSource, GivenScenarios, training_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.given import GivenScenarios
+from pipeline.scenarios.start import training_start
 from tests.runners import SMALL, make_runner, sample
 
 

@@ -13,7 +13,8 @@ from envs.state import Scenario
 from pipeline.baselines.base import BASELINES, Baseline
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST
-from pipeline.scenarios.source import DatasetSource, GivenScenarios
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.given import GivenScenarios
 
 KnownLaw = Callable[..., Scenario]
 

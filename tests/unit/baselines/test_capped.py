@@ -14,7 +14,7 @@ from pipeline.baselines.per_class import OrderUpToPerClass
 from pipeline.evaluation.play import evaluate_scenario
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST
-from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.given import GivenScenarios
 
 EVERYONE = Classes({name: [] for name in BANDS})
 

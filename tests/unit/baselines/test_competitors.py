@@ -17,7 +17,8 @@ from pipeline.baselines.rules import perfect_hindsight
 from pipeline.data.draws import Draws
 from pipeline.evaluation.play import evaluate_scenario
 from pipeline.features.build import scenario_of
-from pipeline.scenarios.source import DatasetSource, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.start import evaluation_start
 
 Tuned = dict[str, Baseline]
 NAMES = list(BASELINES)

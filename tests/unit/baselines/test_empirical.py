@@ -20,7 +20,8 @@ from pipeline.baselines.empirical import (
     quantile_level,
 )
 from pipeline.baselines.windows import drawn_windows
-from pipeline.scenarios.source import DatasetSource, GivenScenarios
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.given import GivenScenarios
 
 
 def test_windows_are_those_that_ended_before_the_day(law: Any) -> None:

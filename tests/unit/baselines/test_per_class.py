@@ -18,7 +18,8 @@ from pipeline.baselines.rules import ForecastSafetyStock
 from pipeline.evaluation.play import play_policy, play_scenario, summarize_source
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 
 
 def sample(n: int, seed: int = 0) -> dict[str, torch.Tensor]:

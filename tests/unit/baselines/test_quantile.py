@@ -17,7 +17,8 @@ from pipeline.baselines.quantile import QuantileNewsvendor, fit, learned_levels,
 from pipeline.baselines.windows import drawn_windows
 from pipeline.evaluation.play import evaluate_scenario
 from pipeline.policies.order_up_to import given_level
-from pipeline.scenarios.source import DatasetSource, GivenScenarios
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.given import GivenScenarios
 
 
 def exact_level(scenario: Scenario, dispersion: float) -> torch.Tensor:

@@ -15,7 +15,8 @@ from pipeline.baselines.per_class import OrderUpToPerClass
 from pipeline.baselines.reorder import SIZE_BANDS, ReorderPoint
 from pipeline.evaluation.play import evaluate_scenario
 from pipeline.policies.order_up_to import FORECAST
-from pipeline.scenarios.source import DatasetSource, GivenScenarios
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.given import GivenScenarios
 
 
 def orders(scenario: Scenario, gap: float, position: list[float]) -> list[float]:

@@ -24,7 +24,9 @@ from pipeline.baselines.rules import (
 from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST, order_up_to
-from pipeline.scenarios.source import DatasetSource, Split, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
+from pipeline.scenarios.start import evaluation_start
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
 

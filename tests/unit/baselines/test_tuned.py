@@ -31,7 +31,7 @@ from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
 from pipeline.runs.sweep import Selected, read_sweep, write_selection
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.decide import decide_sweep, find_decider
 
 

@@ -11,7 +11,7 @@ import torch
 from envs.objective import DEFAULT_OBJECTIVE
 from pipeline.baselines.windows import drawn_windows
 from pipeline.features.build import FEATURES
-from pipeline.scenarios.source import GivenScenarios
+from pipeline.scenarios.given import GivenScenarios
 
 MARK = FEATURES.index("weekday_sin")
 

@@ -24,7 +24,7 @@ from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model, save_model
 from pipeline.runs.sweep import Selected, Sweep, read_sweep, write_selection
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.rows import evaluate_dataset
 
 TRIALS = ["ddpg-both-c01-s0", "ddpg-both-c01-s1", "ddpg-both-c01-s2"]

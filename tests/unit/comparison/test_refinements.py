@@ -13,7 +13,7 @@ from pipeline.baselines.tuned import read_baselines
 from pipeline.cli.main import commands
 from pipeline.comparison.refinements import PLAIN
 from pipeline.evaluation.play import summarize_source
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 
 def test_every_baseline_has_a_row_against_the_plain_one(

@@ -74,6 +74,26 @@ def test_lead_times_must_fit_the_pipeline(random_problem: Problem) -> None:
         replace(scenario, lead_time=scenario.lead_time + 5).validate()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"order_max": 5.0, "order_min": 6.0}, "order_max = 5.0 is below .* given, 6"),
+        ({"order_max": 10.0, "order_min": 7.0, "order_multiple": 6.0}, "given, 12"),
+        ({"order_max": 5.0, "order_multiple": 6.0}, "given, 6"),
+        ({"order_max": torch.tensor([9.0, 1.0, 9.0, 9.0]), "order_min": 2.0}, "order_max = 1.0"),
+        ({"order_min": -1.0}, "order_min = -1.0 is out of range"),
+        ({"order_max": float("nan")}, "order_max = nan is out of range"),
+    ],
+)
+def test_the_largest_order_holds_the_smallest(
+    random_problem: Problem, sizes: dict[str, Any], message: str
+) -> None:
+    scenario, _ = random_problem(1)
+    with pytest.raises(ScenarioError, match=message):
+        replace(scenario, **sizes).validate()
+    replace(scenario, order_max=12.0, order_min=7.0, order_multiple=6.0).validate()
+
+
 def test_errors_survive_pickling() -> None:
     error = ScenarioError("demand", -1.0, "Use 0.", "is negative")
     again = pickle.loads(pickle.dumps(error))

@@ -22,7 +22,7 @@ from pipeline.evaluation.frontier import (
     turnover_at,
 )
 from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy, summarize
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 

@@ -14,7 +14,7 @@ from envs.rollout import Decision
 from envs.state import Observation
 from pipeline.evaluation.goal import ALL, Goal, Player, Summary, find_factors
 from pipeline.features.trade_off import LOG_RATIO
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 
 @pytest.mark.parametrize(

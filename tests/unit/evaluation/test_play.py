@@ -22,7 +22,7 @@ from pipeline.evaluation.play import (
     summarize,
     summarize_source,
 )
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.rows import evaluate_dataset
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]

@@ -12,7 +12,7 @@ from envs.rollout import Decision
 from envs.state import Observation
 from pipeline.evaluation.play import play_policy
 from pipeline.evaluation.tiles import Candidate, evaluate_policies
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.rows import evaluate_dataset
 
 

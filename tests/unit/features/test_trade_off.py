@@ -10,7 +10,7 @@ import torch
 from envs.objective import CostObjective, ServiceObjective
 from pipeline.features.build import FEATURES
 from pipeline.features.trade_off import CRITICAL, LOG_RATIO, seen_features, seen_scenario
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 COST, SERVICE = CostObjective(), ServiceObjective(stockout_weight=3.0)
 

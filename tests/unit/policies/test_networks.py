@@ -23,7 +23,7 @@ from pipeline.policies.networks import (
     ValueNetwork,
     network_inputs,
 )
-from pipeline.scenarios.source import evaluation_start
+from pipeline.scenarios.start import evaluation_start
 
 KINDS = list(ACTION_MODELS)
 K = 9

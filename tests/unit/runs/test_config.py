@@ -12,7 +12,7 @@ from pipeline.algorithms.build import FINAL_RATE, build_config, training_keys
 from pipeline.policies.action_models import ACTION_MODELS
 from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.runs.method import AlgorithmName
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 
 BASE = {"algorithm": "ddpg", "action_model": "both"}
 

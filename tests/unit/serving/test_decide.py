@@ -20,7 +20,8 @@ from pipeline.data.synthetic.generate import make
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import TrainedModel, save_model
-from pipeline.scenarios.source import DatasetSource, evaluation_start
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.start import evaluation_start
 from pipeline.serving.decide import decide, find_decider, orders_schema
 from pipeline.serving.snapshot import make_snapshot, snapshot_schema
 from pipeline.training.session import evaluate_run

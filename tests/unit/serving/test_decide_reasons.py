@@ -15,7 +15,7 @@ from envs.rollout import Decision
 from envs.state import EXPECTED, ObservationLayout
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.store import TrainedModel, load_model, save_model
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.decide import Decider, decide, find_decider
 from pipeline.serving.snapshot import forecast_mark, make_snapshot
 from tests.unit.serving.test_decide import model_of

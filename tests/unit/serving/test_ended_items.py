@@ -14,7 +14,7 @@ from pipeline.data.importing.common import ImportOptions
 from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long
 from pipeline.data.terms import SupplyTerms
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.decide import Decider, decide
 from pipeline.serving.snapshot import make_snapshot
 from tests.unit.data.long_tables import table

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.data.importing.long.run import import_long
 from pipeline.features.build import FEATURES
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.snapshot import make_snapshot
 
 DAYS = 150

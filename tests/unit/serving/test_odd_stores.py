@@ -17,7 +17,7 @@ from pipeline.data.importing.long.run import import_long
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import save_model
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from tests.unit.data.long_tables import table
 
 

@@ -11,7 +11,7 @@ import pytest
 from envs.errors import DataError
 from envs.rollout import Decision
 from envs.state import Observation
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.decide import Decider, decide
 from pipeline.serving.snapshot import make_snapshot
 

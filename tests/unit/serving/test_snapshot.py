@@ -14,7 +14,8 @@ from pipeline.data.panel import Panel
 from pipeline.data.parts import PanelSpec
 from pipeline.data.schema import QUANTITIES, STATIC_COLUMNS, UNKNOWN
 from pipeline.data.writer import PanelWriter
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.source import Split
 from pipeline.serving.snapshot import make_snapshot, matrix
 
 DAYS, AHEAD = 160, 42

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from envs.errors import DataError
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.snapshot import make_snapshot
 from pipeline.serving.stock import BadStock
 

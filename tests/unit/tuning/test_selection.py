@@ -8,10 +8,11 @@ from typing import Any
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName
 from pipeline.runs.result import RunResult
+from pipeline.runs.selection import select
 from pipeline.runs.sweep import PRESET, write_selection
 from tuning.preset import Preset, load_preset
 from tuning.stages import SweepStages
-from tuning.sweep import select, with_earlier
+from tuning.sweep import with_earlier
 from tuning.trials import TrialPlan
 
 

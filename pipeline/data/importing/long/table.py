@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -33,6 +32,7 @@ from pipeline.data.quality import Quarantine
 from pipeline.data.schema import DEFAULT_WEIGHT_MEANING, ORDER_COLUMNS, inventory_ids
 from pipeline.data.terms import DRAWN_PRICE, TERMS
 from pipeline.data.tiles import TilePlan
+from pipeline.tools.progress import LOG
 
 MAX_DAYS = 5000
 
@@ -102,13 +102,13 @@ class LongTable:
         files = open_files(self._source, self._folder, self._long)
         self._stage = Stage(self._db, files, self._long, self._attributes is not None)
         if unused := self._stage.unused:
-            print(f"{self._source.name}: columns not used: {', '.join(unused)}", file=sys.stderr)
+            LOG.info(f"{self._source.name}: columns not used: {', '.join(unused)}")
         rows = self._stage.load("staged")
         self._stage.check("staged", rows, self._options.max_bad_share)
         self.plan = LongPlan(self._db, self._stage.chosen, self._long, self._folder)
         self.plan.take()
         self.rows = self.days = rows - self.plan.rows
-        print(f"data import long: {rows:,} rows parsed, sorting", file=sys.stderr, flush=True)
+        LOG.info(f"data import long: {rows:,} rows parsed, sorting")
 
     def remedies(self) -> dict[str, str]:
         """Rule -> what may have been meant, as these tables show it."""
@@ -339,7 +339,7 @@ class LongTable:
         self._notes += notes.sold_out(self._db) + notes.silence(self._db)
         self._notes += self.plan.notes
         for note in self._notes:
-            print(f"data import long: {note}", file=sys.stderr)
+            LOG.info(f"data import long: {note}")
 
 
 def _optional(column: pd.Series[Any]) -> list[str | None]:

@@ -8,7 +8,6 @@ measured for all runs so that tables and figures can say how far validation can 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from envs.problems.settings import SETTINGS
 from pipeline.runs.method import TrialKey
 from pipeline.runs.result import RunResult
 from pipeline.runs.sweep import SELECTION
-from pipeline.studies.synthetic.folder import CRITIC_KEY, GROWTH_KEY, HORIZON_KEY, StudyFolder
+from pipeline.studies.synthetic.folder import StudyFolder
+from pipeline.studies.synthetic.keys import CriticKey, GrowthKey, HorizonKey, RunKey
 from pipeline.studies.synthetic.measuring.outputs import outputs_of
 from pipeline.studies.synthetic.measuring.q_error import Q_ERROR
 from pipeline.studies.synthetic.measuring.references import References
@@ -59,9 +59,9 @@ def measure(directory: Path) -> None:
     parts = [_Part(setting, folder.trials(setting)) for setting in settings]
     parts += [_Part("setting4", horizon)] if horizon else []
     parts += [
-        _Part(s, {k: f for k, f in growth.items() if k.startswith(s)})
+        _Part(s, {k: f for k, f in growth.items() if GrowthKey.parse(k).setting == s})
         for s in SETTINGS
-        if any(key.startswith(s) for key in growth)
+        if any(GrowthKey.parse(key).setting == s for key in growth)
     ]
     references = References(folder, plan["test"]["trajectories"], plan["test"]["seed"])
     progress = Progress("test", sum(len(part.runs) for part in parts), "runs")
@@ -70,8 +70,8 @@ def measure(directory: Path) -> None:
 
     _write(folder, "references", references.table())
     _write(folder, "trials", pd.concat([_trials(folder, s) for s in settings]))
-    _write(folder, "horizon", _keyed(horizon, HORIZON_KEY.fullmatch))
-    _write(folder, "growth", _keyed(growth, GROWTH_KEY.fullmatch))
+    _write(folder, "horizon", _keyed(horizon, HorizonKey))
+    _write(folder, "growth", _keyed(growth, GrowthKey))
     critics = folder.trials("critic")
     _write(folder, "critic", _critic_losses(critics))
     _write(folder, "q_error", _q_errors(critics))
@@ -140,29 +140,23 @@ def _configuration_of(key: str | None) -> int | None:
     return TrialKey.parse(key).configuration if key else None
 
 
-def _keyed(runs: dict[str, Path], match: Callable[[str], Any]) -> pd.DataFrame:
+def _keyed(runs: dict[str, Path], kind: type[RunKey]) -> pd.DataFrame:
     """One row per run, with what its key says."""
-    rows = []
-    for key, run in runs.items():
-        parts = match(key).groupdict()
-        numbers = {k: int(v) if v.isdigit() else v for k, v in parts.items()}
-        rows.append({**numbers, **_tested(run)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame([{**vars(kind.parse(key)), **_tested(run)} for key, run in runs.items()])
 
 
 def _critic_losses(runs: dict[str, Path]) -> pd.DataFrame:
     """One row per iteration: updates so far and the critic's loss."""
     rows = []
     for key, run in runs.items():
-        parts = CRITIC_KEY.fullmatch(key)
-        assert parts is not None
+        parts = vars(CriticKey.parse(key))
         updates = _training(run).get("updates_per_iteration", 1)
         losses = run / "losses.jsonl"
         for line in losses.read_text().splitlines() if losses.exists() else ():
             point = json.loads(line)
             rows.append(
                 {
-                    **parts.groupdict(), "updates": point["iteration"] * updates,
+                    **parts, "updates": point["iteration"] * updates,
                     "critic_loss": point.get("critic_loss", np.nan),
                 }
             )  # fmt: skip
@@ -172,7 +166,6 @@ def _critic_losses(runs: dict[str, Path]) -> pd.DataFrame:
 def _q_errors(runs: dict[str, Path]) -> pd.DataFrame:
     rows = []
     for key, run in runs.items():
-        parts = CRITIC_KEY.fullmatch(key)
-        if parts is not None and (run / Q_ERROR).exists():
-            rows.append({**parts.groupdict(), **json.loads((run / Q_ERROR).read_text())})
+        if (run / Q_ERROR).exists():
+            rows.append({**vars(CriticKey.parse(key)), **json.loads((run / Q_ERROR).read_text())})
     return pd.DataFrame(rows)

@@ -12,7 +12,7 @@ from envs.rollout import rollout
 from envs.state import Observation
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
-from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.start import empty_start
 from pipeline.studies.synthetic.measuring.references import References
 
 TRAJECTORIES = 500

@@ -11,7 +11,7 @@ from torch import Tensor
 from envs.rollout import rollout
 from envs.state import Scenario
 from pipeline.algorithms.decisions import Decisions, extract_decisions
-from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.start import empty_start
 from pipeline.scenarios.trajectories import unseen_scenario
 from pipeline.tools.files import write_json
 

@@ -19,7 +19,7 @@ from envs.state import Observation, Scenario
 from pipeline.evaluation.play import evaluate_scenario, play_policy
 from pipeline.policies.order_up_to import order_up_to
 from pipeline.policies.store import POLICY, load_model
-from pipeline.scenarios.source import empty_start
+from pipeline.scenarios.start import empty_start
 from pipeline.scenarios.trajectories import unseen_scenario
 from pipeline.studies.solvers import solve_setting1
 from pipeline.studies.synthetic.folder import StudyFolder

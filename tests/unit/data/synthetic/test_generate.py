@@ -228,15 +228,16 @@ def splits(inventories: int, share: float) -> tuple[int, int]:
     return rows[0], rows[1]
 
 
-def test_few_inventories_are_split_as_far_as_they_go(capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_inventories_are_split_as_far_as_they_go(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "deepstock")
     assert splits(2, 0.1) == splits(2, 0.9) == (1, 1)
     assert splits(7, 0.1) == (6, 1)
     assert splits(7, 0.99) == (1, 6)
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
     assert splits(1, 0.1) == (1, 0)
-    assert capsys.readouterr().err == (
-        "No inventory of 1 is kept for validation: it uses those of training.\n"
-    )
+    assert caplog.messages == [
+        "No inventory of 1 is kept for validation: it uses those of training."
+    ]
 
 
 @given(inventories=st.integers(1, 500), share=st.floats(0, 0.999))

@@ -16,11 +16,11 @@ from pipeline.data.importing.long.run import import_long
 from pipeline.data.panel import Panel, validate_inventories
 from pipeline.data.schema import Manifest
 from pipeline.data.terms import SupplyTerms
-from pipeline.scenarios.source import DatasetSource
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.serving.snapshot import make_snapshot
 
 
-def imported(tmp_path: Path, **attributes: object) -> Manifest:
+def imported(tmp_path: Path, order_multiple: float | None = 2.0, **attributes: object) -> Manifest:
     dates = pd.date_range("2024-01-01", periods=150).strftime("%Y-%m-%d")
     sales = pd.DataFrame({"sku": list("abc")}).merge(pd.DataFrame({"date": dates}), how="cross")
     sales = sales.assign(warehouse="x", demand=np.random.default_rng(0).poisson(4, len(sales)))
@@ -28,7 +28,9 @@ def imported(tmp_path: Path, **attributes: object) -> Manifest:
     own = pd.DataFrame({"sku": list("abc"), "warehouse": "x"}).assign(**attributes)
     own.to_csv(tmp_path / "own.csv", index=False)
     options = ImportOptions(
-        terms=SupplyTerms(max_lead_time=3, max_review_period=3), order_multiple=2.0, overwrite=True
+        terms=SupplyTerms(max_lead_time=3, max_review_period=3),
+        order_multiple=order_multiple,
+        overwrite=True,
     )
     long = LongOptions(attributes=tmp_path / "own.csv")
     return import_long(tmp_path / "sales.parquet", tmp_path / "data", options, long)
@@ -73,6 +75,8 @@ def test_without_them_a_data_set_is_what_it_was(tmp_path: Path) -> None:
     [
         ({"moq": [7, 0, 0], "order_max": [7, 9, 9]}, r"order_max of inventory a@x = 7.*8 or more"),
         ({"pack_size": [6, 2, 2], "order_max": [5, 9, 9]}, r"below the smallest order .* 6"),
+        # Whole demand makes packs of 1, which is known at the end only.
+        ({"order_multiple": None, "order_max": [9, 0.5, 9]}, r"order_max of inventory b@x = 0.5"),
         ({"moq": [-1, 0, 0]}, r"order_min of inventory a@x = -1.*out of range"),
         ({"moq": 1, "order_min": 2}, "both mean order_min"),
     ],

@@ -26,15 +26,9 @@ from pipeline.data.writer import PanelWriter
 from pipeline.evaluation.play import summarize_source
 from pipeline.features.build import BASIS, FEATURES
 from pipeline.features.forecast import DayFactors
-from pipeline.scenarios.source import (
-    NO_PLAN_DAYS,
-    NO_PLAN_SHARE,
-    DatasetSource,
-    GivenScenarios,
-    draw_no_plan,
-    evaluation_start,
-    training_start,
-)
+from pipeline.scenarios.dataset import NO_PLAN_DAYS, NO_PLAN_SHARE, DatasetSource, draw_no_plan
+from pipeline.scenarios.given import GivenScenarios
+from pipeline.scenarios.start import evaluation_start, training_start
 from pipeline.tools.seeding import derive_seed
 
 
