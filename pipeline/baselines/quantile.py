@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 ERROR = FEATURES.index("forecast_error")
 WINDOWS = 300_000
-"""Training windows: more gained nothing that could be told from noise."""
+"""Most training windows."""
 ROUNDS = 100
 GRID = Grid((0.0, 0.3, 0.6, 1.0), (0.85, 0.92, 1.0, 1.08, 1.18))
 """Of the quantile's share in the level, and of factors."""
@@ -68,8 +68,8 @@ PARAMETERS = {
     "verbosity": -1,
     "monotone_constraints": [int(name == "log_cost_ratio") for name in FEATURES],
 }
-"""LightGBM's. Leaves hold enough windows for quantiles near 1; where b / h is larger no level is
-lower, whatever else was learned."""
+"""LightGBM's. Leaves hold enough windows for quantiles near 1; no quantile falls as b / h
+grows."""
 
 Array = NDArray[np.float64]
 

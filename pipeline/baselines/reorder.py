@@ -100,5 +100,6 @@ def _reordered(observation: Observation) -> Decision:
     lacking = (full - position).clamp(min=0.0)
     packs = (lacking / pack.clamp(min=1e-12) - ROUNDING).ceil() * pack
     order = torch.maximum(torch.where(pack > 0, packs, lacking), minimum)
-    # Where S = s a position on s lacks nothing.
-    return Decision(order * ((position <= point) & (lacking > 0)))
+    # Above s too little to be ordered, unless the rules of orders see an empty shelf ahead.
+    little = torch.minimum(lacking, 0.4 * torch.maximum(pack, minimum))
+    return Decision(torch.where((position <= point) & (lacking > 0), order, little))
