@@ -13,7 +13,7 @@ from pipeline.cli.serve import decide, snapshot
 from pipeline.tools.terminal import run_commands
 
 if TYPE_CHECKING:
-    from pipeline.scenarios.source import Split
+    from pipeline.scenarios.source import Counted, Split
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -87,7 +87,16 @@ def train(
 )
 @click.option("--out", type=FILE, help="Parquet, one row per inventory or trajectory.")
 @click.option("--workers", type=click.IntRange(1), help="Ray workers. Default: one per CPU.")
-def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int | None) -> None:
+@click.option(
+    "--counted",
+    type=click.Choice(["all", "observed"]),
+    default="all",
+    show_default=True,
+    help="Days of a data set that metrics are made of; observed leaves imputed ones out.",
+)
+def evaluate(
+    run: Path, data: str, split: Split, out: Path | None, workers: int | None, counted: Counted
+) -> None:
     """Play a trained policy on a split of a data set, or on trajectories of the study.
 
     The same command again resumes.
@@ -99,7 +108,7 @@ def evaluate(run: Path, data: str, split: Split, out: Path | None, workers: int 
 
     found = setting_file(data)
     if found is None:
-        evaluate_run(run, Path(data), split, out, workers)
+        evaluate_run(run, Path(data), split, out, workers, counted)
         return
     rows = play_file(run, *found)
     if out is not None:

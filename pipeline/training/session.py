@@ -21,7 +21,7 @@ from pipeline.evaluation.tiles import evaluate_policies, model_candidate
 from pipeline.policies.store import load_data_model
 from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.runs.result import RunResult
-from pipeline.scenarios.source import DatasetSource, Split
+from pipeline.scenarios.source import Counted, DatasetSource, Split
 from pipeline.tools.files import writing
 from pipeline.training.run import TrainingRun
 
@@ -100,7 +100,12 @@ def train_run(
 
 
 def evaluate_run(
-    run: Path, data: Path, split: Split, out: Path | None, workers: int | None = None
+    run: Path,
+    data: Path,
+    split: Split,
+    out: Path | None,
+    workers: int | None = None,
+    counted: Counted = "all",
 ) -> pd.DataFrame:
     """Plays a run's model on a split of a data set; its per-inventory rows go to ``out``, if given.
 
@@ -111,6 +116,7 @@ def evaluate_run(
         out: Parquet file to write, or None.
         workers: Ray workers that share the tiles; 1 plays them in this process. None: one per
             CPU where there are enough tiles to be worth it.
+        counted: Days that metrics are made of, see `DatasetSource`.
 
     Returns:
         The metrics and weights of all inventories.
@@ -120,7 +126,7 @@ def evaluate_run(
         ConfigError: ``out`` cannot be written, or the model was not trained on a data set.
     """
     model, candidate = load_data_model(run / "model"), model_candidate(run / "model")
-    source = DatasetSource(data, model.factors)
+    source = DatasetSource(data, model.factors, counted=counted)
     if source.layout.max_lead_time > model.policy.layout.max_lead_time:
         raise ConfigError(
             "data", str(data), "Train on data with lead times as long as these.",
@@ -136,8 +142,8 @@ def evaluate_run(
             evaluate_policies(source, split, {path: candidate})
         rows = pd.read_parquet(path, columns=needed())
     click.echo(
-        f"{len(rows):,} inventories, {split}: {in_words(summarize(rows))}."
-        + (f" Rows: {out}" if out else "")
+        f"{len(rows):,} inventories, {split}{', observed days' * (counted == 'observed')}: "
+        f"{in_words(summarize(rows))}." + (f" Rows: {out}" if out else "")
     )
     return rows
 
