@@ -104,8 +104,8 @@ def build_features(
     Args:
         static: Per inventory [n]: lead_time, review_period, shortage_cost, holding_cost,
             category.
-        dynamic: Per inventory and day: demand, known and, optionally, imputed [n, T]; on_sale, price, promotion,
-            event and snap [n, T or more].
+        dynamic: Per inventory and day: demand, known and, optionally, imputed [n, T]; on_sale,
+            price, promotion, event and snap [n, T or more].
         factors: The forecaster's day factors, fitted on training days only.
         first_weekday: Weekday of day 0 (Monday = 0).
         first, stop: Days wanted; None for T. ``stop`` = T + 1 asks for the morning after

@@ -11,7 +11,7 @@ from scipy.special import gammaln
 
 from pipeline.data.stockouts.days import KINDS, StockoutDays
 from pipeline.data.stockouts.hours import HourProfile
-from pipeline.data.stockouts.law import LEVELS, DemandLaw
+from pipeline.data.stockouts.law import LEVELS, DemandLaw, Prediction
 
 Array = npt.NDArray[Any]
 
@@ -83,13 +83,12 @@ def _ratios(law: DemandLaw, days: StockoutDays, row: Array, column: Array, colum
 
 
 def _shapes(law: DemandLaw, days: StockoutDays) -> Array:
-    """Shape of the days' gamma factor that makes sales in open hours likeliest, around each level."""
+    """Shape of the days' gamma factor around each level that makes sales in open hours likeliest."""
     every = max(1, days.sales[:, WARM_UP:].size // SPREAD_DAYS)
+    some = days.of(np.arange(0, len(days.group), every))
     per_shape = []
     for shape in SHAPES:
-        found = replace(law, shapes=np.full(len(LEVELS), shape)).predict(
-            days.of(slice(None, None, every))
-        )
+        found = replace(law, shapes=np.full(len(LEVELS), shape)).predict(some)
         per_shape.append(_likelihood(found))
     seen = found.open_share[:, WARM_UP:] > 0
     near = np.abs(np.log(found.rate[:, WARM_UP:, None] / LEVELS)).argmin(-1)
@@ -98,7 +97,7 @@ def _shapes(law: DemandLaw, days: StockoutDays) -> Array:
     return best
 
 
-def _likelihood(found: Any) -> Array:
+def _likelihood(found: Prediction) -> Array:
     """[N, T - WARM_UP] log-likelihood of what was sold, up to what no shape changes."""
     after = slice(WARM_UP, None)
     shape, rate = found.shape[:, after], found.rate[:, after] / found.grain
