@@ -11,15 +11,15 @@ from scipy.special import gammaln
 
 from pipeline.data.stockouts.days import KINDS, StockoutDays
 from pipeline.data.stockouts.hours import HourProfile
-from pipeline.data.stockouts.law import LEVELS, DemandLaw, Prediction
+from pipeline.data.stockouts.law import LEVELS, DemandLaw, Prediction, weight_of
 
 Array = npt.NDArray[Any]
 
 ROUNDS = 4
 PRIOR_UNITS = 50.0
 """Expected sales with which factors are shrunk towards those of all groups."""
-SHAPES = np.geomspace(1.0, 300.0, 40)
-SPREAD_DAYS = 200_000
+SHAPES = np.geomspace(2.0, 128.0, 19)
+SPREAD_DAYS = 100_000
 """Most days that the spread is estimated on."""
 WARM_UP = 14
 """First days whose levels rest on too little to tell the spread of days."""
@@ -28,9 +28,9 @@ WARM_UP = 14
 def fit_law(days: StockoutDays, groups: int, offers: int, grain: float) -> DemandLaw:
     """Fits the law on days that may be looked at: the training days.
 
-    Profile, factors and levels each are fitted with the others held, a few times in turn. All are
-    ratios of sales to expected sales, over all days: those that were cut short too, for days that
-    were open throughout are those on which less was asked for.
+    Profile, factors, levels and spread each are fitted with the others held, a few times in turn,
+    on all days: those that were cut short too, for days that were open throughout are those on
+    which less was asked for.
 
     Args:
         days: Training days.
@@ -51,30 +51,32 @@ def fit_law(days: StockoutDays, groups: int, offers: int, grain: float) -> Deman
         law = replace(law, prior=_priors(law, days))
         law = replace(law, kinds=law.kinds * _ratios(law, days, row, days.kind, KINDS))
         law = replace(law, offers=law.offers * _ratios(law, days, row, days.offer, offers))
-        rate = law.predict(days).rate
-        law = replace(law, profile=HourProfile.fit(days, rate, grain, groups))
-    law = replace(law, prior=_priors(law, days))
-    return replace(law, shapes=_shapes(law, days))
+        likely = law.predict(days).likely_rate()
+        law = replace(law, profile=law.profile.refit(days, likely, grain))
+        law = replace(law, shapes=_shapes(law, days))
+    return replace(law, prior=_priors(law, days))
 
 
 def _priors(law: DemandLaw, days: StockoutDays) -> Array:
-    """[G] sales per day at factors of 1."""
-    exposure = (law.profile.open_share(days) * law.factor(days)).sum(1)
+    """[G] level of a mean inventory, units a day."""
+    found = law.predict(days)
+    level = (found.rate / law.factor(days))[:, -1]
     groups = len(law.prior)
-    above, below = (np.bincount(days.group, x, groups) for x in (days.sales.sum(1), exposure))
-    overall = above.sum() / below.sum()
-    found: Array = (above + overall) / (below + 1.0)
-    return found
+    count = np.bincount(days.group, minlength=groups)
+    mean = (np.bincount(days.group, level, groups) + level.mean()) / (count + 1.0)
+    result: Array = mean
+    return result
 
 
 def _ratios(law: DemandLaw, days: StockoutDays, row: Array, column: Array, columns: int) -> Array:
     """[G, columns] sales over expected sales, shrunk to all groups'; 1 in the mean."""
     found = law.predict(days)
-    expected = found.rate * found.open_share
+    asked = found.rate * found.open_share
+    weight = weight_of(found.shape, asked / law.grain)
     cell, shape = (row * columns + column).ravel(), (len(law.prior), columns)
     sold, asked = (
-        np.bincount(cell, x.ravel(), shape[0] * columns).reshape(shape)
-        for x in (found.sales * (found.open_share > 0), expected)
+        np.bincount(cell, (weight * x).ravel(), shape[0] * columns).reshape(shape)
+        for x in (found.sales * (found.open_share > 0), asked)
     )
     overall = sold.sum() / asked.sum()
     pooled = (sold.sum(0) + PRIOR_UNITS * overall) / (asked.sum(0) + PRIOR_UNITS) / overall
@@ -83,7 +85,7 @@ def _ratios(law: DemandLaw, days: StockoutDays, row: Array, column: Array, colum
 
 
 def _shapes(law: DemandLaw, days: StockoutDays) -> Array:
-    """Shape of the days' gamma factor around each level that makes sales in open hours likeliest."""
+    """Shape of the gamma factor of days that makes sales likeliest, around each of `LEVELS`."""
     every = max(1, days.sales[:, WARM_UP:].size // SPREAD_DAYS)
     some = days.of(np.arange(0, len(days.group), every))
     per_shape = []

@@ -54,36 +54,37 @@ class HourProfile:
         """Each hour alike: where a fit starts."""
         return cls(np.full((groups, 2, HOURS), 1.0 / HOURS))
 
-    @classmethod
-    def fit(cls, days: StockoutDays, rate: Array, grain: float, groups: int) -> HourProfile:
-        """The profile given how much each day would sell.
+    def refit(self, days: StockoutDays, rate: Array, grain: float) -> HourProfile:
+        """The profile given how much each day would sell, climbing from this one.
+
+        Days that did not run out count too: they are those that reached the late hours.
 
         Args:
             days: Days to learn from.
-            rate: [N, T] expected demand of the whole day, units.
+            rate: [N, T] expected demand of the whole day after what was sold on it, units.
             grain: Units that are bought at a time.
-            groups: G.
         """
+        groups = len(self.shares)
         cells = _Cells.of(days, rate, grain, groups)
-        pooled = np.full((2, HOURS), 1.0 / HOURS)
+        pooled = self.shares.mean(0)
         for _ in range(STEPS):
             pooled = cells.step(np.tile(pooled, (groups, 1)), pool=True)
-        shares = np.tile(pooled, (groups, 1))
+        shares, prior = self.shares.reshape(-1, HOURS), np.tile(pooled, (groups, 1))
         for _ in range(STEPS):
-            shares = cells.step(shares, prior=np.tile(pooled, (groups, 1)))
-        return cls(shares.reshape(groups, 2, HOURS))
+            shares = cells.step(shares, prior)
+        return HourProfile(shares.reshape(groups, 2, HOURS))
 
 
 @dataclass(frozen=True)
 class _Cells:
-    """Interrupted days, summed up by cell (group and holiday) and hours without stock."""
+    """Days with open hours, summed up by cell (group and holiday) and hours without stock."""
 
     cell: Array
     """[C] 2 * group + holiday."""
     open: Array
     """[C, H] 0 or 1."""
     last: Array
-    """[C, H] days on which the shelf became empty in the hour."""
+    """[C, H] days on which the shelf became empty at the end of the hour."""
     rest: Array
     """[C] pieces sold in other hours, or before."""
     exposure: Array
@@ -92,7 +93,7 @@ class _Cells:
 
     @classmethod
     def of(cls, days: StockoutDays, rate: Array, grain: float, groups: int) -> _Cells:
-        part = (days.shut > 0) & (days.shut < CLOSED)
+        part = days.shut < CLOSED
         mask, sales = days.mask[part].astype(np.int64), days.sales[part]
         key = (_cell(days)[part].astype(np.int64) << (HOURS + 1)) | (mask & (2 * CLOSED + 1))
         found, place = np.unique(key, return_inverse=True)
@@ -112,7 +113,9 @@ class _Cells:
     def step(self, shares: Array, prior: Array | None = None, pool: bool = False) -> Array:
         """Shares [2 G, H] of the next step of EM; [2, H] of all groups together with ``pool``."""
         open_share = np.maximum((self.open * shares[self.cell]).sum(1), 1e-9)
-        sold = self.last + self.open * shares[self.cell] * (self.rest / open_share)[:, None]
+        sold = (
+            self._last(shares) + self.open * shares[self.cell] * (self.rest / open_share)[:, None]
+        )
         exposed = self.open * self.exposure[:, None]
         row, rows = (self.cell % 2, 2) if pool else (self.cell, self.cells)
         above, below = (_summed(values, row, rows) for values in (sold, exposed))
@@ -121,6 +124,15 @@ class _Cells:
             below = below + PRIOR_PIECES
         result: Array = np.maximum(above / np.maximum(below, 1e-9), 1e-6)
         return result / result.sum(1, keepdims=True)
+
+    def _last(self, shares: Array) -> Array:
+        """[C, H] last pieces: around the end of the hour, in it or in the next one."""
+        own = shares[self.cell]
+        next_hour = np.concatenate((own[:, 1:], np.zeros((len(own), 1))), axis=1)
+        here = self.last * own / (own + next_hour)
+        later = np.roll(self.last - here, 1, axis=1)
+        result: Array = here + later
+        return result
 
 
 def _summed(values: Array, row: Array, rows: int) -> Array:

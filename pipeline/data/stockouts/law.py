@@ -31,6 +31,8 @@ PRIOR_DAYS = 0.5
 """The group's level weighs as much as so many whole days."""
 PRIOR_SHAPE = 1.5
 """Of the gamma law of levels within a group."""
+LEAST = 1e-4
+"""Least level, units a day."""
 LEVELS = np.asarray([0.25, 0.5, 1.0, 2.0, 4.0])
 """Units a day around which the spread of days is estimated; in between it is interpolated."""
 
@@ -54,9 +56,13 @@ class Prediction:
 
     def _posterior(self) -> tuple[Array, Array]:
         """Shape, and expected pieces of the closed hours."""
+        return self.shape + self._pieces, (1.0 - self.open_share) * self.likely_rate() / self.grain
+
+    def likely_rate(self) -> Array:
+        """Expected demand of a day like this one, after what was sold on it, units."""
         shape = self.shape + self._pieces
-        scale = self.shape * self.grain / self.rate + self.open_share
-        return shape, (1.0 - self.open_share) * shape / scale
+        found: Array = self.grain * shape / (self.shape * self.grain / self.rate + self.open_share)
+        return found
 
     def mean(self) -> Array:
         """Expected demand of the day, units; the sales where it was open throughout."""
@@ -113,9 +119,9 @@ class DemandLaw:
         """The law of each day, given the days before it and its own open hours."""
         open_share = self.profile.open_share(days)
         factor = self.factor(days)
-        level, known = levels(days.sales, open_share * factor, self.prior[days.group])
+        level, known = self._levels(days, open_share, factor)
         rate = level * factor
-        day = np.exp(np.interp(np.log(np.maximum(rate, 1e-9)), np.log(LEVELS), np.log(self.shapes)))
+        day = self._day_shape(rate)
         own = (self.grain / rate + 1.0 / day) / np.maximum(known, 1e-9)
         share = known / (known + PRIOR_DAYS)
         spread = 1.0 / day + share**2 * own + (1.0 - share) ** 2 / PRIOR_SHAPE
@@ -127,28 +133,44 @@ class DemandLaw:
         found: Array = self.kinds[row, days.kind] * self.offers[row, days.offer]
         return found
 
+    def _day_shape(self, rate: Array) -> Array:
+        """Shape of the gamma factor of days with an expected demand of ``rate``."""
+        found: Array = np.interp(np.log(rate), np.log(LEVELS), self.shapes)
+        return found
 
-def levels(sales: Array, exposure: Array, prior: Array) -> tuple[Array, Array]:
-    """What the days before each day say of the level.
+    def _levels(self, days: StockoutDays, open_share: Array, factor: Array) -> tuple[Array, Array]:
+        """What the days before each day say of the level.
+
+        A day's weight is that of its likelihood: one that sells much for its share of open hours is
+        as likely to have been an unusual day. Without it levels would be too low, for unusual
+        days are cut short.
+
+        Returns:
+            [N, T] level, units a day, and how many whole days it rests on.
+        """
+        n, num_days = days.sales.shape
+        fade, prior = 0.5 ** (1.0 / HALF_LIFE), self.prior[days.group]
+        sold, exposed, squared = (np.zeros(n) for _ in range(3))
+        level, known = np.empty((n, num_days)), np.empty((n, num_days))
+        for day in range(num_days):
+            now = np.maximum((sold + PRIOR_DAYS * prior) / (exposed + PRIOR_DAYS), LEAST)
+            level[:, day], known[:, day] = now, exposed**2 / np.maximum(squared, 1e-12)
+            rate, share = now * factor[:, day], open_share[:, day]
+            weight = weight_of(self._day_shape(rate), rate * share / self.grain)
+            seen = weight * factor[:, day] * share
+            # Sales of a day without open hours were made outside of business hours.
+            sold = fade * sold + weight * days.sales[:, day] * (share > 0)
+            exposed = fade * exposed + seen
+            squared = fade**2 * squared + seen**2
+        return level, known
+
+
+def weight_of(shape: Array, pieces: Array) -> Array:
+    """Of a day in the likelihood of a rate.
 
     Args:
-        sales: [N, T] units.
-        exposure: [N, T] expected sales at a level of 1: factors times open share.
-        prior: [N] level without a past.
-
-    Returns:
-        [N, T] level, units a day, and how many whole days it rests on.
+        shape: Of its gamma factor.
+        pieces: That it was expected to sell.
     """
-    n, num_days = sales.shape
-    fade = 0.5 ** (1.0 / HALF_LIFE)
-    sold, exposed, squared = (np.zeros(n) for _ in range(3))
-    level, known = np.empty((n, num_days)), np.empty((n, num_days))
-    for day in range(num_days):
-        level[:, day] = (sold + PRIOR_DAYS * prior) / (exposed + PRIOR_DAYS)
-        known[:, day] = exposed**2 / np.maximum(squared, 1e-12)
-        # Sales of a day without open hours were made outside of business hours.
-        seen = exposure[:, day]
-        sold = fade * sold + sales[:, day] * (seen > 0)
-        exposed = fade * exposed + seen
-        squared = fade**2 * squared + seen**2
-    return np.maximum(level, 1e-6), known
+    weight: Array = shape / (shape + pieces)
+    return weight
