@@ -54,7 +54,7 @@ def fit_law(days: StockoutDays, groups: int, offers: int, grain: float) -> Deman
         likely = law.predict(days).likely_rate()
         law = replace(law, profile=law.profile.refit(days, likely, grain))
         law = replace(law, shapes=_shapes(law, days))
-    return replace(law, prior=_priors(law, days))
+    return replace(law, prior=_priors(law, days), kinds=_completed(law.kinds, days))
 
 
 def _priors(law: DemandLaw, days: StockoutDays) -> Array:
@@ -84,27 +84,38 @@ def _ratios(law: DemandLaw, days: StockoutDays, row: Array, column: Array, colum
     return ratios
 
 
+def _completed(kinds: Array, days: StockoutDays) -> Array:
+    """Factors with those of kinds of days that never were: the mean of the other holidays, or of
+    the other working days."""
+    seen = np.bincount(days.kind.ravel(), minlength=KINDS) > 0
+    result = kinds.copy()
+    for holiday in (0, 1):
+        alike = np.arange(KINDS) % 2 == holiday
+        if (alike & seen).any():
+            result[:, alike & ~seen] = kinds[:, alike & seen].mean(1, keepdims=True)
+    return result
+
+
 def _shapes(law: DemandLaw, days: StockoutDays) -> Array:
     """Shape of the gamma factor of days that makes sales likeliest, around each of `LEVELS`."""
-    every = max(1, days.sales[:, WARM_UP:].size // SPREAD_DAYS)
+    after = slice(min(WARM_UP, days.sales.shape[1] // 2), None)
+    every = max(1, days.sales[:, after].size // SPREAD_DAYS)
     some = days.of(np.arange(0, len(days.group), every))
-    per_shape = []
+    usual = law.predict(some)
+    seen = usual.open_share[:, after] > 0
+    near = np.abs(np.log(usual.rate[:, after, None] / LEVELS)).argmin(-1)[seen]
+    sums = []
     for shape in SHAPES:
         found = replace(law, shapes=np.full(len(LEVELS), shape)).predict(some)
-        per_shape.append(_likelihood(found))
-    seen = found.open_share[:, WARM_UP:] > 0
-    near = np.abs(np.log(found.rate[:, WARM_UP:, None] / LEVELS)).argmin(-1)
-    sums = np.stack([np.bincount(near[seen], each[seen], len(LEVELS)) for each in per_shape])
-    best: Array = SHAPES[sums.argmax(0)]
+        sums.append(np.bincount(near, _likelihood(found)[:, after][seen], len(LEVELS)))
+    best: Array = SHAPES[np.argmax(sums, axis=0)]
     return best
 
 
 def _likelihood(found: Prediction) -> Array:
-    """[N, T - WARM_UP] log-likelihood of what was sold, up to what no shape changes."""
-    after = slice(WARM_UP, None)
-    shape, rate = found.shape[:, after], found.rate[:, after] / found.grain
-    sold, open_share = found.sales[:, after] / found.grain, found.open_share[:, after]
-    asked = np.maximum(rate * open_share, 1e-9)
+    """[N, T] log-likelihood of what was sold, up to what no shape changes."""
+    shape, sold = found.shape, found.sales / found.grain
+    asked = np.maximum(found.rate * found.open_share / found.grain, 1e-9)
     return (
         gammaln(shape + sold) - gammaln(shape)
         + shape * np.log(shape / (shape + asked)) + sold * np.log(asked / (shape + asked))

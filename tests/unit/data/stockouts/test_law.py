@@ -95,3 +95,9 @@ def test_an_inventory_is_predicted_without_the_others(
 def test_days_on_which_more_is_bought_are_expected_to_sell_more(law: DemandLaw) -> None:
     saturday, monday = law.kinds[0, 2 * 5 + 1], law.kinds[0, 0]
     assert saturday / monday == pytest.approx(1.3 / 0.9, rel=0.06)
+
+
+def test_a_kind_of_day_that_never_was_is_taken_for_the_others_alike(law: DemandLaw) -> None:
+    # Holidays of the world are Saturdays and Sundays.
+    monday_off, weekend = law.kinds[0, 1], law.kinds[0, [11, 13]]
+    assert monday_off == pytest.approx(weekend.mean())
