@@ -28,7 +28,7 @@ from envs.state import Scenario
 
 def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
     """:func:`~envs.metrics.money` of a day (or of [T, N] days), per inventory."""
-    return money(
+    cost: Tensor = money(
         Days(
             unmet=outcome.unmet,
             stock=outcome.end.clamp(min=0.0),
@@ -36,6 +36,7 @@ def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -
             holding_cost=holding_cost,
         )
     )
+    return cost
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,8 @@ class ShardSettings(Declared, AlgorithmConfig):
 
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:
-        return self.algo_class.learner_class
+        learner: type[Learner] = self.algo_class.learner_class
+        return learner
 
     @override(AlgorithmConfig)
     def get_default_rl_module_spec(self) -> RLModuleSpec:
@@ -164,6 +165,7 @@ class ShardSettings(Declared, AlgorithmConfig):
         )
 
     def _policy_settings(self) -> dict[str, Any]:
+        assert self.source is not None
         layout = self.source.layout
         settings = {
             "low": self.action_low,

@@ -325,8 +325,8 @@ class ReplayedRows(Rows):
         runner, config = self.runner, self.runner.config
         largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
         rows = int(first.review.sum()) * largest // first.num_inventories
-        rows = max(1, min(rows, config.decisions_per_fragment))
-        return min(rows * config.replay_fragments, config.replay_capacity or sys.maxsize)
+        rows = max(1, min(rows, int(config.decisions_per_fragment)))
+        return int(min(rows * config.replay_fragments, config.replay_capacity or sys.maxsize))
 
     @override(Rows)
     def save(self, path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -66,11 +66,12 @@ _COMMON = [
     click.option(
         "--costs", type=click.Choice(COST_LAWS), default="margin", show_default=True,
         help="Law of drawn unit costs: margin = as in a retailer's books (holding 20 to 40 % of "
-        "the price a year, shortage 15 to 45 % of it); ratio = shortage 4 to 40 times holding.",
+        "the price a year, shortage 15 to 45 % of it); ratio = shortage 4 to 40 times holding; "
+        "spoilage = fresh food (holding 3 to 8 % of the price a day, shortage 4 to 20 times that).",
     ),
     click.option(
         "--cost-ratio", type=float, nargs=2,
-        help="With --costs ratio: ends of shortage over holding cost, instead of 4 40.",
+        help="With --costs ratio or spoilage: other ends of shortage over holding cost.",
     ),
     click.option(
         "--max-lead-time", default=14, show_default=True, help="Longest drawn lead time, days."
@@ -177,6 +178,46 @@ def import_m5_command(source: Path, max_bad_share: float, **common: Any) -> None
     _done(out, import_m5(source, out, options))
 
 
+class _FreshCommand(click.Command):
+    """The common options with the defaults of fresh food on few days."""
+
+    DEFAULTS: ClassVar[dict[str, Any]] = {
+        "history_days": 14, "max_lead_time": 3, "max_review_period": 2, "costs": "spoilage",
+    }  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            param.default = self.DEFAULTS.get(param.name or "", param.default)
+
+
+@import_group.command("freshretailnet", cls=_FreshCommand)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--draw",
+    default=1,
+    show_default=True,
+    help="Which draw of the demand behind stockouts: 1, 2, 3, ...; all else stays the same.",
+)
+@_BAD_SHARE
+@_common
+def import_freshretailnet_command(
+    source: Path, draw: int, max_bad_share: float, **common: Any
+) -> None:
+    """Import the folder SOURCE with train_daily.parquet of FreshRetailNet-50K.
+
+    The demand of days with a stockout is drawn, given what was sold while there was stock. Drawn
+    lead times have a median of 2 days. Amounts are normalised: --order-multiple auto means 0.
+    """
+    from pipeline.data.importing.common import ImportOptions
+    from pipeline.data.importing.freshretailnet import FRESH_TERMS, import_freshretailnet
+
+    terms, common = _terms(common, lead_time_median=FRESH_TERMS.lead_time_median)
+    out = common.pop("out")
+    options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
+    _done(out, import_freshretailnet(source, out, options, draw))
+
+
 @import_group.command("long", cls=ColumnsCommand)
 @click.argument("source", type=click.Path(path_type=Path))
 @long_options
@@ -208,11 +249,27 @@ def check_command(directory: Path) -> None:
     click.echo(check(directory))
 
 
-def _terms(common: dict[str, Any]) -> tuple[SupplyTerms, dict[str, Any]]:
+@data.command("imputation-check")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="JSON with all figures.")
+@click.option("--seed", default=1, show_default=True, help="Of the days that are cut short.")
+def imputation_check_command(source: Path, out: Path | None, seed: int) -> None:
+    """Cut observed days of the FreshRetailNet folder SOURCE short, impute them and compare."""
+    from pipeline.data.importing.freshretailnet import check_freshretailnet
+    from pipeline.tools.files import write_text, writing
+
+    found = check_freshretailnet(source, seed)
+    if out is not None:
+        with writing(out):
+            write_text(out, found.to_json())
+    click.echo(found.describe())
+
+
+def _terms(common: dict[str, Any], **fixed: Any) -> tuple[SupplyTerms, dict[str, Any]]:
     """Take the options of the supply terms out of the common options."""
     names = ("max_lead_time", "max_review_period", "lead_time_jitter", "fill_min", "costs",
              "cost_ratio")  # fmt: skip
-    terms = SupplyTerms(**{name: common[name] for name in names})
+    terms = SupplyTerms(**{name: common[name] for name in names}, **fixed)
     return terms, {name: value for name, value in common.items() if name not in names}
 
 

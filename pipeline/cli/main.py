@@ -15,6 +15,7 @@ from pipeline.runs.method import AlgorithmName
 from pipeline.tools.terminal import run_commands
 
 if TYPE_CHECKING:
+    from pipeline.scenarios.dataset import Counted
     from pipeline.scenarios.source import Split
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -96,12 +97,25 @@ def train(
 @click.option("--out", type=FILE, help="Parquet, one row per inventory or trajectory.")
 @click.option("--workers", type=click.IntRange(1), help="Ray workers. Default: one per CPU.")
 @click.option(
+    "--counted",
+    type=click.Choice(["all", "observed"]),
+    default="all",
+    show_default=True,
+    help="Days of a data set that metrics are made of; observed leaves imputed ones out.",
+)
+@click.option(
     "--goal",
     help='Turn the trade-off until validation meets it: "stockout<=3%", "fill>=98%", '
     '"turnover<=20 days", "stockout<=3% per class". Kept with the model, for `decide --goal`.',
 )
 def evaluate(
-    run: Path, data: str, split: Split, out: Path | None, workers: int | None, goal: str | None
+    run: Path,
+    data: str,
+    split: Split,
+    out: Path | None,
+    workers: int | None,
+    counted: Counted,
+    goal: str | None,
 ) -> None:
     """Play a trained policy on a split of a data set, or on trajectories of the study.
 
@@ -119,8 +133,9 @@ def evaluate(
             for line in meet_goal(run, data, split, goal):
                 click.echo(str(line))
             return
-        played = evaluate_run(run, data, split, out, workers)
-        said = f"{len(played):,} inventories, {split}: {in_words(summarize(played))}."
+        played = evaluate_run(run, data, split, out, workers, counted)
+        days = ", observed days" if counted == "observed" else ""
+        said = f"{len(played):,} inventories, {split}{days}: {in_words(summarize(played))}."
         click.echo(said + (f" Rows: {out}" if out else ""))
         return
     rows = play_file(run, *found)

@@ -177,7 +177,9 @@ def evaluate_sweep(sweep: Sweep, source: DatasetSource, baselines: TunedBaseline
 
 def without_plan(source: DatasetSource) -> DatasetSource:
     """The same data on mornings that know nothing ahead."""
-    other = DatasetSource(source.directory, source.factors, source.resident_tiles, plan="missing")
+    other = DatasetSource(
+        source.directory, source.factors, source.resident_tiles, "missing", source.counted
+    )
     other.max_lead_time = source.max_lead_time
     return other
 

@@ -5,7 +5,7 @@ Reads every value once, tile by tile. Shape letters: n rows of a tile, T days.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from envs.errors import DataError
 from pipeline.data.panel import Panel, RawTile, TileRef, check_inventories
 from pipeline.data.parts import file_info
-from pipeline.data.schema import QUANTITIES, SALES_CLASSES, UNKNOWN, Manifest
+from pipeline.data.schema import QUANTITIES, SALES_CLASSES, UNKNOWN, Manifest, counting
 from pipeline.tools.progress import Progress
 
 Array = npt.NDArray[Any]
@@ -96,7 +96,11 @@ def _check_tile(panel: Panel, tile: TileRef, raw: RawTile) -> None:
             rules.append((name, flag, f"is neither 0, 1 nor {UNKNOWN} (unknown)"))
     sold = d["demand"] != 0
     rules.append(("demand", sold & (d["on_sale"][:, :T] == 0), "is not 0 while off sale"))
-    rules.append(("demand", sold & (d["known"] == 0), "is not 0 and not known"))
+    rules.append(("demand", sold & (counting(d) == 0), "is not 0 and not known"))
+    if "imputed" in d:
+        rules.append(("imputed", d["imputed"] > 2, "is neither 0, 1 nor 2"))
+        twice = (d["imputed"] > 0) & (d["known"] == 1)
+        rules.append(("imputed", twice, "is not 0 on a day whose demand is known"))
     for name, flags, problem in rules:
         if flags.any():
             row, t = (int(i) for i in np.argwhere(flags)[0])
@@ -114,7 +118,7 @@ class _Totals:
     def __init__(self) -> None:
         self.counts = {name: Counter[Any]() for name in ("split", "category", "lead_time")}
         self.counts |= {n: Counter() for n in ("lead_time_jitter", "review_period", "sales_class")}
-        self.sums: Counter[str] = Counter()
+        self.sums: defaultdict[str, float] = defaultdict(float)
         self.mean: list[Array] = []
         self.ratio: list[Array] = []
         self.intermittent = 0
@@ -130,12 +134,19 @@ class _Totals:
             counter.update(s[name].tolist())
         T = manifest.num_days
         on_sale = d["on_sale"][:, :T] == 1
+        counts = on_sale & (counting(d) == 1)
         observed = on_sale & (d["known"] == 1)
-        days = observed.sum(axis=1)
+        days = counts.sum(axis=1)
         total = d["demand"].sum(axis=1, dtype=np.float64)
         selling = (d["demand"] > 0).sum(axis=1)
         self.sums["on_sale"] += int(on_sale.sum())
-        self.sums["observed"] += int(days.sum())
+        self.sums["counting"] += int(days.sum())
+        self.sums["observed"] += int(observed.sum())
+        for kind in (1, 2) if "imputed" in d else ():
+            drawn = on_sale & (d["imputed"] == kind)
+            self.sums[f"drawn {kind}"] += int(drawn.sum())
+            self.sums["drawn demand"] += float(d["demand"][drawn].sum(dtype=np.float64))
+        self.sums["demand"] += float(total.sum())
         self.sums["zero"] += int((observed & (d["demand"] == 0)).sum())
         for name in FLAGS[1:]:
             self.sums[name] += int(d[name][:, :T].sum(dtype=np.int64))
@@ -164,6 +175,18 @@ class _Totals:
             for name in ("price", *FLAGS)
         )
 
+    def _drawn(self) -> list[str]:
+        """A line on days whose demand was drawn behind a stockout."""
+        drawn = [self.sums[f"drawn {kind}"] for kind in (1, 2)]
+        if not sum(drawn):
+            return []
+        cut, shut = (days / max(self.sums["on_sale"], 1) for days in drawn)
+        return [
+            f"  imputed         {cut + shut:.2%} of the days on sale: {cut:.2%} cut short, "
+            f"{shut:.2%} without stock all day; they hold "
+            f"{self.sums['drawn demand'] / max(self.sums['demand'], 1e-9):.1%} of the demand"
+        ]
+
     def describe(self, m: Manifest) -> str:
         n, cells = m.num_inventories, m.num_inventories * m.num_days
         observed = max(self.sums["observed"], 1)
@@ -191,6 +214,7 @@ class _Totals:
             f"  demand per day  {_quantiles(np.concatenate(self.mean))}; largest "
             f"{self.max_demand:,.6g}",
             f"  not known       {1 - known:.2%} of the days on sale",
+            *self._drawn(),
             f"  zero days       {self.sums['zero'] / observed:.1%} of the known days on sale; "
             f"{self.intermittent / n:.1%} of the inventories sell on less than half of them",
             f"  off sale        {1 - self.sums['on_sale'] / cells:.2%} of all days; "

@@ -61,7 +61,7 @@ class RawTile:
     static: dict[str, Array]
     """Column of inventories.parquet -> [n]; text columns are object arrays."""
     dynamic: dict[str, Array]
-    """Quantity -> [n, T], or [n, T + A] if it is known ahead; dtype as in `QUANTITIES`."""
+    """Quantity -> [n, T], or [n, T + A] if it is known ahead; dtype as in `ALL_QUANTITIES`."""
 
 
 class Panel:
@@ -123,9 +123,10 @@ class Panel:
         Raises:
             DataError: Unknown quantity, or the file is damaged (the message names it).
         """
-        wanted = list(QUANTITIES) if quantities is None else list(quantities)
-        if unknown := [name for name in wanted if name not in QUANTITIES]:
-            raise DataError("quantity", unknown[0], f"Use some of {', '.join(QUANTITIES)}.")
+        there = self.quantities()
+        wanted = there if quantities is None else list(quantities)
+        if unknown := [name for name in wanted if name not in there]:
+            raise DataError("quantity", unknown[0], f"Use some of {', '.join(there)}.")
         static = self._read_row_group(INVENTORIES, tile.index, self.static_columns())
         columns = {name: _to_numpy(static.column(name)) for name in static.column_names}
         columns |= order_columns(columns, self.manifest.order_multiple, tile.rows)
@@ -139,6 +140,10 @@ class Panel:
                 flat = values.flatten().to_numpy(zero_copy_only=True)
                 dynamic[name] = flat.reshape(tile.rows, -1)
         return RawTile(columns["inventory_id"], columns, dynamic)
+
+    def quantities(self) -> list[str]:
+        """Quantities that are there."""
+        return [*QUANTITIES, *self.manifest.optional_quantities]
 
     def static_columns(self) -> list[str]:
         """Columns of inventories.parquet that are there."""
@@ -205,8 +210,9 @@ class Panel:
         parts = sorted(name for name in manifest.files if name.startswith(f"{PANEL}/"))
         optional = [name for name in self.static_columns() if name in ORDER_COLUMNS]
         self._check_schema(INVENTORIES, inventories_schema(optional))
+        days = (manifest.num_days, manifest.ahead_days)
         for part in parts:
-            self._check_schema(part, panel_schema(manifest.num_days, manifest.ahead_days))
+            self._check_schema(part, panel_schema(*days, manifest.optional_quantities))
         return self._list_tiles(parts)
 
     def _check_schema(self, name: str, expected: pa.Schema) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from envs.errors import DataError
 from pipeline.data.schema import (
+    ALL_QUANTITIES,
     DEFAULT_TEST_SHARE,
     DEFAULT_TILE_ROWS,
     DEFAULT_WEIGHT_MEANING,
@@ -26,6 +27,7 @@ from pipeline.data.schema import (
     TILES_PER_PART,
     FileInfo,
     check_days,
+    counting,
     days_of,
     inventories_schema,
     panel_schema,
@@ -34,7 +36,7 @@ from pipeline.data.schema import (
 Array = npt.NDArray[Any]
 
 # Long runs of one value: a dictionary would take time and save nothing.
-_RUNS = ("known", "on_sale")
+_RUNS = ("known", "on_sale", "imputed")
 _DICTIONARY = ["inventory_id", *(f"{q}.list.element" for q in QUANTITIES if q not in _RUNS)]
 
 
@@ -61,6 +63,8 @@ class PanelSpec:
     ahead_days: int = 0
     order_columns: tuple[str, ...] = ()
     """Which of `ORDER_COLUMNS` the tiles have."""
+    optional_quantities: tuple[str, ...] = ()
+    """Which of `OPTIONAL_QUANTITIES` the tiles have."""
 
     def __post_init__(self) -> None:
         try:
@@ -116,7 +120,7 @@ class PartWriter:
     def __init__(self, directory: Path, spec: PanelSpec, number: int) -> None:
         self._spec, self._number = spec, number
         self._path = directory / part_name(number)
-        self._schema = panel_schema(spec.num_days, spec.ahead_days)
+        self._schema = panel_schema(spec.num_days, spec.ahead_days, spec.optional_quantities)
         self._panel = pq.ParquetWriter(
             self._path, self._schema, compression="zstd", use_dictionary=_DICTIONARY
         )
@@ -133,7 +137,7 @@ class PartWriter:
             static: The columns of inventories.parquet, each [n], without split and
                 sales_class; weight may be missing (default: see `DEFAULT_WEIGHT_MEANING`).
             dynamic: Every quantity, each [n, `days_of`]. Demand must be 0 on days off sale and
-                on days when it is not known.
+                on days when it is neither known nor imputed.
             split: train or validation.
         """
         demand = dynamic["demand"]
@@ -144,8 +148,8 @@ class PartWriter:
         assert 0 < n <= spec.tile_rows
         assert len(self._tile_rows) < TILES_PER_PART
         arrays = [pa.array(static["inventory_id"], pa.string())]
-        for name, quantity in QUANTITIES.items():
-            values = np.ascontiguousarray(dynamic[name], dtype=quantity.dtype)
+        for name in (*QUANTITIES, *spec.optional_quantities):
+            values = np.ascontiguousarray(dynamic[name], dtype=ALL_QUANTITIES[name].dtype)
             assert values.shape == (n, days_of(name, num_days, spec.ahead_days)), name
             kind = self._schema.field(name).type
             arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=kind))
@@ -155,7 +159,7 @@ class PartWriter:
         total = demand[:, window].sum(axis=1, dtype=np.float64)
         columns = {**static, "split": [split] * n, "sales_class": [""] * n}
         on_sale = dynamic["on_sale"][:, window] == 1
-        observed = on_sale & (dynamic["known"][:, window] == 1)
+        observed = on_sale & (counting(dynamic)[:, window] == 1)
         rate = total / np.maximum(observed.sum(axis=1), 1)
         columns.setdefault("weight", rate.astype(np.float32))
         table = _static_table(columns, spec.order_columns)

@@ -7,7 +7,7 @@ T days of demand, A days ahead of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -50,12 +50,14 @@ class Quantity:
 
 QUANTITIES: dict[str, Quantity] = {
     "demand": Quantity(
-        np.float32, "units asked for on this day; stored as 0 while off sale or not known", False
+        np.float32,
+        "units asked for on this day; stored as 0 while off sale or neither known nor imputed",
+        False,
     ),
     "known": Quantity(
         np.uint8,
         "1: the demand of this day was observed; 0: it was not (sold out, missing, a damaged "
-        "row), and the stored demand says nothing",
+        "row), and the stored demand says nothing unless it was imputed",
         False,
     ),
     "on_sale": Quantity(
@@ -66,6 +68,19 @@ QUANTITIES: dict[str, Quantity] = {
     "event": Quantity(np.uint8, "1: a holiday or another calendar event", True),
     "snap": Quantity(np.uint8, "1: benefits are paid out in the warehouse's region", True),
 }
+
+OPTIONAL_QUANTITIES: dict[str, Quantity] = {
+    "imputed": Quantity(
+        np.uint8,
+        "1: the stock ran out on this day, and demand is what was sold and a draw for the hours "
+        "without stock; 2: there was no stock all day, and all of the demand is drawn; 0: nothing "
+        "is drawn. A day that is known is not imputed",
+        False,
+    ),
+}
+"""Quantities that only some data sets have: those whose demand was drawn behind stockouts."""
+
+ALL_QUANTITIES = {**QUANTITIES, **OPTIONAL_QUANTITIES}
 
 STATIC_COLUMNS: dict[str, pa.DataType] = {
     "inventory_id": pa.string(),
@@ -172,15 +187,19 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
         check_days(self.num_days, self.history_days, self.test_start)
-        for name, quantity in QUANTITIES.items():
-            stated = self.quantities.get(name)
-            if stated is None:
-                raise ValueError(f"quantities has no {name!r}")
-            if stated.dtype != np.dtype(quantity.dtype).name:
-                raise ValueError(f"quantities.{name}.dtype is {stated.dtype!r}")
-        if unknown := set(self.quantities) - set(QUANTITIES):
+        if missing := set(QUANTITIES) - set(self.quantities):
+            raise ValueError(f"quantities has no {sorted(missing)}")
+        if unknown := set(self.quantities) - set(ALL_QUANTITIES):
             raise ValueError(f"quantities has the unknown {sorted(unknown)}")
+        for name, stated in self.quantities.items():
+            if stated.dtype != np.dtype(ALL_QUANTITIES[name].dtype).name:
+                raise ValueError(f"quantities.{name}.dtype is {stated.dtype!r}")
         return self
+
+    @property
+    def optional_quantities(self) -> tuple[str, ...]:
+        """Which of `OPTIONAL_QUANTITIES` the data set has."""
+        return tuple(name for name in OPTIONAL_QUANTITIES if name in self.quantities)
 
     @property
     def train_days(self) -> range:
@@ -234,8 +253,8 @@ class Manifest(BaseModel):
         write_text(Path(directory) / MANIFEST, self.model_dump_json(indent=2) + "\n")
 
 
-def quantity_infos() -> dict[str, QuantityInfo]:
-    """`QUANTITIES` as the manifest states it."""
+def quantity_infos(optional: Iterable[str] = ()) -> dict[str, QuantityInfo]:
+    """`QUANTITIES`, and these of `OPTIONAL_QUANTITIES`, as the manifest states them."""
     return {
         name: QuantityInfo.model_validate(
             {
@@ -244,8 +263,14 @@ def quantity_infos() -> dict[str, QuantityInfo]:
                 "known_ahead": q.known_ahead,
             }
         )
-        for name, q in QUANTITIES.items()
+        for name, q in ((name, ALL_QUANTITIES[name]) for name in (*QUANTITIES, *optional))
     }
+
+
+def counting(dynamic: Mapping[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.uint8]:
+    """[n, T] 1 where the stored demand counts: it was observed, or drawn behind a stockout."""
+    known = np.asarray(dynamic["known"], dtype=np.uint8)
+    return known | (dynamic["imputed"] != 0) if "imputed" in dynamic else known
 
 
 def check_days(num_days: int, history_days: int, test_start: int) -> None:
@@ -259,7 +284,7 @@ def check_days(num_days: int, history_days: int, test_start: int) -> None:
 
 def days_of(quantity: str, num_days: int, ahead_days: int) -> int:
     """Values per inventory of a quantity: T + A if it is known ahead, else T."""
-    return num_days + (ahead_days if QUANTITIES[quantity].known_ahead else 0)
+    return num_days + (ahead_days if ALL_QUANTITIES[quantity].known_ahead else 0)
 
 
 def reviewed(
@@ -303,11 +328,13 @@ def _escaped(name: str) -> str:
     return name.replace("\\", "\\\\").replace("@", "\\@")
 
 
-def panel_schema(num_days: int, ahead_days: int) -> pa.Schema:
-    """Arrow schema of a panel part: the id and a fixed-size list of `days_of` values each."""
+def panel_schema(num_days: int, ahead_days: int, optional: Iterable[str] = ()) -> pa.Schema:
+    """Arrow schema of a panel part: the id and a fixed-size list of `days_of` values for each of
+    `QUANTITIES` and these of `OPTIONAL_QUANTITIES`."""
     fields = [pa.field("inventory_id", pa.string(), nullable=False)]
-    for name, quantity in QUANTITIES.items():
-        item = pa.field("element", pa.from_numpy_dtype(quantity.dtype), nullable=False)
+    for name in (*QUANTITIES, *optional):
+        kind = pa.from_numpy_dtype(ALL_QUANTITIES[name].dtype)
+        item = pa.field("element", kind, nullable=False)
         fields.append(
             pa.field(name, pa.list_(item, days_of(name, num_days, ahead_days)), nullable=False)
         )

@@ -10,7 +10,11 @@ obsolescence; the textbook range, e.g. Silver, Pyke and Thomas, Inventory and Pr
 Management in Supply Chains, 4th ed. 2017, ch. 1), a unit short loses the margin, 15 to 45 % of
 its price (gross margins from grocery to apparel). So b / h is 137 to 821 a day, and the best
 stockout rates lie at a few per cent. `ratio` draws b / h log-uniformly from 4 to 40 with holding
-at 1 % of the price a day, 365 % a year: for comparison with tables made under it.
+at 1 % of the price a day, 365 % a year: for comparison with tables made under it. `spoilage` is
+for fresh food, whose stock is dear because it goes off: supermarkets lose some 12 % of their fresh
+fruit and vegetables (Buzby et al., "Estimated Fresh Produce Shrink and Food Loss in U.S.
+Supermarkets", Agriculture 5, 2015), which at two to three days of stock is 3 to 8 % of it a day;
+b / h is log-uniform from 4 to 20.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from envs.errors import DataError
 from pipeline.data.draws import Draws
 
 Array = npt.NDArray[Any]
-CostLaw = Literal["margin", "ratio"]
+CostLaw = Literal["margin", "ratio", "spoilage"]
 COST_LAWS: tuple[CostLaw, ...] = get_args(CostLaw)
 
 LEAD_TIME_MEDIAN = 4.0
@@ -41,6 +45,9 @@ DAYS_A_YEAR = 365.0
 HOLDING_RATE = 0.01
 HOLDING_SIGMA = 0.3
 COST_RATIO = (4.0, 40.0)
+# Law `spoilage`.
+SPOILAGE_A_DAY = (0.03, 0.08)
+SPOILAGE_RATIO = (4.0, 20.0)
 # Median and log-sigma of a lognormal price, for sources without any.
 DRAWN_PRICE = (10.0, 0.7)
 
@@ -65,7 +72,8 @@ class SupplyTerms:
         lead_time_jitter: Days, the same for all inventories; 0 = constant lead times.
         fill_min: Least fraction of an order that arrives, the same for all inventories.
         costs: Law of holding and shortage costs; see the module.
-        cost_ratio: Ends of b / h under the law `ratio`; None: 4 to 40.
+        cost_ratio: Ends of b / h under the laws `ratio` (None: 4 to 40) and `spoilage` (4 to 20).
+        lead_time_median: Days.
 
     Raises:
         DataError: An argument is out of range.
@@ -77,6 +85,7 @@ class SupplyTerms:
     fill_min: float = 1.0
     costs: CostLaw = "margin"
     cost_ratio: tuple[float, float] | None = None
+    lead_time_median: float = LEAD_TIME_MEDIAN
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_lead_time <= 365:
@@ -90,7 +99,7 @@ class SupplyTerms:
         if self.costs not in COST_LAWS:
             raise DataError("costs", self.costs, f"Use {' or '.join(COST_LAWS)}.")
         if self.cost_ratio is not None:
-            if self.costs != "ratio":
+            if self.costs == "margin":
                 raise DataError(
                     "cost_ratio", list(self.cost_ratio), "Leave it out, or choose --costs ratio.",
                     f"does not go with costs by {self.costs}",
@@ -122,14 +131,16 @@ class SupplyTerms:
         jitter = "" if self.lead_time_jitter == 0 else f" ± up to {self.lead_time_jitter} per order"
         fill = "" if self.fill_min == 1.0 else f", fill fraction U[{self.fill_min:g}, 1] per order"
         return (
-            f"lead times: lognormal with median {LEAD_TIME_MEDIAN:g} days and log-sigma "
+            f"lead times: lognormal with median {self.lead_time_median:g} days and log-sigma "
             f"{LEAD_TIME_SIGMA:g}, rounded, clipped to 1..{self.max_lead_time}{jitter}{fill}; "
             f"review periods: {drawn} with uniform offset; {self._describe_costs()}"
         )
 
     @property
     def _ratio(self) -> tuple[float, float]:
-        return COST_RATIO if self.cost_ratio is None else self.cost_ratio
+        if self.cost_ratio is not None:
+            return self.cost_ratio
+        return SPOILAGE_RATIO if self.costs == "spoilage" else COST_RATIO
 
     def _describe_costs(self) -> str:
         if self.costs == "margin":
@@ -138,9 +149,17 @@ class SupplyTerms:
                 f"{HOLDING_SHARE_A_YEAR[1]:.0%}] of the price a year (textbook range); shortage "
                 f"cost per unit: a margin of U[{MARGIN[0]:.0%}, {MARGIN[1]:.0%}] of the price"
             )
+        if self.costs == "spoilage":
+            holding = (
+                f"U[{SPOILAGE_A_DAY[0]:.0%}, {SPOILAGE_A_DAY[1]:.0%}] of the price (what goes off)"
+            )
+        else:
+            holding = (
+                f"{HOLDING_RATE:.0%} of the price times a lognormal with median 1 and log-sigma "
+                f"{HOLDING_SIGMA:g}"
+            )
         return (
-            f"holding cost per unit and day: {HOLDING_RATE:.0%} of the price times a lognormal "
-            f"with median 1 and log-sigma {HOLDING_SIGMA:g}; shortage cost: holding cost times a "
+            f"holding cost per unit and day: {holding}; shortage cost: holding cost times a "
             f"log-uniform ratio in [{self._ratio[0]:g}, {self._ratio[1]:g}]"
         )
 
@@ -164,7 +183,7 @@ class SupplyTerms:
             values = given.get(name)
             return drawn if values is None else np.where(np.isnan(values), drawn, values)
 
-        lead = LEAD_TIME_MEDIAN * np.exp(LEAD_TIME_SIGMA * draws.normal("lead_time"))
+        lead = self.lead_time_median * np.exp(LEAD_TIME_SIGMA * draws.normal("lead_time"))
         period = known_or("review_period", draws.choice("review_period", *self._periods()))
         offset = np.floor(draws.uniform("review_offset") * period)
         holding = known_or("holding_cost", self._holding(draws, price))
@@ -183,6 +202,8 @@ class SupplyTerms:
     def _holding(self, draws: Draws, price: Array) -> Array:
         if self.costs == "margin":
             share: Array = draws.uniform("holding_cost", *HOLDING_SHARE_A_YEAR) / DAYS_A_YEAR
+        elif self.costs == "spoilage":
+            share = draws.uniform("holding_cost", *SPOILAGE_A_DAY)
         else:
             share = HOLDING_RATE * np.exp(HOLDING_SIGMA * draws.normal("holding_cost"))
         return share * price

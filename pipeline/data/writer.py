@@ -132,7 +132,7 @@ class PanelWriter:
             tile_rows=spec.tile_rows,
             history_days=spec.history_days,
             test_start=spec.test_start,
-            quantities=quantity_infos(),
+            quantities=quantity_infos(spec.optional_quantities),
             order_multiple=multiple,
             backlog=spec.backlog,
             weight_meaning=spec.weight_meaning,

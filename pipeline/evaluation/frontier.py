@@ -113,8 +113,9 @@ def play_curves(
 def _played(work: _Work) -> dict[str, Curve]:
     tiles = work.tiles
     progress = Progress(f"frontiers of {len(work.policies)} policies", len(tiles), "tiles")
-    *firsts, total = [0, *np.cumsum([work.source.rows(work.split, t) for t in tiles]).tolist()]
-    first = dict(zip(tiles, firsts, strict=True))
+    ends = np.cumsum([work.source.rows(work.split, tile) for tile in tiles])
+    first = dict(zip(tiles, [0, *ends[:-1].tolist()], strict=True))
+    total = int(ends[-1])
     sums = {name: [MarginSums(total, GROUPS) for _ in work.factors] for name in work.policies}
     for tile, played in spread(_of_tile, work, list(tiles)):
         for name, by_factor in played.items():
@@ -253,16 +254,13 @@ def level_table(samples: Mapping[str, Sample], reference: str) -> pd.DataFrame:
         samples: Of :func:`curve_samples`.
         reference: Whom ``pct_vs_baseline`` compares with.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for name, own in samples.items():
         for level in own.names:
             found = interval(own, level)
             than = difference(own, samples[reference], level, percent=True)
-            rows.append(
-                {"name": name, "level": level}
-                | _with_ends("turnover_days", found)
-                | _with_ends("pct_vs_baseline", than)
-            )
+            ends = _with_ends("turnover_days", found) | _with_ends("pct_vs_baseline", than)
+            rows.append({"name": name, "level": level, **ends})
     return pd.DataFrame(rows)
 
 

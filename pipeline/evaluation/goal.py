@@ -194,7 +194,8 @@ class Player:
     def _group(self, raw: RawTile) -> list[str]:
         if not self._per_class:
             return [ALL] * len(raw.inventory_id)
-        return np.asarray(raw.static["sales_class"]).astype(str).tolist()
+        classes: list[str] = np.asarray(raw.static["sales_class"]).astype(str).tolist()
+        return classes
 
     def __call__(self, factors: Mapping[str, float]) -> dict[str, Summary]:
         """Group -> figures, at the factor of each group."""

@@ -117,6 +117,8 @@ def _evaluate_missing(work: _Work, parts: Path) -> None:
     label = f"evaluate {len(work.candidates)} policies on {work.split}"
     if work.source.plan != "known":
         label += f", plan {work.source.plan}"
+    if work.source.counted != "all":
+        label += f", {work.source.counted} days"
     progress = Progress(label, tiles, "tiles")
     if len(missing) < tiles:
         progress.add(tiles - len(missing))
@@ -171,6 +173,7 @@ def _mark(work: _Work) -> str:
         _FORMAT,
         work.source.max_lead_time,
         {name: candidate.mark for name, candidate in work.candidates.items()},
+        *([] if work.source.counted == "all" else [work.source.counted]),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 from envs.orders import OrderFacts, shared
 from envs.state import ORDER_SIZES, Scenario
 from pipeline.data.draws import Draws
-from pipeline.data.schema import reviewed
+from pipeline.data.schema import counting, reviewed
 from pipeline.features.forecast import DayFactors
 from pipeline.features.order_facts import order_facts
 from pipeline.features.outlook import Forecaster, Outlook
@@ -75,7 +76,7 @@ class FeatureTile:
     demand: Tensor
     """[D, n] units."""
     observed: Tensor
-    """[D, n] bool: on sale, and the day's demand is known."""
+    """[D, n] bool: on sale, and the day's demand is known or imputed."""
     scale: Tensor
     """[D, n] units, > 0."""
     basis: Tensor
@@ -106,8 +107,8 @@ def build_features(
     Args:
         static: Per inventory [n]: lead_time, review_period, shortage_cost, holding_cost,
             category.
-        dynamic: Per inventory and day: demand and known [n, T]; on_sale, price, promotion,
-            event and snap [n, T or more].
+        dynamic: Per inventory and day: demand, known and, optionally, imputed [n, T]; on_sale,
+            price, promotion, event and snap [n, T or more].
         factors: The forecaster's day factors, fitted on training days only.
         first_weekday: Weekday of day 0 (Monday = 0).
         first, stop: Days wanted; None for T. ``stop`` = T + 1 asks for the morning after
@@ -122,7 +123,8 @@ def build_features(
     category = np.asarray(static["category"]).astype(str)
     # Whether an item has ended by the end of the last day's far forecast shows by then.
     plan = Plan.of(dynamic, factors.always(category), days + int(gone_days(protection).max()))
-    demand, seen = day_major(dynamic["demand"], days), day_major(dynamic["known"], days)
+    counts = counting(dynamic)
+    demand, seen = day_major(dynamic["demand"], days), day_major(counts, days)
     prior = torch.as_tensor(factors.prior_rate(category))
     past = Past(demand, plan.on_sale[:days] * seen, prior, first)
     forecaster = Forecaster(plan, past, factors, category, first_weekday, lead, protection)
@@ -131,7 +133,7 @@ def build_features(
     now, span = slice(first, days), protection.to(demand.dtype)
     mean, recent = past.longer() * span, past.recent() * span
     # All but a day after the last one is known, as a rule.
-    partly = None if bool(np.all(dynamic["known"][:, :days])) else seen
+    partly = None if bool(np.all(counts[:, :days])) else seen
     error = past.forecast_error(forecaster.past_forecasts(partly), protection, partly, mean)
     smallest = (SMALLEST_SCALE * prior * span).clamp(min=1e-6)
     scale = torch.maximum(mean + error, smallest)
@@ -249,7 +251,7 @@ def scenario_of(
         history=tile.history if start == tile.first else None,
         max_lead_time=max_lead_time,
         backlog=backlog,
-        **order_sizes(static),
+        **cast(dict[str, Any], order_sizes(static)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Literal, cast
@@ -15,7 +16,7 @@ from envs.errors import DataError
 from envs.state import InventoryState, ObservationLayout, Scenario
 from pipeline.data.draws import Draws
 from pipeline.data.panel import Panel, RawTile, TileRef
-from pipeline.data.schema import QUANTITIES
+from pipeline.data.schema import ALL_QUANTITIES, counting
 from pipeline.features.build import BASIS, FEATURES, build_features, scenario_of
 from pipeline.features.forecast import FLAGS, DayFactors, TrainingHistory
 from pipeline.features.outlook import log_price_ratio
@@ -26,6 +27,9 @@ from pipeline.scenarios.start import evaluation_start, training_start
 PlanKnown = Literal["known", "missing", "mixed"]
 """What mornings see of the quantities known ahead: all that the data have, nothing, or nothing in
 blocks of days drawn per inventory (:func:`draw_no_plan`)."""
+
+Counted = Literal["all", "observed"]
+"""Days that metrics are made of: see :class:`DatasetSource`."""
 
 FORECAST_SAMPLE_TILES = 4
 """Training tiles that the forecaster's day factors are estimated on."""
@@ -46,6 +50,8 @@ class DatasetSource:
         plan: What mornings of validation and test see of the quantities known ahead. Training
             sees "mixed", so that a morning without a plan is nothing new to a policy; nothing
             if this is "missing".
+        counted: Which days enter metrics, after the warm-up: "all" on sale whose demand was
+            observed or imputed, or only those "observed". Features and demand are the same.
     """
 
     def __init__(
@@ -54,10 +60,12 @@ class DatasetSource:
         factors: DayFactors | None = None,
         resident_tiles: int = 16,
         plan: PlanKnown = "known",
+        counted: Counted = "all",
     ) -> None:
         self.directory = Path(directory)
         self.resident_tiles = resident_tiles
         self.plan = plan
+        self.counted = counted
         self._open()
         self.factors = factors if factors is not None else self._fit_factors()
 
@@ -89,6 +97,7 @@ class DatasetSource:
             "factors": self.factors,
             "resident_tiles": self.resident_tiles,
             "plan": self.plan,
+            "counted": self.counted,
             "max_lead_time": self.max_lead_time,
         }
 
@@ -149,14 +158,14 @@ class DatasetSource:
         draws = Draws(manifest.seed, raw.inventory_id)
         # What only later days tell is cut before features are made: nothing can leak back.
         known = {
-            name: values if QUANTITIES[name].known_ahead else values[:, :stop]
+            name: values if ALL_QUANTITIES[name].known_ahead else values[:, :stop]
             for name, values in raw.dynamic.items()
         }
         features = build_features(
             raw.static, known, self.factors, self._weekday, first=start,
             no_plan=self._no_plan(split, draws),
         )  # fmt: skip
-        return scenario_of(
+        scenario = scenario_of(
             features,
             raw.static,
             start,
@@ -166,6 +175,10 @@ class DatasetSource:
             backlog=manifest.backlog,
             draws=draws,
         )
+        if self.counted == "all":
+            return scenario
+        observed = torch.as_tensor(known["known"][:, start:].T > 0)
+        return replace(scenario, counted=features.observed & observed)
 
     def _no_plan(self, split: Split, draws: Draws) -> NDArray[np.bool_] | None:
         """[n, D] mornings of a split that see no plan; None: none."""
@@ -192,7 +205,7 @@ class DatasetSource:
             weekday=(np.arange(stop) + self._weekday) % 7,
             demand=np.asarray(raw.dynamic["demand"][:, :stop], dtype=np.float32),
             on_sale=np.asarray(raw.dynamic["on_sale"][:, :stop]) > 0,
-            known=np.asarray(raw.dynamic["known"][:, :stop]) > 0,
+            known=counting(raw.dynamic)[:, :stop] > 0,
             effects={
                 "price_ratio": ratio,
                 **{

@@ -25,7 +25,7 @@ from pipeline.policies.store import TrainedModel, load_data_model, save_goal
 from pipeline.runs.config import RunConfig, load_yaml, parse
 from pipeline.runs.result import RunResult
 from pipeline.runs.run import Run
-from pipeline.scenarios.dataset import DatasetSource
+from pipeline.scenarios.dataset import Counted, DatasetSource
 from pipeline.scenarios.source import Split
 from pipeline.tools.files import writing
 from pipeline.tools.progress import LOG
@@ -136,6 +136,7 @@ def evaluate_run(
     split: Split = "test",
     out: str | PathLike[str] | None = None,
     workers: int | None = None,
+    counted: Counted = "all",
 ) -> pd.DataFrame:
     """Plays a run's model on a split of a data set; its per-inventory rows go to ``out``, if given.
 
@@ -146,6 +147,7 @@ def evaluate_run(
         out: Parquet file to write, or None.
         workers: Ray workers that share the tiles; 1 plays them in this process. None: one per
             CPU where there are enough tiles to be worth it.
+        counted: Days that metrics are made of, see :class:`DatasetSource`.
 
     Returns:
         The metrics and weights of all inventories; :func:`~pipeline.evaluation.play.summarize`
@@ -157,7 +159,7 @@ def evaluate_run(
     """
     folder = Path(run) / "model"
     model, candidate = load_data_model(folder), model_candidate(folder)
-    source = _data_for(model, data)
+    source = _data_for(model, data, counted)
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if source.num_tiles(split) > FEW_TILES else 1
     with tempfile.TemporaryDirectory() as scratch:
@@ -209,9 +211,11 @@ def meet_goal(
     ]
 
 
-def _data_for(model: TrainedModel, data: str | PathLike[str]) -> DatasetSource:
+def _data_for(
+    model: TrainedModel, data: str | PathLike[str], counted: Counted = "all"
+) -> DatasetSource:
     """A data set as a model is to see it."""
-    source = DatasetSource(data, model.factors)
+    source = DatasetSource(data, model.factors, counted=counted)
     if source.layout.max_lead_time > model.policy.layout.max_lead_time:
         raise ConfigError(
             "data", str(Path(data)), "Train on data with lead times as long as these.",

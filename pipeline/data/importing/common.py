@@ -20,6 +20,7 @@ from pipeline.data.schema import (
     DEFAULT_TILE_ROWS,
     DEFAULT_VALIDATION_SHARE,
     ORDER_COLUMNS,
+    counting,
 )
 from pipeline.data.terms import SupplyTerms
 from pipeline.data.writer import PanelWriter
@@ -126,7 +127,7 @@ def write_tile(
         columns |= order_columns(columns, spec.order_multiple or 0.0, len(dynamic["demand"]))
     check_inventories(columns, spec.test_start - spec.history_days, spec.num_days - spec.test_start)
     on_sale = dynamic["on_sale"][:, : spec.num_days]
-    demand = np.where((on_sale == 1) & (dynamic["known"] == 1), dynamic["demand"], 0)
+    demand = np.where((on_sale == 1) & (counting(dynamic) == 1), dynamic["demand"], 0)
     writer.write(static, {**dynamic, "demand": demand}, split)
 
 

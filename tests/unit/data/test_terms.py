@@ -59,6 +59,21 @@ def test_costs_by_their_ratio() -> None:
     assert np.median(ratio) == pytest.approx(np.sqrt(4 * 40), rel=0.03)
 
 
+def test_costs_of_fresh_food() -> None:
+    terms = SupplyTerms(costs="spoilage", lead_time_median=2.0)
+    drawn = terms.draw(DRAWS, PRICE)
+    share = drawn["holding_cost"] / 10.0
+    assert 0.03 <= share.min() < 0.0301
+    assert 0.0799 < share.max() <= 0.08001
+    ratio = drawn["shortage_cost"] / drawn["holding_cost"]
+    assert 3.99 < ratio.min() < 4.1
+    assert 19.8 < ratio.max() < 20.01
+    assert np.median(ratio) == pytest.approx(np.sqrt(4 * 20), rel=0.03)
+    assert np.median(drawn["lead_time"]) == 2
+    for words in ("median 2 days", "U[3%, 8%] of the price (what goes off)", "ratio in [4, 20]"):
+        assert words in terms.describe()
+
+
 def test_options() -> None:
     terms = SupplyTerms(max_lead_time=3, max_review_period=2, lead_time_jitter=2, fill_min=0.8)
     drawn = terms.draw(DRAWS, PRICE)
