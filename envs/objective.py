@@ -27,7 +27,16 @@ from envs.state import Scenario
 
 
 def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
-    """:func:`~envs.metrics.money` of a day (or of [T, N] days), per inventory."""
+    """:func:`~envs.metrics.money` of a day (or of [T, N] days), per inventory.
+
+    Three units short at b = 9, and two left at h = 0.5:
+
+    >>> import torch
+    >>> unmet, end = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 2.0])
+    >>> outcome = DayOutcome(torch.zeros(2), unmet, end)
+    >>> day_cost(outcome, torch.tensor(9.0), torch.tensor(0.5)).tolist()
+    [27.0, 1.0]
+    """
     cost: Tensor = money(
         Days(
             unmet=outcome.unmet,

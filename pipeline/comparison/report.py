@@ -34,7 +34,7 @@ from pipeline.comparison.table import (
     duration,
     shown_rows,
 )
-from pipeline.comparison.words import headline, tiles
+from pipeline.comparison.words import best_by, headline, tiles
 from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import SELECTION
 from pipeline.tools.files import write_text
@@ -106,6 +106,8 @@ def write_report(sweep_dir: str | PathLike[str]) -> Path:
         data=_data_facts(results),
         hyperparameters=_hyperparameters(results),
         failures=_failures(results),
+        best_by=best_by(results),
+        judged_by=results.judged_by,
         metrics=METRICS,
         service=listed(metric.words.name for metric in service_metrics()),
         counting=_counting(results),

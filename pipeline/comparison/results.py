@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from envs.errors import ConfigError, DataError
-from envs.metrics import metric_names
+from envs.metrics import COST, METRICS, Metric, metric_names
 from pipeline.baselines.base import BASELINES, PER_CLASS
 from pipeline.baselines.rules import HINDSIGHT
 from pipeline.comparison.columns import BASELINE, COLUMNS, ends
@@ -98,6 +98,24 @@ class SweepResults:
         """Row of the learned method that is best on test days; None if all failed."""
         done = self.methods.dropna(subset=["cost"])
         return None if done.empty else done.iloc[int(np.argmin([*map(self.rank, done.index)]))]
+
+    @property
+    def judged(self) -> Metric:
+        """What words compare by: the objective's metric; the cost, where that is no metric of the
+        table's (:attr:`judged_by` says what it is)."""
+        own = self.sweep.objective.metric
+        return next((metric for metric in METRICS if metric.name == own), COST)
+
+    @property
+    def judged_by(self) -> str:
+        """What methods are chosen by, for people."""
+        own = self.sweep.objective.metric
+        return self.judged.words.name if self.judged.name == own else own
+
+    @property
+    def by_cost(self) -> bool:
+        """Methods are chosen by their cost."""
+        return self.sweep.objective.metric == COST.name
 
     def rank(self, index: int) -> float:
         """What the sweep's objective makes of a row of the table; less is better."""

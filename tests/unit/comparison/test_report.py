@@ -100,6 +100,40 @@ def test_report_answers_in_a_sentence(html: str, table: pd.DataFrame) -> None:
     assert "know no promotion, event or assortment ahead PPO BOTH costs +" in words
 
 
+@pytest.mark.parametrize(
+    ("objective", "answer"),
+    [
+        (
+            "tests.own_objectives:Served",
+            r"has the most fill rate of \d+ methods: its fill rate .*that of class-tuned "
+            r"order-up-to.* at a cost of [\d.]+ \([\d.]+\), [\d.]+ % \([\d.]+ %\) stockouts and ",
+        ),
+        (
+            "tests.own_objectives:StockAndStockouts",
+            r"has the least weighted_days of \d+ methods: it.* cost.*; the best by weighted_days "
+            r"of \d+ compared",
+        ),
+    ],
+)
+def test_words_are_those_of_the_objective(build_sweep, objective: str, answer: str) -> None:
+    sweep = build_sweep()
+    preset = yaml.safe_load((sweep / "preset.yaml").read_text())
+    (sweep / "preset.yaml").write_text(yaml.safe_dump({**preset, "objective": objective}))
+    results = SweepResults.read(sweep)
+    best = results.best
+    assert best is not None
+    done = results.methods.dropna(subset=["cost"])
+    figures = {row["name"]: -results.rank(index) for index, row in done.iterrows()}
+    assert max(figures, key=lambda n: figures[n]) == best["name"]
+    said = headline(results)
+    assert re.search(answer, said.answer.replace("\N{NO-BREAK SPACE}", " ")), said.answer
+    further = " ".join(said.further)
+    assert "cheaper" not in said.answer + further
+    assert "difference in cost" not in further
+    assert "below a cost of" in further
+    assert f"Validation {results.judged_by}" in Page(write_report(sweep).read_text()).words
+
+
 def test_report_says_what_was_run(html: str) -> None:
     words = Page(html).words
     assert "toy-plan. For a test." in words
