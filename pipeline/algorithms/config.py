@@ -144,7 +144,8 @@ class ShardSettings(Declared, AlgorithmConfig):
 
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:
-        return self.algo_class.learner_class
+        learner: type[Learner] = self.algo_class.learner_class
+        return learner
 
     @override(AlgorithmConfig)
     def get_default_rl_module_spec(self) -> RLModuleSpec:
@@ -158,6 +159,7 @@ class ShardSettings(Declared, AlgorithmConfig):
         )
 
     def _policy_settings(self) -> dict[str, Any]:
+        assert self.source is not None, "inventories() comes first"
         layout = self.source.layout
         settings = {
             "low": self.action_low,

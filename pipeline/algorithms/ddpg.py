@@ -6,7 +6,6 @@ Action = network output (level or coefficients), not the order (design 3).
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -325,8 +324,8 @@ class ReplayedRows(Rows):
         runner, config = self.runner, self.runner.config
         largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
         rows = int(first.review.sum()) * largest // first.num_inventories
-        rows = max(1, min(rows, config.decisions_per_fragment))
-        return min(rows * config.replay_fragments, config.replay_capacity or sys.maxsize)
+        rows = max(1, min(rows, config.decisions_per_fragment)) * config.replay_fragments
+        return rows if config.replay_capacity is None else min(rows, int(config.replay_capacity))
 
     @override(Rows)
     def save(self, path: Path) -> None:

@@ -142,7 +142,8 @@ def _settings_in(cls: type) -> list[tuple[str, Setting]]:
     for name, hint in inspect.get_annotations(cls, eval_str=True).items():
         limits = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Limits)), None)
         default = cls.__dict__.get(name, UNSET)
-        if get_origin(hint) is ClassVar or (limits is None and default is UNSET):
+        origin: Any = get_origin(hint)
+        if origin is ClassVar or (limits is None and default is UNSET):
             continue
         optional = limits is not None and NoneType in get_args(hint.__origin__)
         found.append((name, Setting(limits, optional, default)))
