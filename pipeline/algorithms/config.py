@@ -165,7 +165,7 @@ class ShardSettings(Declared, AlgorithmConfig):
         )
 
     def _policy_settings(self) -> dict[str, Any]:
-        assert self.source is not None
+        assert self.source is not None, "inventories() comes first"
         layout = self.source.layout
         settings = {
             "low": self.action_low,

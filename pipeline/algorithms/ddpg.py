@@ -6,7 +6,6 @@ Action = network output (level or coefficients), not the order (design 3).
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
