@@ -4,8 +4,8 @@ As of a day: the windows of L + P days that ended before it, of the last ``PAST_
 quantile at b / (b + h * P) is mixed with the class's, which knows only the inventory's scale; own
 windows weigh the more the longer the inventory is known. They are of other seasons and promotions:
 their quantile moves with the forecast, by its ratio to their mean. It is worked out
-weekly, as a planner's would be. A pair (a, k) per class corrects them, because neither overlapping windows nor lost sales fit
-the newsvendor's formula.
+weekly, as a planner's would be. A pair (a, k) per class corrects the level, because neither
+overlapping windows nor lost sales fit the newsvendor's formula.
 """
 
 from __future__ import annotations
