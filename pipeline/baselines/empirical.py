@@ -2,7 +2,7 @@
 
 As of a day: the windows of L + P days that ended before it, of the last ``PAST_DAYS`` days. Their
 quantile at b / (b + h * P) is mixed with the class's, which knows only the inventory's scale; own
-windows weigh the more the longer the inventory is known. They are of other seasons and promotions:
+windows weigh the more the more of them there are. They are of other seasons and promotions:
 their quantile moves with the forecast, by its ratio to their mean. It is worked out
 weekly, as a planner's would be. A pair (a, k) per class corrects the level, because neither
 overlapping windows nor lost sales fit the newsvendor's formula.
@@ -37,9 +37,11 @@ from pipeline.scenarios.source import ScenarioSource
 
 PAST_DAYS, EVERY_DAYS = 364, 7
 """Days that quantiles look back, and between two of them."""
-OWN_PERIODS = 8.0
-"""An inventory known for so many protection periods weighs as much as its class."""
+OWN_EXCEEDED = 0.25
+"""An inventory weighs as much as its class once so many of its protection periods are expected to
+have exceeded the quantile: the nearer the ratio to 1, the longer the past that tells it."""
 CLASS_WINDOWS = 200_000
+"""Most training windows that the quantiles of classes come from."""
 FLOOR, MOST_MOVED = 0.1, 4.0
 """Added to forecast and mean, in scales, and the most that their ratio moves a quantile by."""
 CLASS_LEVELS = tuple(np.round(np.geomspace(0.2, 8.0, 48), 3).tolist())
@@ -104,8 +106,8 @@ def quantile_level(scenario: Scenario, classes: Classes, quantiles: Sequence[flo
     of_class = torch.tensor(quantiles)[classes.of(by_name(scenario.features))] * scenario.scale
     protection = (scenario.lead_time + scenario.review_period).to(own.dtype)
     # Overlapping windows: so many days tell about as much as days / (L + P) periods.
-    periods = windows / protection
-    share = (periods / (periods + OWN_PERIODS)).masked_fill(windows == 0, 0.0)
+    exceeded = (1.0 - critical_ratio(scenario.features)) * windows / protection
+    share = exceeded / (exceeded + OWN_EXCEEDED)
     return torch.lerp(of_class, moved * own, share)
 
 
