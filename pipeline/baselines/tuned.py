@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from envs.errors import ConfigError, DataError
+from envs.metrics import listed
 from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from envs.state import ObservationLayout
 from pipeline.baselines.base import BASELINES, PER_CLASS, Baseline, DayRule
@@ -85,8 +86,8 @@ class TunedBaselines(Mapping[str, Baseline]):
         if not lost:
             return ""
         return (
-            f"{method} is worse than {' and '.join(lost)} on validation ({self.objective.metric} "
-            f"{figure:.4g} against {' and '.join(lost.values())}): do not order with it."
+            f"{method} is worse than {listed(list(lost))} on validation ({self.objective.metric} "
+            f"{figure:.4g} against {listed(list(lost.values()))}): do not order with it."
         )
 
 

@@ -32,7 +32,6 @@ def sample(n: int, seed: int = 0) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("least", [(0.3, -0.5), (3.5, 6.0), (1.05, 2.1), (0.4, 3.4)])
 class CostRatio:
     """A data set's inventories with another ratio of shortage to holding cost."""
 
