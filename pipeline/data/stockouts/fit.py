@@ -116,7 +116,8 @@ def _likelihood(found: Prediction) -> Array:
     """[N, T] log-likelihood of what was sold, up to what no shape changes."""
     shape, sold = found.shape, found.sales / found.grain
     asked = np.maximum(found.rate * found.open_share / found.grain, 1e-9)
-    return (
+    likelihood: Array = (
         gammaln(shape + sold) - gammaln(shape)
         + shape * np.log(shape / (shape + asked)) + sold * np.log(asked / (shape + asked))
     )  # fmt: skip
+    return likelihood

@@ -122,8 +122,9 @@ class _Cells:
         if prior is not None:
             above = above + PRIOR_PIECES * prior
             below = below + PRIOR_PIECES
-        result: Array = np.maximum(above / np.maximum(below, 1e-9), 1e-6)
-        return result / result.sum(1, keepdims=True)
+        rates = np.maximum(above / np.maximum(below, 1e-9), 1e-6)
+        shares: Array = rates / rates.sum(1, keepdims=True)
+        return shares
 
     def _last(self, shares: Array) -> Array:
         """[C, H] last pieces: around the end of the hour, in it or in the next one."""
