@@ -123,8 +123,8 @@ class _Cells:
             above = above + PRIOR_PIECES * prior
             below = below + PRIOR_PIECES
         rates = np.maximum(above / np.maximum(below, 1e-9), 1e-6)
-        shares: Array = rates / rates.sum(1, keepdims=True)
-        return shares
+        result: Array = rates / rates.sum(1, keepdims=True)
+        return result
 
     def _last(self, shares: Array) -> Array:
         """[C, H] last pieces: around the end of the hour, in it or in the next one."""
