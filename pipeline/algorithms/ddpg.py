@@ -324,8 +324,8 @@ class ReplayedRows(Rows):
         runner, config = self.runner, self.runner.config
         largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
         rows = int(first.review.sum()) * largest // first.num_inventories
-        rows = max(1, min(rows, int(config.decisions_per_fragment)))
-        return int(min(rows * config.replay_fragments, config.replay_capacity or sys.maxsize))
+        rows = max(1, min(rows, config.decisions_per_fragment)) * config.replay_fragments
+        return rows if config.replay_capacity is None else min(rows, int(config.replay_capacity))
 
     @override(Rows)
     def save(self, path: Path) -> None:
