@@ -35,7 +35,7 @@ def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -
     >>> day_cost(outcome, torch.tensor(9.0), torch.tensor(0.5)).tolist()
     [27.0, 1.0]
     """
-    return money(
+    cost: Tensor = money(
         Days(
             unmet=outcome.unmet,
             stock=outcome.end.clamp(min=0.0),
@@ -43,6 +43,7 @@ def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -
             holding_cost=holding_cost,
         )
     )
+    return cost
 
 
 @dataclass(frozen=True)
