@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,8 +118,8 @@ class SweepResults:
         """Methods are chosen by their cost."""
         return self.sweep.objective.metric == COST.name
 
-    def rank(self, index: int) -> float:
-        """What the sweep's objective makes of a row of the table; less is better."""
+    def rank(self, index: Any) -> float:
+        """What the sweep's objective makes of the table's row of that label; less is better."""
         objective, row = self.sweep.objective, self.table.loc[index]
         return objective.signed(
             objective.figure({name: float(row[name]) for name in metric_names()})
