@@ -1,7 +1,5 @@
-"""Reads a data-set folder tile by tile.
-
-A tile is one row group of a panel part: up to `tile_rows` inventories of one split. Shape
-letters: n rows of the tile, T days of demand, A days ahead of them.
+"""Reads a data-set folder tile by tile: a tile is one row group of a panel part, up to `tile_rows`
+inventories of one split. Shape letters: n rows of the tile, T days of demand, A days ahead of them.
 """
 
 from __future__ import annotations
@@ -91,11 +89,8 @@ class Panel:
         return str(self.directory)
 
     def __repr__(self) -> str:
-        manifest = self.manifest
-        return (
-            f"Panel({str(self.directory)!r}: {manifest.num_inventories:,} inventories x "
-            f"{manifest.num_days} days)"
-        )
+        size = f"{self.manifest.num_inventories:,} inventories x {self.manifest.num_days} days"
+        return f"Panel({str(self.directory)!r}: {size})"
 
     def __getstate__(self) -> dict[str, Any]:
         # Footers are re-read on demand by whoever receives the panel.
@@ -104,8 +99,7 @@ class Panel:
     def tiles(self, split: Split | None = None) -> list[TileRef]:
         """The tiles of a split, or all of them (None), in panel order.
 
-        A data set that keeps no inventory for validation (`plan_tiles`) validates on those of
-        training.
+        Data without inventories for validation (`plan_tiles`) validate on those of training.
 
         Raises:
             DataError: `split` is neither train nor validation.

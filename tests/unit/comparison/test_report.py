@@ -68,7 +68,7 @@ def table(sweep_dir: Path) -> pd.DataFrame:
 
 def test_report_is_one_file_that_loads_nothing(html: str) -> None:
     page = Page(html)
-    assert len([source for source in page.loaded if source.startswith("data:image/png")]) == 10
+    assert len([source for source in page.loaded if source.startswith("data:image/png")]) == 12
     assert all(source.startswith("data:") for source in page.loaded)
     assert "url(" not in html
     assert "@import" not in html
