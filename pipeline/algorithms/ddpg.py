@@ -324,7 +324,7 @@ class ReplayedRows(Rows):
         runner, config = self.runner, self.runner.config
         largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
         rows = int(first.review.sum()) * largest // first.num_inventories
-        rows = max(1, min(rows, config.decisions_per_fragment)) * config.replay_fragments
+        rows = int(max(1, min(rows, config.decisions_per_fragment)) * config.replay_fragments)
         return rows if config.replay_capacity is None else min(rows, int(config.replay_capacity))
 
     @override(Rows)
