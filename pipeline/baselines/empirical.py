@@ -130,9 +130,9 @@ def own_quantile(scenario: Scenario) -> tuple[Tensor, Tensor, Tensor]:
         at = (ratio * (known + 1) - 1).clamp(min=0.0).minimum((known - 1).clamp(min=0))
         low = at.floor().long()
         high = (low + 1).minimum((known - 1).clamp(min=0))
-        ends = [ended.gather(0, row.unsqueeze(0)).squeeze(0) for row in (low, high)]
+        below, above = (ended.gather(0, row.unsqueeze(0)).squeeze(0) for row in (low, high))
         week = slice(day, day + EVERY_DAYS)
-        level[week] = torch.lerp(*ends, (at - low).to(sums.dtype)).nan_to_num(0.0)
+        level[week] = torch.lerp(below, above, (at - low).to(sums.dtype)).nan_to_num(0.0)
         mean[week] = ended.nanmean(0).nan_to_num(0.0)
         count[week] = known.to(count.dtype)
     return level, mean, count
@@ -154,4 +154,6 @@ def past_windows(scenario: Scenario) -> Tensor:
     first = torch.arange(len(demand)).unsqueeze(1) - protection
     start = first.clamp(min=0)
     total, missing = (part - part.gather(0, start) for part in sums)
-    return total.masked_fill((missing > 0) | (first < 0), torch.nan).to(demand.dtype)
+    unknown: Tensor = (missing > 0) | (first < 0)
+    result: Tensor = total.masked_fill(unknown, torch.nan).to(demand.dtype)
+    return result

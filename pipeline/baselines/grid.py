@@ -21,7 +21,7 @@ from envs.objective import Objective
 from envs.rollout import Policy
 from envs.state import Scenario
 from pipeline.baselines.classes import BANDS, Classes, shrunk_costs
-from pipeline.evaluation.play import play_scenario
+from pipeline.evaluation.play import PolicyFor, play_scenario
 from pipeline.features.build import FEATURES
 from pipeline.policies.order_up_to import forecast_errors, given_level, tuning_tiles
 from pipeline.scenarios.source import ScenarioSource
@@ -123,10 +123,13 @@ def grid_costs(
     start = source.evaluation_start(scenario)
     costs = []
     for one, other in grid.pairs:
-        played = play_pair(one, other)
-        metrics = play_scenario(scenario, lambda _, played=played: played, start)
+        metrics = play_scenario(scenario, _given(play_pair(one, other)), start)
         costs.append(objective.of_inventories(metrics).numpy())
     return np.stack(costs)
+
+
+def _given(played: tuple[Scenario, Policy]) -> PolicyFor:
+    return lambda scenario: played
 
 
 def corrected(scenario: Scenario, level: Tensor) -> PlayPair:
@@ -144,7 +147,8 @@ def corrected_level(scenario: Scenario, level: Tensor, pairs: Pairs) -> Tensor:
     """[T, N] units: a * level + k * error, with the pair (a, k) of each day's class."""
     table = torch.tensor([pairs.first, pairs.second])
     a, k = table[:, pairs.classes.of(by_name(scenario.features))]
-    return a * level + k * forecast_errors(scenario)
+    result: Tensor = a * level + k * forecast_errors(scenario)
+    return result
 
 
 def by_name(features: Tensor) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -128,7 +129,8 @@ class QuantileNewsvendor(ForecastErrorRule, DayRule):
     def _mixed(self, features: Tensor, usual: Tensor, learned: Tensor) -> Tensor:
         table = torch.tensor([self.shares, self.factors])
         share, factor = table[:, self.classes.of(by_name(features))]
-        return factor * torch.lerp(usual, learned, share)
+        level: Tensor = factor * torch.lerp(usual, learned, share)
+        return level
 
 
 def fit(windows: Windows, rounds: int = ROUNDS) -> str:
@@ -184,10 +186,12 @@ def _booster(model: str) -> Booster:
 
 
 def _normal(ratio: Tensor) -> Tensor:
-    return torch.special.ndtri(ratio)
+    quantile: Tensor = torch.special.ndtri(ratio)
+    return quantile
 
 
 def _density(features: Tensor, ratio: Tensor) -> Tensor:
     """[R] of demand at its quantile, per scale, if forecast errors were normal."""
     error = features[..., ERROR].clamp(min=SMALLEST_ERROR)
-    return (-0.5 * _normal(ratio).square()).exp() / (error * (2 * torch.pi) ** 0.5)
+    at_ratio: Tensor = (-0.5 * _normal(ratio).square()).exp()
+    return at_ratio / (error * math.sqrt(2 * math.pi))
