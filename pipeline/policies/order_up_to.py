@@ -18,8 +18,8 @@ from pipeline.features.build import BASIS, FEATURES
 from pipeline.scenarios.source import ScenarioSource, Split
 
 FORECAST = BASIS.index("near_forecast")
-TUNING_TILES = 16
-"""Tiles that baselines are tuned on: some 30,000 inventories settle a few figures for each of a
+TUNING_TILES = 8
+"""Tiles that baselines are tuned on: some 16,000 inventories settle a few figures for each of a
 hundred classes, and a million would take minutes per baseline."""
 
 
