@@ -28,8 +28,8 @@ from pipeline.policies.order_up_to import (
 )
 from pipeline.scenarios.source import ScenarioSource
 
-SAFETY_FACTORS = tuple(np.round(np.arange(-0.5, 3.01, 0.1), 2).tolist())
-LEVEL_FACTORS = tuple(np.round(np.geomspace(0.2, 4.0, 40), 3).tolist())
+SAFETY_FACTORS = tuple(np.round(np.arange(-0.4, 3.01, 0.2), 2).tolist())
+LEVEL_FACTORS = tuple(np.round(np.geomspace(0.2, 4.0, 24), 3).tolist())
 
 
 def _best_candidates(
