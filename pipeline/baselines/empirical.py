@@ -37,9 +37,8 @@ from pipeline.scenarios.source import ScenarioSource
 
 PAST_DAYS, EVERY_DAYS = 364, 7
 """Days that quantiles look back, and between two of them."""
-OWN_EXCEEDED = 0.25
-"""An inventory weighs as much as its class once so many of its protection periods are expected to
-have exceeded the quantile: the nearer the ratio to 1, the longer the past that tells it."""
+OWN_PERIODS = 8.0
+"""An inventory known for so many protection periods weighs as much as its class."""
 CLASS_WINDOWS = 200_000
 """Most training windows that the quantiles of classes come from."""
 FLOOR, MOST_MOVED = 0.1, 4.0
@@ -106,8 +105,8 @@ def quantile_level(scenario: Scenario, classes: Classes, quantiles: Sequence[flo
     of_class = torch.tensor(quantiles)[classes.of(by_name(scenario.features))] * scenario.scale
     protection = (scenario.lead_time + scenario.review_period).to(own.dtype)
     # Overlapping windows: so many days tell about as much as days / (L + P) periods.
-    exceeded = (1.0 - critical_ratio(scenario.features)) * windows / protection
-    share = exceeded / (exceeded + OWN_EXCEEDED)
+    periods = windows / protection
+    share = periods / (periods + OWN_PERIODS)
     return torch.lerp(of_class, moved * own, share)
 
 

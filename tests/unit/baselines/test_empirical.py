@@ -14,7 +14,7 @@ from pipeline.baselines.classes import BANDS, Classes
 from pipeline.baselines.empirical import (
     EVERY_DAYS,
     FLOOR,
-    OWN_EXCEEDED,
+    OWN_PERIODS,
     class_quantiles,
     own_quantile,
     past_windows,
@@ -67,9 +67,8 @@ def test_an_inventory_without_a_past_has_its_classs_quantile(law: Any) -> None:
     level = quantile_level(scenario, everyone, [1.5])
     torch.testing.assert_close(level[0], 1.5 * scenario.scale[0])
     own, mean, windows = own_quantile(scenario)
-    exceeded = windows[-1] / 4 / (scenario.shortage_cost + 1)
-    share = exceeded / (exceeded + OWN_EXCEEDED)
-    assert 0.3 < float(share.min()) < 0.6 < float(share.max()) < 0.95
+    share = windows[-1] / 4 / (windows[-1] / 4 + OWN_PERIODS)
+    assert 0.6 < float(share[0]) < 0.9
     scale = scenario.scale[-1]
     moved = (scenario.basis[-1, :, FORECAST] + FLOOR * scale) / (mean[-1] + FLOOR * scale)
     assert 1.05 < float(moved.max()) < 2
