@@ -111,7 +111,7 @@ def test_a_new_baseline_is_tuned_with_the_others(
 def test_other_data_are_tuned_for_again(
     source: DatasetSource, sweep: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_mark", lambda source: "other")
+    monkeypatch.setattr(module, "mark_of", lambda source: "other")
     tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
     assert asked == list(BASELINES)
 
