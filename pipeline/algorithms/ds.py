@@ -24,7 +24,7 @@ from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.config import ShardSettings
 from pipeline.algorithms.gradients import JointGradients
 from pipeline.algorithms.modules import PolicyModule
-from pipeline.algorithms.runner import Rows
+from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.algorithms.settings import Count, Rate
 from pipeline.algorithms.shard import ShardAlgorithm
 
@@ -103,9 +103,9 @@ class WindowRows(Rows):
     """Windows of inventories with random initial stock, one per row."""
 
     @override(Rows)
-    def sample(self, iteration: int) -> dict[str, Tensor]:
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
         """Draws a minibatch of windows from a fragment, for each update."""
-        runner, updates = self.runner, self.runner.config.updates_per_iteration
+        updates = runner.config.updates_per_iteration
         rows = runner.share(runner.config.total_train_batch_size)
         parts = []
         for update in range(updates):
