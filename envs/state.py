@@ -128,6 +128,13 @@ ORDER_SIZES = ("order_multiple", "order_min", "order_max")
 """Fields of :class:`Scenario` that are one number for all, or [N]."""
 
 
+def columns_of(values: Tensor, index: Tensor | slice) -> Tensor:
+    """``values[:, index]``; numbers are gathered several times faster by their own kernel."""
+    if isinstance(index, Tensor) and index.dtype == torch.int64:
+        return values.index_select(1, index)
+    return values[:, index]
+
+
 @dataclass(frozen=True)
 class Scenario:
     """Everything exogenous about N inventories over T days.
@@ -231,9 +238,10 @@ class Scenario:
     def inventories(self, index: Tensor | slice) -> Scenario:
         """The inventories of ``index`` ([n] int64, bool [N], or a slice: then views)."""
         picked = self._map(
-            per_day=lambda value: value[:, index], per_inventory=lambda value: value[index]
+            per_day=lambda value: columns_of(value, index), per_inventory=lambda value: value[index]
         )
-        return replace(picked, history=None if self.history is None else self.history[:, index])
+        history = None if self.history is None else columns_of(self.history, index)
+        return replace(picked, history=history)
 
     def _map(
         self, per_day: Callable[[Tensor], Tensor], per_inventory: Callable[[Tensor], Tensor]

@@ -132,11 +132,8 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         logits = self.policy.logits(observation)
         action = squash(logits)
         tried = action + self.model_config["actor_smoothing"] * torch.randn_like(action)
-        actions = batch[Columns.ACTIONS]
-        rows, count = actions.shape[:2]
-        repeated = Observation(*(part.repeat_interleave(count, 0) for part in observation))
         return {
-            "cost": self.critic(repeated, actions.flatten(0, 1), model).view(rows, count, -1),
+            "cost": self.critic(observation, batch[Columns.ACTIONS], model),
             # The actor climbs the slow copy: rare shortages throw the critic about from update to
             # update. Its weights enter as constants.
             "cost_of_policy": self.target_critic(
@@ -159,11 +156,10 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     @override(TargetNetworkAPI)
     @torch.no_grad()
     def forward_target(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        seen = batch[Columns.NEXT_OBS]  # [N, C, D]
-        observation = self.layout.unflatten(seen.flatten(0, 1))
+        # Alternatives differ in the stock that they leave only.
+        observation = self.observed(batch, Columns.NEXT_OBS)._replace(stock=batch["next_stock"])
         action = self.target_policy.action(observation)
-        cost = self.target_critic(observation, action, self.policy.action_model)
-        return {"next_cost": cost.view(*seen.shape[:2], -1)}
+        return {"next_cost": self.target_critic(observation, action, self.policy.action_model)}
 
 
 def target_size(target: Tensor, weight: Tensor) -> Tensor:
@@ -247,16 +243,12 @@ class DDPGLearner(SizedTargets):
         actor_loss = actor_loss_of(fwd_out["cost_of_policy"], fwd_out["logits"], weight)
         if self._critic_updates < config.critic_warm_up:
             actor_loss = 0.0 * actor_loss
-        self.metrics.log_dict(
-            {
-                "critic_loss": critic_loss.detach(),
-                "actor_loss": actor_loss.detach(),
-                "q_mean": -fwd_out["cost"].detach().sum(-1).mean(),
-                "action_mean": fwd_out["policy_action"].detach().mean(),
-            },
-            key=module_id,
-            window=1,
-        )
+        self.found = {
+            "critic_loss": critic_loss,
+            "actor_loss": actor_loss,
+            "q_mean": -fwd_out["cost"].sum(-1),
+            "action_mean": fwd_out["policy_action"],
+        }
         loss: Tensor = critic_loss + actor_loss  # no parameter is shared between the two
         return loss
 

@@ -95,7 +95,7 @@ class DSLearner(JointGradients):
     ) -> Tensor:
         weight = fwd_out["size"] ** config.weight_power
         loss: Tensor = (fwd_out["loss"] * weight).mean() / weight.mean()
-        self.metrics.log_value((module_id, "simulated_loss"), loss.detach(), window=1)
+        self.found = {"simulated_loss": loss}
         return loss
 
 

@@ -16,10 +16,8 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.ppo import PPO as RLlibPPO
 from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
-from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.apis import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.evaluation.postprocessing import Postprocessing
@@ -179,22 +177,13 @@ class PPOLearner(SizedTargets, PPOTorchLearner):
         )
         played, now = batch[Columns.ACTION_DIST_INPUTS], fwd_out[Columns.ACTION_DIST_INPUTS]
         moved = self._over_learners(divergence(played, now.detach()))
-        self._too_far = bool(moved > config.kl_limit)
+        self.held = {ACTOR} if bool(moved > config.kl_limit) else set()
         target, weight = batch[Postprocessing.VALUE_TARGETS], batch["weight"]
         spread = (target - target.mean(0)).square()
         size = self._running_size((weight.unsqueeze(-1) * spread).mean(0).clamp(min=1e-12))
         value_loss = value_loss_of(fwd_out["to_come"], target, weight, size)
-        self.metrics.log_dict(
-            {"value_loss": value_loss.detach(), "kl": moved}, key=module_id, window=1
-        )
+        self.found = {"value_loss": value_loss, "kl": moved}
         return loss + value_loss  # no parameter is shared between the two
-
-    @override(TorchLearner)
-    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
-        if self._too_far:
-            # Not zeros: Adam's momentum would go on.
-            self._named_optimizers[f"{DEFAULT_MODULE_ID}_{ACTOR}"].zero_grad(set_to_none=True)
-        super().apply_gradients(gradients_dict)
 
 
 def gains(

@@ -125,8 +125,9 @@ class ReplayShard:
             objective: As which policies see it.
 
         Returns:
-            Observations [rows, D]; of each alternative action [rows, C, A], cost [rows, C, 2] and
-            the next observation [rows, C, D]; discount and weight [rows].
+            Observations [rows, D], and those at the next decision, after the first alternative;
+            of each alternative action [rows, C, A], cost [rows, C, P] and the stock at the next
+            decision [rows, C, K+1]; discount and weight [rows].
         """
         index = torch.randint(0, self.size, (rows,))
         picked = {name: column.index_select(0, index) for name, column in self._columns.items()}
@@ -142,15 +143,15 @@ class ReplayShard:
                 kept[name].index_copy_(0, where, values)
         return kept | {
             Columns.ACTIONS: picked["action"],
-            **{name: picked[name] for name in ("cost", "discount", "weight")},
+            **{name: picked[name] for name in ("cost", "next_stock", "discount", "weight")},
         }
 
 
 def _observations(
     scenario: Scenario, rows: dict[str, Tensor], objective: Objective
 ) -> dict[str, Tensor]:
-    """What was seen at each decision of a tile, and what at the next after each alternative."""
-    inventory, next_stock = rows["inventory"], rows["next_stock"]
+    """What was seen at each decision of a tile, and what at the next."""
+    inventory = rows["inventory"]
     factor: Tensor | float = rows["factor"]
     if bool((rows["factor"] == 1.0).all()):
         factor = 1.0
@@ -159,8 +160,7 @@ def _observations(
         found = scenario.look_up(day, inventory, stock)
         return found._replace(features=seen_features(found.features, objective, factor)).flatten()
 
-    # Alternatives differ in the stock that they leave only.
-    ahead = look_up(rows["next_day"], next_stock[:, 0])
-    ahead = ahead.unsqueeze(1).repeat(1, next_stock.shape[1], 1)
-    ahead[..., : next_stock.shape[-1]] = next_stock
-    return {Columns.OBS: look_up(rows["day"], rows["stock"]), Columns.NEXT_OBS: ahead}
+    return {
+        Columns.OBS: look_up(rows["day"], rows["stock"]),
+        Columns.NEXT_OBS: look_up(rows["next_day"], rows["next_stock"][:, 0]),
+    }

@@ -91,6 +91,10 @@ class DatasetSource:
                 )  # fmt: skip
         self._cache: OrderedDict[tuple[Split, int], Scenario] = OrderedDict()
 
+    def __deepcopy__(self, memo: dict[int, object]) -> DatasetSource:
+        """Itself: it never changes, and a configuration's copies would each read the tiles."""
+        return self
+
     def __getstate__(self) -> dict[str, object]:
         return {
             "directory": self.directory,
