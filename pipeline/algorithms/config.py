@@ -15,6 +15,8 @@ from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.annotations import override
 
+from envs.credit import Credit
+from envs.errors import ConfigError
 from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms.runner import ShardRunner
@@ -138,6 +140,7 @@ class ShardSettings(Declared, AlgorithmConfig):
         model = make_action_model(action_model, source.layout.basis)
         self.action_model = ACTION_MODELS.written(action_model)
         self.objective, self.planned_iterations = objective, planned_iterations
+        self.suit(objective.crediting)
         self.shortage_factors = shortage_factors
         if initial_stock is not None:
             self.initial_stock = initial_stock
@@ -147,6 +150,24 @@ class ShardSettings(Declared, AlgorithmConfig):
         )
         self.action_space = gym.spaces.Box(-infinite, infinite, (model.outputs,), np.float32)
         return self
+
+    def suit(self, credit: Credit) -> None:
+        """Sets the defaults that a credit needs; what :meth:`training` is given later counts."""
+        if credit.discount is not None:
+            self.gamma = credit.discount
+
+    @override(AlgorithmConfig)
+    def validate(self) -> None:
+        """Raises :class:`ConfigError` for what cannot learn from the objective's credit."""
+        super().validate()
+        credit = self.objective.crediting
+        if self.gamma < credit.least_discount:
+            raise ConfigError(
+                "training: gamma", self.gamma,
+                f"Use {credit.least_discount:g} to 1 with this credit, or leave it out "
+                f"({credit.discount:g}); in a preset, search there.",
+                "forgets decisions long before the horizon is charged",
+            )  # fmt: skip
 
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:
