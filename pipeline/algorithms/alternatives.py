@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from envs.dynamics import DayOutcome, advance, arrival_slots, place_order, unmet_demand
-from envs.errors import ConfigError
 from envs.objective import Objective
 from envs.orders import admissible, delivered, rules_of
 from envs.rollout import Trajectory
@@ -53,19 +52,11 @@ def outcomes_of(
         decisions: R of it.
         observation: What was seen at each.
         actions: [C, R, A] of each; a single one is that which was played.
-
-    Raises:
-        ConfigError: The objective's credit is not that of the governed days.
     """
     objective, model = module.objective, module.policy.action_model
     if len(actions) == 1:
         return _what_was_played(scenario, played, decisions, objective)
-    if not objective.crediting.of_governed_days:
-        raise ConfigError(
-            "training: alternatives", len(actions) - 1, "Leave it out: it is 0 with this credit.",
-            f"is too many: {objective.name} charges decisions with other days than those they "
-            "govern, of which alone it is known what another order would have cost",
-        )  # fmt: skip
+    assert objective.crediting.of_governed_days, "what other orders are charged with is not known"
     orders = alternative_orders(scenario, decisions, observation, actions, model)
     return play_alternatives(scenario, observation.stock, decisions, orders, played, objective)
 

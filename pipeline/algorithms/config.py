@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -40,6 +40,9 @@ class ShardSettings(Declared, AlgorithmConfig):
 
     Fields with limits or a default are hyperparameters; see :mod:`pipeline.algorithms.settings`.
     """
+
+    of_governed_days: ClassVar[tuple[str, ...]] = ()
+    """Counts that are 0 under a credit that is not (:class:`~envs.credit.Credit`)."""
 
     hidden: Widths = (64, 64)
     """Widths of the policy's hidden layers."""
@@ -155,6 +158,9 @@ class ShardSettings(Declared, AlgorithmConfig):
         """Sets the defaults that a credit needs; what :meth:`training` is given later counts."""
         if credit.discount is not None:
             self.gamma = credit.discount
+        if not credit.of_governed_days:
+            for name in self.of_governed_days:
+                setattr(self, name, 0)
 
     @override(AlgorithmConfig)
     def validate(self) -> None:
@@ -164,10 +170,18 @@ class ShardSettings(Declared, AlgorithmConfig):
         if self.gamma < credit.least_discount:
             raise ConfigError(
                 "training: gamma", self.gamma,
-                f"Use {credit.least_discount:g} to 1 with this credit, or leave it out "
-                f"({credit.discount:g}); in a preset, search there.",
-                "forgets decisions long before the horizon is charged",
+                f"Use {credit.least_discount:g} to 1 with this credit, or leave it out; in a "
+                "preset, search there.",
+                "forgets decisions long before they are charged",
             )  # fmt: skip
+        for name in () if credit.of_governed_days else self.of_governed_days:
+            if getattr(self, name):
+                raise ConfigError(
+                    f"training: {name}", getattr(self, name),
+                    "Leave it out: with this credit it is 0.",
+                    f"is too many: {self.objective.name} charges decisions with other days than "
+                    "they govern, of which alone it is known what another order would have cost",
+                )  # fmt: skip
 
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:

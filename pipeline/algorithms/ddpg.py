@@ -22,7 +22,6 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.utils.annotations import override
 from torch import Tensor, nn
 
-from envs.credit import Credit
 from envs.errors import ConfigError
 from envs.rollout import Decision
 from envs.state import Observation, Scenario
@@ -59,6 +58,8 @@ WIDE = 2.0
 
 class DDPGConfig(ShardSettings):
     """Configuration of :class:`DDPG`."""
+
+    of_governed_days = ("alternatives",)
 
     gamma: Share = 0.7
     """Discount from a decision to the inventory's next one."""
@@ -97,12 +98,6 @@ class DDPGConfig(ShardSettings):
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
         super().__init__(algo_class=algo_class or DDPG)
-
-    @override(ShardSettings)
-    def suit(self, credit: Credit) -> None:
-        super().suit(credit)
-        if not credit.of_governed_days:
-            self.alternatives = 0
 
 
 class DDPGModule(PolicyModule, TargetNetworkAPI):

@@ -300,13 +300,13 @@ class PaidAtTheEnd(CostObjective):
 
 def test_alternatives_under_a_credit_of_other_days_are_refused(source: DatasetSource) -> None:
     """What another order would have been charged with is not known from its governed days."""
-    training = {**SMALL["ddpg"], "alternatives": 1}
-    run = RunConfig(algorithm="ddpg", action_model="base", training=training)
+    run = RunConfig(algorithm="ddpg", action_model="base", training=SMALL["ddpg"])
     config = build_config(run, source).copy(copy_frozen=False)
-    config.objective = PaidAtTheEnd()
-    runner = ShardRunner(config=config, worker_index=0, num_workers=0)
+    config.inventories(source=source, action_model="base", objective=PaidAtTheEnd())
+    config.validate()
+    config.training(alternatives=1)
     with pytest.raises(ConfigError, match="paid_at_the_end") as raised:
-        runner.sample()
+        config.validate()
     assert raised.value.field == "training: alternatives"
 
 

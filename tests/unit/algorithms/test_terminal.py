@@ -200,7 +200,7 @@ def test_what_cannot_learn_from_the_credit_is_refused(source: DatasetSource) -> 
         config_of(source, "ppo", TERMINAL, gamma=0.7)
     assert config_of(source, "ddpg", TERMINAL).alternatives == 0
     with pytest.raises(ConfigError, match=r"alternatives = 2 .*Leave it out"):
-        runner_of(source, "ddpg", alternatives=2).sample()
+        config_of(source, "ddpg", TERMINAL, alternatives=2)
 
 
 def test_of_a_single_alternative_the_critics_loss_is_the_plain_error() -> None:
