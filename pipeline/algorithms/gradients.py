@@ -89,6 +89,61 @@ class JointGradients(TorchLearner):
         self.module.foreach_module(lambda _, module: module.unwrapped().average())
 
 
+class SlowCopies(JointGradients):
+    """A learner of modules with target networks, which take over ``tau`` of every update."""
+
+    @override(Learner)
+    def build(self) -> None:
+        super().build()
+        self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
+        self._target_pairs = [
+            (list(target.parameters()), list(main.parameters()))
+            for module in self.module._rl_modules.values()
+            for main, target in module.unwrapped().get_target_network_pairs()
+        ]
+
+    @override(TorchLearner)
+    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
+        super().apply_gradients(gradients_dict)
+        # Once per minibatch; RLlib's hook for target networks runs once per update() call
+        # (and its helper copies whole state dicts).
+        with torch.no_grad():
+            for kept, new in self._target_pairs:
+                torch._foreach_lerp_(kept, new, self.config.tau)
+
+
+def spread_of(target: Tensor, weight: Tensor) -> Tensor:
+    """[P] mean square of targets [B, P] around their mean, rows weighed by [B] of mean 1."""
+    spread = (target - target.mean(0)).square()
+    return (weight.unsqueeze(-1) * spread).mean(0).clamp(min=1e-12)
+
+
+def target_size(target: Tensor, weight: Tensor) -> Tensor:
+    """[P] mean square of the differences between a decision's alternatives, per part of the cost;
+    of a single one, between decisions.
+
+    Args:
+        target: [B, C, P] costs in the objective's parts, in decision sizes.
+        weight: [B] of the decisions, mean 1.
+    """
+    if target.shape[1] == 1:
+        return spread_of(target.squeeze(1), weight)
+    own = target - target.mean(1, keepdim=True)
+    return (weight.unsqueeze(1) * own.square().mean(1)).mean(0).clamp(min=1e-12)
+
+
+def value_loss_of(to_come: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
+    """Squared error of a value network, each part counted in the size of its targets.
+
+    Args:
+        to_come, target: [B, P] what the network says, and what came, in decision sizes.
+        weight: [B] of the decisions, mean 1.
+        size: [P] of :func:`spread_of`, a running mean.
+    """
+    losses = (to_come - target).square() / size
+    return (weight * losses.sum(-1)).mean()
+
+
 class SizedTargets(JointGradients):
     """A learner whose targets, costs in the objective's parts, count in their own running size.
 

@@ -14,8 +14,8 @@ from envs.rollout import rollout, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.build import ALGORITHMS, build_config
-from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of, target_size
-from pipeline.algorithms.gradients import adam
+from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of
+from pipeline.algorithms.gradients import adam, target_size
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName
