@@ -8,8 +8,8 @@ from pathlib import Path
 
 from envs.errors import ConfigError
 from pipeline.data.importing.common import ImportOptions
+from pipeline.data.importing.fresh_source import FILE
 from pipeline.data.importing.freshretailnet import (
-    FILE,
     FRESH_HISTORY,
     FRESH_TERMS,
     import_freshretailnet,
