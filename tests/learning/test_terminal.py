@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from pipeline.scenarios.start import training_start
 from pipeline.training.run import TrainingRun
 from pipeline.training.session import ray_session
 
-TERMINAL = {"name": "service", "credit": "terminal"}
+SERVICE = {"name": "service", "turnover_weight": 5.0, "credit": "terminal"}
 TRAINING: dict[str, dict[str, Any]] = {
-    "ddpg": {"critic_hidden": [32], "tau": 0.1, "updates_per_iteration": 64,
-             "critic_warm_up": 128},
+    # A decision's share in what a horizon is charged with is small: it must stand out.
+    "ddpg": {"critic_hidden": [32], "tau": 0.1, "lr": 1e-3, "exploration_noise": 1.0,
+             "fragment_days": 12},
     "ppo": {"value_hidden": [32], "lambda_": 1.0, "train_batch_size_per_learner": 4096,
-            "minibatch_size": 512},
+            "minibatch_size": 512, "fragment_days": 24},
 }  # fmt: skip
 
 
@@ -48,35 +50,36 @@ def lost_sales(rows: int, seed: int) -> Scenario:
     return poisson_scenario(rows, 60, mean=5.0, lead_time=1, shortage_cost=9.0, seed=seed)
 
 
-@pytest.mark.parametrize(("algorithm", "iterations"), [("ppo", 20), ("ddpg", 20)])
-def test_the_policy_learns_what_only_horizons_are_charged_with(
-    tmp_path: Path, algorithm: str, iterations: int
+@pytest.mark.parametrize("algorithm", TRAINING)
+def test_the_policy_learns_from_what_horizons_are_charged_with(
+    tmp_path: Path, algorithm: str
 ) -> None:
-    """It starts with too little stock, and the top of the range is too much."""
+    """It starts with too little stock, and the end of its range is too much."""
     tiles = [lost_sales(128, 1), lost_sales(128, 2)]
     source = RandomStarts({"train": tiles, "validation": [lost_sales(512, 9)]})
     run = RunConfig(
-        algorithm=algorithm, action_model="base", iterations=iterations, validate_every=iterations,
-        objective=TERMINAL,
-        training={"hidden": [16], "fragment_days": 24, "weight_power": 0.0, **TRAINING[algorithm]},
+        algorithm=algorithm, action_model="base", iterations=20, validate_every=20,
+        objective=SERVICE,
+        training={"hidden": [16], "weight_power": 0.0, **TRAINING[algorithm]},
     )  # fmt: skip
     objective = objective_of(run.objective)
 
     def figure(module: Any) -> float:
-        summary, _, _ = summarize_source(
-            source, "validation", module.averaged.decide, objective=objective
+        play = module.averaged.decide
+        return objective.figure(
+            summarize_source(source, "validation", play, objective=objective)[0]
         )
-        return objective.figure(summary)
 
     training = TrainingRun(run, source, tmp_path / "run")
     module = training.algorithm.get_module().unwrapped()
-    start = figure(module)
+    first = figure(module)
+    untrained = copy.deepcopy(module)
     with torch.no_grad():
-        module.averaged.net[-1].bias.add_(20.0)
-        most = figure(module)
-        module.averaged.net[-1].bias.sub_(20.0)
+        untrained.averaged.net[-1].bias.fill_(20.0)
+    most = figure(untrained)
     while not training.done:
         training.step()
-    end = figure(training.algorithm.get_module().unwrapped())
+    last = figure(training.algorithm.get_module().unwrapped())
     training.close()
-    assert end < min(0.5 * start, 0.8 * most)
+    assert last < 0.4 * first
+    assert last < 0.75 * most
