@@ -43,7 +43,7 @@ def play_selected(sweep: Sweep) -> None:
 def rows_of(sweep: Sweep) -> dict[str, list[Path]]:
     """:func:`seed_files`, and the class-tuned baseline if it was played."""
     rule = sweep.directory / "evaluation" / f"{PER_CLASS}.parquet"
-    own: dict[str, list[Path]] = {str(method): files for method, files in seed_files(sweep).items()}
+    own: dict[str, list[Path]] = {str(name): files for name, files in seed_files(sweep).items()}
     return own | ({PER_CLASS: [rule]} if rule.exists() else {})
 
 

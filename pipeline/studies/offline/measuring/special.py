@@ -117,7 +117,7 @@ def conditioning_table(sweeps: Mapping[str, Sweep]) -> pd.DataFrame:
     return table if table.empty else table.sort_values("name", kind="stable")
 
 
-def _play_at(sweep: Sweep, factor: float) -> dict[str, list[Path]]:
+def _play_at(sweep: Sweep, factor: float) -> dict[Method, list[Path]]:
     """Method -> rows of its seeds, with stockouts that count ``factor`` times."""
     folder = sweep.directory / "evaluation" / factor_name(factor)
     files = {
