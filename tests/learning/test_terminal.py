@@ -50,15 +50,15 @@ def lost_sales(rows: int, seed: int) -> Scenario:
     return poisson_scenario(rows, 60, mean=5.0, lead_time=1, shortage_cost=9.0, seed=seed)
 
 
-@pytest.mark.parametrize("algorithm", TRAINING)
+@pytest.mark.parametrize(("algorithm", "iterations"), [("ddpg", 14), ("ppo", 20)])
 def test_the_policy_learns_from_what_horizons_are_charged_with(
-    tmp_path: Path, algorithm: str
+    tmp_path: Path, algorithm: str, iterations: int
 ) -> None:
     """It starts with too little stock, and the end of its range is too much."""
     tiles = [lost_sales(128, 1), lost_sales(128, 2)]
     source = RandomStarts({"train": tiles, "validation": [lost_sales(512, 9)]})
     run = RunConfig(
-        algorithm=algorithm, action_model="base", iterations=20, validate_every=20,
+        algorithm=algorithm, action_model="base", iterations=iterations, validate_every=iterations,
         objective=SERVICE,
         training={"hidden": [16], "weight_power": 0.0, **TRAINING[algorithm]},
     )  # fmt: skip
