@@ -45,10 +45,11 @@ def _check_shapes(scenario: Scenario) -> None:
 
 
 def _check_numbers(scenario: Scenario) -> None:
-    for name in ("demand", "shortage_cost", "holding_cost", "shortage_factor"):
+    factor = scenario.shortage_factor
+    if factor is not None and not bool(((factor > 0) & torch.isfinite(factor)).all()):
+        raise ScenarioError("shortage_factor", float(factor.min()), "Use finite numbers above 0.")
+    for name in ("demand", "shortage_cost", "holding_cost"):
         value = getattr(scenario, name)
-        if value is None:
-            continue
         if not bool(torch.isfinite(value).all()) or bool((value < 0).any()):
             raise ScenarioError(
                 name, float(value.min()), "Use finite numbers of at least 0.", "is out of range"

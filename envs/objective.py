@@ -284,6 +284,7 @@ class ServiceObjective(Objective):
         left = outcome.end.clamp(min=0.0)
         # Under lost sales the end does not tell a near miss from a far one.
         balance = torch.where(outcome.end < 0, outcome.end, outcome.end - outcome.unmet)
+        # Half a unit is no stock where orders are whole, wherever the played ones were not.
         whole = isinstance(scenario.order_multiple, Tensor) or scenario.order_multiple > 0
         smooth = torch.sigmoid((0.5 * whole - balance) / (width * scenario.scale))
         turnover, stockout = self.rates(scenario)

@@ -38,7 +38,7 @@ from pipeline.algorithms.gradients import (
 )
 from pipeline.algorithms.modules import PolicyModule
 from pipeline.algorithms.replay import ReplayShard
-from pipeline.algorithms.runner import Fragment, Rows, ShardRunner
+from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.algorithms.settings import Count, Number, Rate, Share, Whole, Widths
 from pipeline.algorithms.shard import ShardAlgorithm
 from pipeline.policies.action_models import squash
@@ -277,16 +277,15 @@ class ReplayedRows(Rows):
     The replay is part of a checkpoint: a restored run goes on as if it had not been cut.
     """
 
-    def __init__(self, runner: ShardRunner) -> None:
-        super().__init__(runner)
+    def __init__(self) -> None:
         self.replay = ReplayShard()
 
     @override(Rows)
-    def sample(self, iteration: int) -> dict[str, Tensor]:
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
         """Plays ``fragments_per_iteration`` fragments, then draws from the replay."""
-        runner, config = self.runner, self.runner.config
+        config = runner.config
         for part in range(config.fragments_per_iteration):
-            self._keep(runner.fragment(iteration * config.fragments_per_iteration + part))
+            self._keep(runner, iteration * config.fragments_per_iteration + part)
         if self.replay.size == 0:
             raise ConfigError(
                 "training: fragment_days", config.fragment_days,
@@ -296,11 +295,12 @@ class ReplayedRows(Rows):
         rows = runner.share(config.updates_per_iteration * config.total_train_batch_size)
         return self.replay.draw(rows, runner.tile, runner.objective)
 
-    def _keep(self, fragment: Fragment) -> None:
-        runner, module, scenario = self.runner, self.runner.module, fragment.scenario
+    def _keep(self, runner: ShardRunner, number: int) -> None:
+        fragment, module = runner.fragment(number), runner.module
+        scenario = fragment.scenario
         played = runner.play(fragment)
         if not self.replay.capacity:
-            self.replay.capacity = self._capacity(scenario)
+            self.replay.capacity = _capacity(runner, scenario)
         most = min(self.replay.capacity, runner.config.decisions_per_fragment)
         decisions = runner.decisions(scenario, played, most)
         seen = seen_at(scenario, played, decisions)
@@ -311,14 +311,6 @@ class ReplayedRows(Rows):
         where = fragment.tile, fragment.first_day
         self.replay.add(*where, decisions, seen.stock, actions, found, past)
 
-    def _capacity(self, first: Scenario) -> int:
-        """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
-        runner, config = self.runner, self.runner.config
-        largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
-        rows = int(first.review.sum()) * largest // first.num_inventories
-        rows = max(1, min(rows, int(config.decisions_per_fragment))) * int(config.replay_fragments)
-        return rows if config.replay_capacity is None else min(rows, int(config.replay_capacity))
-
     @override(Rows)
     def save(self, path: Path) -> None:
         self.replay.save(path)
@@ -326,6 +318,15 @@ class ReplayedRows(Rows):
     @override(Rows)
     def restore(self, path: Path) -> None:
         self.replay.restore(path)
+
+
+def _capacity(runner: ShardRunner, first: Scenario) -> int:
+    """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
+    config = runner.config
+    largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
+    rows = int(first.review.sum()) * largest // first.num_inventories
+    rows = max(1, min(rows, int(config.decisions_per_fragment))) * int(config.replay_fragments)
+    return rows if config.replay_capacity is None else min(rows, int(config.replay_capacity))
 
 
 class DDPG(ShardAlgorithm):

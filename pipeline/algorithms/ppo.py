@@ -49,7 +49,7 @@ from pipeline.algorithms.gradients import (
     value_loss_of,
 )
 from pipeline.algorithms.modules import PolicyModule
-from pipeline.algorithms.runner import Rows
+from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.algorithms.settings import Count, Number, Rate, Scheduled, Share, Widths
 from pipeline.algorithms.shard import ShardAlgorithm
 from pipeline.policies.networks import ValueNetwork
@@ -263,9 +263,9 @@ class AdvantageRows(Rows):
     """Decisions of the policy that is being trained, with advantages and value targets."""
 
     @override(Rows)
-    def sample(self, iteration: int) -> dict[str, Tensor]:
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
         """Plays a fragment."""
-        runner, module, config = self.runner, self.runner.module, self.runner.config
+        module, config = runner.module, runner.config
         fragment = runner.fragment(iteration)
         scenario, played = fragment.scenario, runner.play(fragment)
         decisions = runner.decisions(scenario, played)
