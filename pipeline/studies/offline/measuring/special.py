@@ -120,9 +120,7 @@ def conditioning_table(sweeps: Mapping[str, Sweep]) -> pd.DataFrame:
 def _play_at(sweep: Sweep, factor: float) -> dict[Method, list[Path]]:
     """Method -> rows of its seeds, with stockouts that count ``factor`` times."""
     folder = sweep.directory / "evaluation" / factor_name(factor)
-    files = {
-        str(m): [folder / f"{key}.parquet" for key in sweep.seeds(m)] for m in seed_files(sweep)
-    }
+    files = {m: [folder / f"{key}.parquet" for key in sweep.seeds(m)] for m in seed_files(sweep)}
     candidates = {
         path: model_candidate(sweep.trial(path.stem) / "model", factor)
         for paths in files.values()
