@@ -323,12 +323,13 @@ def decide_sweep(directory: Path, by: Decider | None = None) -> Orders | None:
         inventories have no morning in common.
     """
     sweep = read_sweep(directory)
-    if sweep.source().panel.manifest.spans:
+    source = sweep.source()
+    if source.panel.manifest.spans:
         return None
     if by is None:
         if sweep.best() is None and not (directory / BASELINES).exists():
             return None
         by = find_decider(directory)
     snapshot = directory / "snapshot.parquet"
-    make_snapshot(sweep.source(), snapshot, played=by.policy_for)
+    make_snapshot(source, snapshot, played=by.policy_for)
     return decide(by, snapshot, directory / "orders.parquet")

@@ -14,7 +14,7 @@ from envs.errors import ConfigError
 from pipeline.data.panel import Panel
 from pipeline.studies.offline.data import check_source, make_data
 from pipeline.studies.offline.folder import OfflineFolder
-from tests.unit.tuning.studies.test_offline import KNOWN
+from pipeline.studies.offline.pieces import PIECES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,7 +48,7 @@ def run(piece: str, out: Path) -> str:
 @pytest.mark.timeout(3000)
 def test_every_piece_runs_and_resumes(tmp_path: Path) -> None:
     study = tmp_path / "study"
-    for piece in KNOWN:
+    for piece in PIECES:
         said = run(piece, tmp_path)
         assert str(study / "offline.html") in said
         tables = {path.stem: pd.read_csv(path) for path in study.glob(f"tables/{piece}-*.csv")}

@@ -13,7 +13,7 @@ from pipeline.comparison.report import write_report
 from pipeline.runs.sweep import Sweep
 from pipeline.studies.offline.measuring.play import play_selected
 from pipeline.studies.offline.pieces import Part, Piece
-from tuning.preset import Preset, load_preset
+from tuning.preset import Preset, load_preset, merged
 from tuning.sweep import SweepPlan, run_sweep
 
 PRESET, SMOKE = "offline", "offline-smoke"
@@ -36,7 +36,7 @@ def preset_of(part: Part, name: str = PRESET) -> Preset:
     """What a part trains: the preset with the part's keys, at its budget."""
     start = load_preset(name)
     plans = {a: scaled(p.model_dump(), part.budget) for a, p in start.algorithms.items()}
-    over = {"name": f"{name}-{part.name}", **part.over, "algorithms": plans}
+    over = merged({"name": f"{name}-{part.name}", "algorithms": plans}, dict(part.over))
     if name == SMOKE:
         over |= {key: min(over[key], 2) for key in ("configurations", "seeds") if key in over}
     return load_preset(name, over)

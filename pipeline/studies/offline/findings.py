@@ -89,7 +89,7 @@ FINDINGS: tuple[Finding, ...] = (
         "Without regularization, or with BASE alone, DDPG has more stockouts and holds more "
         "stock than with BOTH.",
         tuple(
-            Case(f"ddpg-{model}", REFERENCE, metric)
+            Case(Method.of("ddpg", model), REFERENCE, metric)
             for model in ("none", "base")
             for metric in _UNITS
         ),
@@ -97,7 +97,7 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "Each regularization by itself lowers DDPG's stockouts.",
         tuple(
-            Case(f"ddpg-{model}", "ddpg-none", "stockouts_pp", "below")
+            Case(Method.of("ddpg", model), "ddpg-none", "stockouts_pp", "below")
             for model in ("base", "coeff")
         ),
     ),
@@ -112,7 +112,7 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "DS does not need it: its stockouts are nearly the same with all action models.",
         tuple(
-            Case(f"ds-{model}", "ds-none", "stockouts_pp", "near")
+            Case(Method.of("ds", model), "ds-none", "stockouts_pp", "near")
             for model in ("base", "coeff", "both")
         ),
     ),

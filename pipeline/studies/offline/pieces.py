@@ -6,12 +6,13 @@ of what is said here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 from envs.errors import ConfigError
+from pipeline.runs.method import REFERENCE, Method
 
 DataName = Literal["m5", "fresh", "pool"]
 SETS: tuple[DataName, ...] = ("m5", "fresh")
@@ -21,7 +22,18 @@ MAIN = "main"
 """The part of a piece that has one."""
 
 SERVICE: Mapping[str, Any] = MappingProxyType({"name": "service"})
-CREDITS = ("governed", "terminal")
+_LATE = {"uniform": [0.98, 1.0]}
+CREDITS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "governed": {},
+        "terminal": {
+            "ddpg": {"search": {"gamma": _LATE, "exploration_noise": {"uniform": [0.6, 1.2]}}},
+            "ppo": {"search": {"gamma": _LATE, "lambda_": {"uniform": [0.9, 1.0]}}},
+        },
+    }
+)
+"""Credit -> what its algorithms search elsewhere than the preset: at the preset's discounts a
+charge at the end is forgotten."""
 BUDGETS = (0.25, 1.0, 4.0, 16.0)
 """Of the third, which lasts as long as a training of the tables does."""
 FACTORS = (0.15, 0.4, 1.0, 2.5, 6.0)
@@ -73,19 +85,25 @@ def _published(data: DataName, what: str, objective: str) -> Piece:
     )  # fmt: skip
 
 
+def _names(methods: Iterable[str]) -> list[str]:
+    """As YAML holds them."""
+    return [str(method) for method in methods]
+
+
 def _credit(credit: str) -> Part:
-    methods = [f"{a}-{m}" for a in ("ddpg", "ppo") for m in ("none", "base", "coeff", "both")]
+    methods = _names(Method.product(("ddpg", "ppo"), ("none", "base", "coeff", "both")))
     over = {**_BRIEF, "seeds": 5, "methods": methods, "objective": {**SERVICE, "credit": credit}}
+    over |= {"algorithms": CREDITS[credit]}
     return Part(credit, "m5", over, budget=0.5)
 
 
 def _budget(times: float) -> Part:
-    over = {**_BRIEF, "seeds": 3, "methods": ["ddpg-both", "ppo-both", "ds-base"]}
+    over = {**_BRIEF, "seeds": 3, "methods": _names([REFERENCE, "ppo-both", "ds-base"])}
     return Part(f"x{times:g}", "m5", over, budget=times / BUDGETS[2])
 
 
 def _conditioning(factor: float | None) -> Part:
-    over = {**_BRIEF, "seeds": 3, "methods": ["ddpg-both", "ds-base"]}
+    over = {**_BRIEF, "seeds": 3, "methods": _names([REFERENCE, "ds-base"])}
     if factor is None:
         over |= {"objective": dict(SERVICE), "shortage_factors": list(FACTOR_RANGE)}
         return Part(CONDITIONED, "m5", over, budget=0.5)

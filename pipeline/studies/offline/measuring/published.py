@@ -31,7 +31,7 @@ PUBLISHED: Mapping[str, Published] = {
     "ddpg-none": Published(10.10, 6.13),
     "ddpg-base": Published(6.03, 6.46),
     "ddpg-coeff": Published(4.41, -0.41),
-    "ddpg-both": Published(0.0, 0.0),
+    REFERENCE: Published(0.0, 0.0),
     "ds-none": Published(2.10, -1.25),
     "ds-base": Published(2.18, -2.81),
     "ds-coeff": Published(1.74, 3.80),

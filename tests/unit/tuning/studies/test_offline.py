@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from envs.errors import ConfigError
-from envs.objective import ServiceObjective
+from pipeline.algorithms.build import build_config
+from pipeline.runs.method import TrialKey
+from pipeline.scenarios.dataset import DatasetSource
 from pipeline.studies.offline.pieces import BUDGETS, FACTORS, MAIN, PIECES, find_piece
 from tuning.preset import Preset, load_preset
 from tuning.studies.offline import SMOKE, presets_of
 
-KNOWN = [
-    name
-    for name in PIECES
-    # Both credits are options of the objective, or the piece cannot be run.
-    if name != "credit" or "credit" in {field.name for field in fields(ServiceObjective)}
-]
-
 
 @pytest.mark.parametrize("preset", ["offline", SMOKE])
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", PIECES)
 def test_every_part_has_a_preset(name: str, preset: str) -> None:
     for part, found in presets_of(find_piece(name), preset).items():
         assert len(found.first_round()) == found.configurations * len(
@@ -29,6 +22,31 @@ def test_every_part_has_a_preset(name: str, preset: str) -> None:
         )
         assert found.name == f"{preset}-{part}"
         assert found.configurations <= (2 if preset == SMOKE else 10)
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_every_configuration_can_be_trained(source: DatasetSource, name: str) -> None:
+    """A search that a part's objective refuses would end the piece at its start."""
+    for found in presets_of(find_piece(name)).values():
+        trials = {TrialKey.parse(key): run for key, run in found.first_round().items()}
+        # Action models share their configurations.
+        drawn = {(key.method.algorithm, key.configuration): run for key, run in trials.items()}
+        assert len(drawn) >= found.configurations
+        for run in drawn.values():
+            build_config(run, source)
+
+
+def test_credits_differ_in_what_they_search_and_nothing_else() -> None:
+    governed, terminal = presets_of(PIECES["credit"]).values()
+    assert lengths(governed) == lengths(terminal)
+    start = load_preset("offline").algorithms
+    for name, plan in terminal.algorithms.items():
+        assert governed.algorithms[name].search == start[name].search
+        assert list(plan.search) == list(start[name].search)
+        moved = {key for key, space in plan.search.items() if space != start[name].search[key]}
+        assert moved == {"ddpg": {"gamma", "exploration_noise"}, "ppo": {"gamma", "lambda_"}}.get(
+            name, set()
+        )
 
 
 def lengths(preset: Preset) -> dict[str, tuple[int, int]]:
