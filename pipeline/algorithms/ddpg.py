@@ -26,8 +26,16 @@ from envs.rollout import Decision
 from envs.state import Observation, Scenario
 from pipeline.algorithms.alternatives import outcomes_of
 from pipeline.algorithms.config import ShardSettings
-from pipeline.algorithms.decisions import seen_at
-from pipeline.algorithms.gradients import ACTOR, CRITIC, JointGradients, SizedTargets
+from pipeline.algorithms.decisions import HISTORY, NEXT_HISTORY, histories, seen_at
+from pipeline.algorithms.gradients import (
+    ACTOR,
+    CRITIC,
+    JointGradients,
+    SizedTargets,
+    SlowCopies,
+    target_size,
+    value_loss_of,
+)
 from pipeline.algorithms.modules import PolicyModule
 from pipeline.algorithms.replay import ReplayShard
 from pipeline.algorithms.runner import Rows, ShardRunner
@@ -49,6 +57,8 @@ WIDE = 2.0
 
 class DDPGConfig(ShardSettings):
     """Configuration of :class:`DDPG`."""
+
+    of_governed_days = ("alternatives",)
 
     gamma: Share = 0.7
     """Discount from a decision to the inventory's next one."""
@@ -73,9 +83,9 @@ class DDPGConfig(ShardSettings):
     """Decisions kept per runner at most, whatever they are in fragments; None: no further limit."""
     exploration_noise: Annotated[float, Number(0.0, 10.0)] = 0.3
     """Standard deviation on the action, in units of the first action (``initial_action``)."""
-    alternatives: Count = 2
+    alternatives: Annotated[int, Whole(0)] = 2
     """Further actions per decision whose outcome on the same demand is learned from; see
-    :mod:`pipeline.algorithms.alternatives`."""
+    :mod:`pipeline.algorithms.alternatives`. 0 where that is not known (a terminal credit)."""
     actor_smoothing: Share = 0.02
     """Standard deviation of the noise over which the actor's objective is averaged, share of the
     range. Like PPO's Gaussian it keeps the actor from fitting kinks of the critic that a few
@@ -98,12 +108,8 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     def setup(self) -> None:
         super().setup()
         if not self.inference_only:
-            self.critic = Critic(
-                self.layout,
-                self.policy.action_model,
-                self.model_config["critic_hidden"],
-                len(self.objective.parts),
-            )
+            hidden = self.model_config["critic_hidden"]
+            self.critic = Critic(self.layout, self.policy.action_model, hidden, **self.value_sizes)
 
     @override(PolicyModule)
     def explore(self, observation: Observation) -> Decision:
@@ -132,12 +138,17 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         logits = self.policy.logits(observation)
         action = squash(logits)
         tried = action + self.model_config["actor_smoothing"] * torch.randn_like(action)
+        actions = batch[Columns.ACTIONS]
+        rows, count = actions.shape[:2]
+        repeated = Observation(*(part.repeat_interleave(count, 0) for part in observation))
+        past = batch.get(HISTORY)  # only where C = 1
+        cost = self.critic(repeated, actions.flatten(0, 1), model, past)
         return {
-            "cost": self.critic(observation, batch[Columns.ACTIONS], model),
+            "cost": cost.view(rows, count, -1),
             # The actor climbs the slow copy: rare shortages throw the critic about from update to
             # update. Its weights enter as constants.
             "cost_of_policy": self.target_critic(
-                observation, tried.clamp(0.0, 1.0), model, frozen=True
+                observation, tried.clamp(0.0, 1.0), model, past, frozen=True
             ),
             "logits": logits,
             "policy_action": action,
@@ -156,34 +167,28 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     @override(TargetNetworkAPI)
     @torch.no_grad()
     def forward_target(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        # Alternatives differ in the stock that they leave only.
-        observation = self.observed(batch, Columns.NEXT_OBS)._replace(stock=batch["next_stock"])
+        seen = batch[Columns.NEXT_OBS]  # [N, C, D]
+        observation = self.layout.unflatten(seen.flatten(0, 1))
         action = self.target_policy.action(observation)
-        return {"next_cost": self.target_critic(observation, action, self.policy.action_model)}
-
-
-def target_size(target: Tensor, weight: Tensor) -> Tensor:
-    """[P] mean square of the differences between a decision's alternatives, per part of the cost.
-
-    Args:
-        target: [B, C, P] costs in the objective's parts, in decision sizes.
-        weight: [B] of the decisions, mean 1.
-    """
-    own = target - target.mean(1, keepdim=True)
-    return (weight.unsqueeze(1) * own.square().mean(1)).mean(0).clamp(min=1e-12)
+        model = self.policy.action_model
+        cost = self.target_critic(observation, action, model, batch.get(NEXT_HISTORY))
+        return {"next_cost": cost.view(*seen.shape[:2], -1)}
 
 
 def critic_loss_of(cost: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
     """Squared error of the differences between alternatives, and a little of what they share.
 
-    Each part is counted in the size of its own targets, so that the loss neither knows the ratio
-    of shortage to holding cost nor cuts the rare shortages that a mean cost is made of.
+    Of a single one it is the plain error. Each part is counted in the size of its own targets, so
+    that the loss neither knows the ratio of shortage to holding cost nor cuts the rare shortages
+    that a mean cost is made of.
 
     Args:
         cost, target: [B, C, P] what the critic says, and what came of it, in decision sizes.
         weight: [B] of the decisions, mean 1.
         size: [P] of :func:`target_size`.
     """
+    if cost.shape[1] == 1:
+        return value_loss_of(cost.squeeze(1), target.squeeze(1), weight, size)
     error = cost - target
     shared = error.mean(1)
     own = (error - shared.unsqueeze(1)).square().mean(1)
@@ -203,8 +208,8 @@ def actor_loss_of(cost: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
     return (weight * cost.sum(-1)).mean() + excess
 
 
-class DDPGLearner(SizedTargets):
-    """Losses of actor and critic, target networks."""
+class DDPGLearner(SizedTargets, SlowCopies):
+    """Losses of actor and critic."""
 
     @override(JointGradients)
     def trained(
@@ -220,12 +225,6 @@ class DDPGLearner(SizedTargets):
     def build(self) -> None:
         super().build()
         self._critic_updates = 0
-        self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
-        self._target_pairs = [
-            (list(target.parameters()), list(main.parameters()))
-            for module in self.module._rl_modules.values()
-            for main, target in module.unwrapped().get_target_network_pairs()
-        ]
 
     @override(Learner)
     def compute_loss_for_module(
@@ -256,11 +255,6 @@ class DDPGLearner(SizedTargets):
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
         super().apply_gradients(gradients_dict)
         self._critic_updates += 1
-        # Once per minibatch; RLlib's hook for target networks runs once per update() call
-        # (and its helper copies whole state dicts).
-        with torch.no_grad():
-            for kept, new in self._target_pairs:
-                torch._foreach_lerp_(kept, new, self.config.tau)
 
     @override(Learner)
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -309,7 +303,9 @@ class ReplayedRows(Rows):
         tried = played.columns[Columns.ACTIONS][decisions.day, decisions.inventory]
         actions = module.alternatives(seen, tried, runner.config.alternatives)
         found = outcomes_of(module, scenario, played, decisions, seen, actions)
-        self.replay.add(fragment.tile, fragment.first_day, decisions, seen.stock, actions, found)
+        past = histories(scenario, played, decisions, runner.objective)
+        where = fragment.tile, fragment.first_day
+        self.replay.add(*where, decisions, seen.stock, actions, found, past)
 
     @override(Rows)
     def save(self, path: Path) -> None:

@@ -90,9 +90,11 @@ class JointGradients(TorchLearner):
         assert config is not None
         self.found: dict[str, Any] = {}
         self.held: set[str] = set()
-        self._vectors: dict[str, torch.nn.Parameter] = {}
+        self._gradients: dict[str, Tensor] = {}
         for name, (parameters, rate) in self.trained(self._module[module_id], config).items():
-            vector = self._vectors[name] = joined(parameters)
+            vector = joined(parameters)
+            assert vector.grad is not None
+            self._gradients[name] = vector.grad
             self.register_optimizer(
                 module_id=module_id,
                 optimizer_name=name,
@@ -142,7 +144,7 @@ class JointGradients(TorchLearner):
     @override(TorchLearner)
     def _update(self, batch: dict[str, Any]) -> tuple[Any, Any, Any]:
         assert list(batch) == [DEFAULT_MODULE_ID]
-        result: Any = None
+        result: tuple[Any, Any, Any] = None, None, None
         for columns in self._cut(dict(batch[DEFAULT_MODULE_ID])):
             result = super()._update({DEFAULT_MODULE_ID: columns})
         return result
@@ -151,25 +153,24 @@ class JointGradients(TorchLearner):
     def compute_gradients(
         self, loss_per_module: dict[str, Tensor], **kwargs: Any
     ) -> dict[Any, Tensor]:
-        """Leaves them in the vectors; nothing goes through RLlib's dictionary of them."""
-        for vector in self._vectors.values():
-            assert vector.grad is not None
-            vector.grad.zero_()
-        sum(loss_per_module.values()).backward()
+        """Leaves them where optimizers look; nothing goes through RLlib's dictionary of them."""
+        for gradient in self._gradients.values():
+            gradient.zero_()
+        loss_per_module[DEFAULT_MODULE_ID].backward()
         return {}
 
     @override(Learner)
     def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:
         limit = self.config.grad_clip
-        self._norms = {name: vector.grad.norm() for name, vector in self._vectors.items()}
+        self._norms = {name: gradient.norm() for name, gradient in self._gradients.items()}
         if limit is not None:
             for name, norm in self._norms.items():
-                self._vectors[name].grad.mul_((limit / (norm + 1e-6)).clamp(max=1.0))
+                self._gradients[name].mul_((limit / (norm + 1e-6)).clamp(max=1.0))
         return gradients_dict
 
     @override(TorchLearner)
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
-        for name in self._vectors.keys() - self.held:
+        for name in self._gradients.keys() - self.held:
             self._named_optimizers[f"{DEFAULT_MODULE_ID}_{name}"].step()
         self.module.foreach_module(lambda _, module: module.unwrapped().average())
 
@@ -180,6 +181,61 @@ class JointGradients(TorchLearner):
             self.metrics.log_value(("gradient_norm", name), norm, window=1)
         for name, value in self.found.items():
             self.metrics.log_value((DEFAULT_MODULE_ID, name), value.detach().mean(), window=1)
+
+
+class SlowCopies(JointGradients):
+    """A learner of modules with target networks, which take over ``tau`` of every update."""
+
+    @override(Learner)
+    def build(self) -> None:
+        super().build()
+        self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
+        self._target_pairs = [
+            (list(target.parameters()), list(main.parameters()))
+            for module in self.module._rl_modules.values()
+            for main, target in module.unwrapped().get_target_network_pairs()
+        ]
+
+    @override(TorchLearner)
+    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
+        super().apply_gradients(gradients_dict)
+        # Once per minibatch; RLlib's hook for target networks runs once per update() call
+        # (and its helper copies whole state dicts).
+        with torch.no_grad():
+            for kept, new in self._target_pairs:
+                torch._foreach_lerp_(kept, new, self.config.tau)
+
+
+def spread_of(target: Tensor, weight: Tensor) -> Tensor:
+    """[P] mean square of targets [B, P] around their mean, rows weighed by [B] of mean 1."""
+    spread = (target - target.mean(0)).square()
+    return (weight.unsqueeze(-1) * spread).mean(0).clamp(min=1e-12)
+
+
+def target_size(target: Tensor, weight: Tensor) -> Tensor:
+    """[P] mean square of the differences between a decision's alternatives, per part of the cost;
+    of a single one, between decisions.
+
+    Args:
+        target: [B, C, P] costs in the objective's parts, in decision sizes.
+        weight: [B] of the decisions, mean 1.
+    """
+    if target.shape[1] == 1:
+        return spread_of(target.squeeze(1), weight)
+    own = target - target.mean(1, keepdim=True)
+    return (weight.unsqueeze(1) * own.square().mean(1)).mean(0).clamp(min=1e-12)
+
+
+def value_loss_of(to_come: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
+    """Squared error of a value network, each part counted in the size of its targets.
+
+    Args:
+        to_come, target: [B, P] what the network says, and what came, in decision sizes.
+        weight: [B] of the decisions, mean 1.
+        size: [P] of :func:`spread_of`, a running mean.
+    """
+    losses = (to_come - target).square() / size
+    return (weight * losses.sum(-1)).mean()
 
 
 class SizedTargets(JointGradients):

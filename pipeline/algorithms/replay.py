@@ -1,7 +1,7 @@
 """Uniform replay, held where the shard is.
 
-A row keeps what the policy caused: inventory, day, stock, and the action, cost and next stock of
-each alternative.
+A row keeps what the policy caused: inventory, day, stock, the action, cost and next stock of
+each alternative, and the horizon's history where values depend on it.
 Exogenous features never depend on orders, so they are looked up again in the shard's
 tiles when a minibatch is drawn.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,8 +20,11 @@ from torch import Tensor
 from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.state import Scenario
 from pipeline.algorithms.alternatives import Alternatives
-from pipeline.algorithms.decisions import Decisions
+from pipeline.algorithms.decisions import HISTORY, NEXT_HISTORY, Decisions
 from pipeline.features.trade_off import seen_features
+
+LEARNED = "cost", "discount", "weight", HISTORY, NEXT_HISTORY
+"""Columns that are learned from as they are kept."""
 
 
 class ReplayShard:
@@ -45,6 +48,7 @@ class ReplayShard:
         stock: Tensor,
         actions: Tensor,
         found: Alternatives,
+        histories: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``.
 
@@ -54,6 +58,8 @@ class ReplayShard:
             stock: [R, K+1] units before each decision.
             actions: [C, R, A] alternatives, the one that was tried first.
             found: What they led to.
+            histories: Columns of :func:`~pipeline.algorithms.decisions.histories`, the same at
+                every call.
         """
         count = len(decisions.day)
         assert count <= self.capacity
@@ -69,6 +75,7 @@ class ReplayShard:
             "cost": found.cost.transpose(0, 1),
             "factor": decisions.shortage_factor,
             "next_stock": found.next_stock.transpose(0, 1),
+            **(histories or {}),
         }
         if not self._columns:
             self._columns = {
@@ -125,9 +132,9 @@ class ReplayShard:
             objective: As which policies see it.
 
         Returns:
-            Observations [rows, D], and those at the next decision, after the first alternative;
-            of each alternative action [rows, C, A], cost [rows, C, P] and the stock at the next
-            decision [rows, C, K+1]; discount and weight [rows].
+            Observations [rows, D]; of each alternative action [rows, C, A], cost [rows, C, 2] and
+            the next observation [rows, C, D]; discount and weight [rows]; histories [rows, H], if
+            they were added.
         """
         index = torch.randint(0, self.size, (rows,))
         picked = {name: column.index_select(0, index) for name, column in self._columns.items()}
@@ -143,15 +150,15 @@ class ReplayShard:
                 kept[name].index_copy_(0, where, values)
         return kept | {
             Columns.ACTIONS: picked["action"],
-            **{name: picked[name] for name in ("cost", "next_stock", "discount", "weight")},
+            **{name: picked[name] for name in LEARNED if name in picked},
         }
 
 
 def _observations(
     scenario: Scenario, rows: dict[str, Tensor], objective: Objective
 ) -> dict[str, Tensor]:
-    """What was seen at each decision of a tile, and what at the next."""
-    inventory = rows["inventory"]
+    """What was seen at each decision of a tile, and what at the next after each alternative."""
+    inventory, next_stock = rows["inventory"], rows["next_stock"]
     factor: Tensor | float = rows["factor"]
     if bool((rows["factor"] == 1.0).all()):
         factor = 1.0
@@ -160,7 +167,8 @@ def _observations(
         found = scenario.look_up(day, inventory, stock)
         return found._replace(features=seen_features(found.features, objective, factor)).flatten()
 
-    return {
-        Columns.OBS: look_up(rows["day"], rows["stock"]),
-        Columns.NEXT_OBS: look_up(rows["next_day"], rows["next_stock"][:, 0]),
-    }
+    # Alternatives differ in the stock that they leave only.
+    ahead = look_up(rows["next_day"], next_stock[:, 0])
+    ahead = ahead.unsqueeze(1).repeat(1, next_stock.shape[1], 1)
+    ahead[..., : next_stock.shape[-1]] = next_stock
+    return {Columns.OBS: look_up(rows["day"], rows["stock"]), Columns.NEXT_OBS: ahead}

@@ -123,6 +123,12 @@ def data() -> None:
 @click.option(
     "--unknown-share", default=0.005, show_default=True, help="Share of days not recorded."
 )
+@click.option(
+    "--sku-prefix",
+    default="S",
+    show_default=True,
+    help="What SKUs' names begin with; sets that are to be pooled must differ in it.",
+)
 @click.option("--jobs", default=0, help="Processes; 0 = one per core. Never changes the values.")
 @_AHEAD_DAYS
 @_common
@@ -136,6 +142,7 @@ def make_command(
     new_share: float,
     end_share: float,
     unknown_share: float,
+    sku_prefix: str,
     jobs: int,
     **common: Any,
 ) -> None:
@@ -152,6 +159,7 @@ def make_command(
             median_demand, log_sigma, new_share, warehouses, end_share, unknown_share
         ),
         terms=terms,
+        sku_prefix=sku_prefix,
         jobs=jobs or len(os.sched_getaffinity(0)),
         **common,
     )
@@ -262,6 +270,20 @@ def import_long_command(source: Path, max_bad_share: float, **common: Any) -> No
     out = common.pop("out")
     options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
     _done(out, import_long(source, out, options, long))
+
+
+@data.command("pool")
+@click.argument("directories", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@click.option("--name", help="Name in the manifest; default: OUT's name.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it is a data set.")
+def pool_command(
+    directories: tuple[Path, ...], out: Path, name: str | None, overwrite: bool
+) -> None:
+    """Make one data set of the data sets DIRECTORIES; each inventory keeps its own days."""
+    from pipeline.data.pool import pool
+
+    _done(out, pool(directories, out, name=name, overwrite=overwrite))
 
 
 @data.command("check")

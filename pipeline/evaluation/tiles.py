@@ -139,9 +139,10 @@ def _evaluate_missing(work: _Work, parts: Path) -> None:
 def _rows(work: _Work, tile: int) -> pa.Table:
     """Rows of a tile, policy after policy."""
     raw, scenario = work.source.open(work.split, tile)
+    longest = work.source.num_days(work.split)[1]
     tables = []
     for candidate in work.candidates.values():
-        rows = evaluate_tile(raw, scenario, candidate.policy_for)
+        rows = evaluate_tile(raw, scenario, candidate.policy_for, longest)
         tables.append(rows.append_column("split", pa.array([work.split] * len(rows))))
     return pa.concat_tables(tables)
 

@@ -27,11 +27,8 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
 
 
 def stock_columns(observation: Observation) -> Tensor:
-    """[K+2, N]: stock and inventory position, in scales; [K+2, N C] of C alternatives' stock."""
-    stock, scale = observation.stock, observation.scale
-    if stock.ndim > 2:
-        stock, scale = stock.flatten(0, 1), scale.repeat_interleave(stock.shape[1])
-    columns = stock.t() / scale
+    """[K+2, N]: stock and inventory position, in scales."""
+    columns = observation.stock.t() / observation.scale
     columns = torch.cat((columns, columns.sum(0, keepdim=True)))
     return columns.clamp(-STOCK_CLIP, STOCK_CLIP)
 
@@ -39,14 +36,6 @@ def stock_columns(observation: Observation) -> Tensor:
 def network_inputs(observation: Observation) -> Tensor:
     """[N, K+2+F]: stock and inventory position in scales, then the exogenous features."""
     return torch.cat((stock_columns(observation).t(), observation.features), -1)
-
-
-def each_alternative(observation: Observation, count: int) -> Observation:
-    """[N C, ...] of C alternatives that share an observation, except for the stock it may hold
-    for each of them ([N, C, K+1])."""
-    own = observation.stock.ndim > 2
-    repeated = (part.repeat_interleave(count, 0) for part in observation[own:])
-    return Observation(*([observation.stock.flatten(0, 1)] if own else []), *repeated)
 
 
 def input_size(layout: ObservationLayout) -> int:
@@ -106,7 +95,7 @@ class PolicyNetwork(nn.Module):
         numbers in rows.
 
         Args:
-            features: [N, F]; with N C columns of stock, each row is that of C in turn.
+            features: [N, F].
             stock_SN: See :func:`stock_columns`.
             hidden: A tensor per hidden layer, [N, width], to keep what comes out of its
                 rectifier (no gradients are recorded then); None keeps nothing.
@@ -118,8 +107,6 @@ class PolicyNetwork(nn.Module):
         kept = iter(hidden or [])
         of_stock, of_features = first.weight.split((stock_SN.shape[0], self.layout.features), 1)
         out = torch.addmm(first.bias, features, of_features.t(), out=next(kept, None))
-        if (alternatives := stock_SN.shape[1] // max(1, len(features))) > 1:
-            out = out.repeat_interleave(alternatives, 0)
         out.addmm_(stock_SN.t(), of_stock.t())
         if head is None:
             return out.t()
@@ -128,12 +115,8 @@ class PolicyNetwork(nn.Module):
         return torch.addmm(head.bias.unsqueeze(1), head.weight, out.relu_().t())
 
     def action(self, observation: Observation) -> Tensor:
-        """[N, A] in [0, 1]: the level or the coefficients, as a share of their range.
-
-        [N, C, A] where the observation holds the stock of C alternatives, [N, C, K+1].
-        """
-        action = squash(self._logits_AN(observation)).t().contiguous()
-        return action.view(*observation.stock.shape[:-1], action.shape[-1])
+        """[N, A] in [0, 1]: the level or the coefficients, as a share of their range."""
+        return squash(self._logits_AN(observation)).t().contiguous()
 
     def decide(self, observation: Observation) -> Decision:
         """Deterministic order and the action behind it (a :data:`~envs.rollout.Policy`)."""
@@ -156,6 +139,10 @@ class Critic(nn.Module):
     observation: the level or order that it stands for, and the order that follows, in
     scales. Both are functions of its two arguments; without them the critic would have
     to learn the action model's product of coefficients and features by heart.
+
+    Where a credit looks back, it also sees the horizon's history
+    (:meth:`~envs.credit.Credit.history`). Policies never do: a horizon is how they were trained,
+    and whoever is asked for orders has none.
     """
 
     def __init__(
@@ -164,78 +151,53 @@ class Critic(nn.Module):
         action_model: ActionModel,
         hidden: Sequence[int],
         parts: int,
+        history: int = 0,
     ) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, parts)
+        inputs = input_size(layout) + action_model.outputs + 2 + history
+        self.net = mlp(inputs, hidden, parts)
 
     def forward(
         self,
         observation: Observation,
         action: Tensor,
         action_model: ActionModel,
+        history: Tensor | None = None,
         *,
         frozen: bool = False,
     ) -> Tensor:
-        """What actions cost.
-
-        Args:
-            observation: Of N decisions; its stock may be [N, C, K+1], one per alternative.
-            action: [N, A], or [N, C, A] of C alternatives.
-            action_model: Says what they mean.
-            frozen: Gradients reach the actions, not the critic's weights.
-
-        Returns:
-            [N, P] or [N, C, P].
-        """
-        tried = action.flatten(0, -2)
-        meaning = self._meaning(observation, tried, action_model)
-        (weight, bias), *others = (
-            (layer.weight.detach(), layer.bias.detach()) if frozen else (layer.weight, layer.bias)
-            for layer in self.net
-            if isinstance(layer, nn.Linear)
+        """[N, P]; history [N, H]. ``frozen``: gradients reach the action, not the weights."""
+        meaning = torch.stack(
+            (
+                action_model.target(action, observation) / observation.scale,
+                action_model(action, observation) / observation.scale,
+            ),
+            -1,
         )
-        # What alternatives share goes through the first layer once.
-        stock, features = stock_columns(observation), observation.features
-        of_stock, of_features, of_action = weight.split(
-            (len(stock), features.shape[1], weight.shape[1] - len(stock) - features.shape[1]), 1
-        )
-        shared = torch.addmm(bias, features, of_features.t())
-        own = torch.cat((tried, *meaning), -1)
-        if observation.stock.ndim > 2:
-            own = torch.cat((own, stock.t()), -1)
-            of_action = torch.cat((of_action, of_stock), 1)
-        else:
-            shared = torch.addmm(shared, stock.t(), of_stock.t())
-        hidden = torch.mm(own, of_action.t()).unflatten(0, (len(shared), -1))
-        hidden = (hidden + shared.unsqueeze(1)).flatten(0, 1)
-        for weight, bias in others[:-1]:
-            hidden = torch.addmm(bias, hidden.relu_(), weight.t())
-        if others:
-            weight, bias = others[-1]
-            # The few outputs as columns: see PolicyNetwork.pass_forward.
-            hidden = torch.addmm(bias.unsqueeze(1), weight, hidden.relu_().t()).t()
-        return functional.softplus(hidden).view(*action.shape[:-1], -1)
-
-    @staticmethod
-    def _meaning(
-        observation: Observation, action: Tensor, action_model: ActionModel
-    ) -> tuple[Tensor, Tensor]:
-        """[N C, 1] each: the level or order that an action stands for, and the order that
-        follows, in scales."""
-        seen = action_model.shown(observation)
-        if len(action) > len(seen.scale):
-            seen = each_alternative(seen, len(action) // len(seen.scale))
-        target, order = action_model.target(action, seen), action_model(action, seen)
-        return (target / seen.scale).unsqueeze(-1), (order / seen.scale).unsqueeze(-1)
+        hidden = torch.cat((_value_inputs(observation, history), action, meaning), -1)
+        for layer in self.net:
+            if frozen and isinstance(layer, nn.Linear):
+                hidden = functional.linear(hidden, layer.weight.detach(), layer.bias.detach())
+            else:
+                hidden = layer(hidden)
+        return functional.softplus(hidden)
 
 
 class ValueNetwork(nn.Module):
     """The cost to come, -V(observation), in parts and units of :class:`Critic`."""
 
-    def __init__(self, layout: ObservationLayout, hidden: Sequence[int], parts: int) -> None:
+    def __init__(
+        self, layout: ObservationLayout, hidden: Sequence[int], parts: int, history: int = 0
+    ) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout), hidden, parts)
+        self.net = mlp(input_size(layout) + history, hidden, parts)
 
-    def forward(self, observation: Observation) -> Tensor:
-        """[N, P], >= 0."""
-        return functional.softplus(self.net(network_inputs(observation)))
+    def forward(self, observation: Observation, history: Tensor | None = None) -> Tensor:
+        """[N, P], >= 0; history [N, H] as in :class:`Critic`."""
+        return functional.softplus(self.net(_value_inputs(observation, history)))
+
+
+def _value_inputs(observation: Observation, history: Tensor | None) -> Tensor:
+    """[N, K+2+F+H]."""
+    inputs = network_inputs(observation)
+    return inputs if history is None else torch.cat((inputs, history), -1)

@@ -16,7 +16,7 @@ import ray
 from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
 from pipeline.baselines.tuned import PLANNERS, tuned_baselines
-from pipeline.data.panel import validate_inventories
+from pipeline.data.playable import validate_inventories
 from pipeline.evaluation.goal import Goal, Met, Player, factor_of, find_factors
 from pipeline.evaluation.play import in_words, needed
 from pipeline.evaluation.tiles import evaluate_policies, model_candidate

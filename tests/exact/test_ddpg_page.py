@@ -53,14 +53,12 @@ class Page:
     def update(self, rows: dict[str, Tensor]) -> tuple[float, float]:
         """Losses of critic and actor before the update."""
         (actor, critic), (later_actor, later_critic) = self.nets, self.targets
-        seen, actions = rows["obs"], rows["actions"]
-        after = [
-            torch.cat((stock, rows["new_obs"][:, K + 1 :]), 1)
-            for stock in rows["next_stock"].unbind(1)
-        ]
+        seen, actions, after = rows["obs"], rows["actions"], rows["new_obs"]
         weight = rows["weight"] / rows["weight"].mean()
         with torch.no_grad():
-            ahead = [self.costs(later_critic, s, self.act(later_actor, s)[0]) for s in after]
+            ahead = [
+                self.costs(later_critic, s, self.act(later_actor, s)[0]) for s in after.unbind(1)
+            ]
             target = rows["cost"] + rows["discount"][:, None, None] * torch.stack(ahead, 1)
             spread = ((target - target.mean(1, keepdim=True)) ** 2).mean(1)
             size = (weight[:, None] * spread).mean(0)

@@ -69,10 +69,14 @@ def keep(replay: ReplayShard, number: int, fragment: Fragment) -> None:
 def rows_of(fragment: Fragment) -> dict[str, Tensor]:
     """What a training row of each decision must hold, straight from the trajectory."""
     seen, found, decisions = fragment.played.columns["seen"], fragment.found, fragment.decisions
+    later = [
+        fragment.window.look_up(decisions.next_day, decisions.inventory, stock).flatten()
+        for stock in found.next_stock
+    ]
+    assert torch.equal(later[0], seen[decisions.next_day, decisions.inventory])
     return {
         Columns.OBS: seen[decisions.day, decisions.inventory],
-        Columns.NEXT_OBS: seen[decisions.next_day, decisions.inventory],
-        "next_stock": found.next_stock.transpose(0, 1),
+        Columns.NEXT_OBS: torch.stack(later, 1),
         Columns.ACTIONS: fragment.actions.transpose(0, 1),
         "cost": found.cost.transpose(0, 1),
         "discount": decisions.discount,
