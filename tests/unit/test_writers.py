@@ -13,8 +13,9 @@ HOME = "pipeline/tools/files.py"
 METHODS = {"write_text", "write_bytes", "to_csv", "to_parquet", "to_json", "savefig"}
 FUNCTIONS = {
     "os.replace", "os.rename", "json.dump", "yaml.dump", "yaml.safe_dump", "pickle.dump",
-    "torch.save", "pa.CompressedOutputStream", "np.save", "np.savez", "pq.write_table", "pq.ParquetWriter", "shutil.copytree",
-    "shutil.copy", "shutil.copyfile", "shutil.copy2", "shutil.move", "save_file", "pa.OSFile",
+    "torch.save", "np.save", "np.savez", "pq.write_table", "pq.ParquetWriter", "shutil.copytree",
+    "pa.CompressedOutputStream", "shutil.copy", "shutil.copyfile", "shutil.copy2", "shutil.move",
+    "save_file", "pa.OSFile",
 }  # fmt: skip
 IN_MEMORY = {"buffer", "sink"}
 """Names of what is no path."""
