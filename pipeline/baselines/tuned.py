@@ -112,7 +112,7 @@ def tuned_baselines(source: DatasetSource, directory: Path, objective: Objective
     content = {
         "data": mark,
         "objective": objective.written(),
-        "layout": asdict(source.layout),
+        "layout": source.layout.widths,
         "tuned": {name: baseline.written() for name, baseline in tuned.items()},
         "validation": {
             name: objective.judged(_validated(source, baseline.policy_for))

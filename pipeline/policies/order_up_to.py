@@ -117,3 +117,7 @@ class RuleActions:
     def target(self, action: Tensor, observation: Observation) -> Tensor:
         """[N] units: the level."""
         return self._rule.level(action, observation)
+
+    def position_level(self, action: Tensor, observation: Observation) -> Tensor:
+        """[N] units that the inventory position is filled up to."""
+        return self.target(action, observation)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from envs.problems.classical import ClassicalProblem, scenario
+from envs.problems.classical import ClassicalProblem, coming_demand, scenario
 from envs.state import PER_DAY, PER_INVENTORY, InventoryState, ObservationLayout, Scenario
 from pipeline.scenarios.source import Split
 from pipeline.scenarios.start import evaluation_start, training_start
@@ -42,7 +42,7 @@ class ClassicalSource:
     @property
     def layout(self) -> ObservationLayout:
         """That of :func:`~envs.problems.poisson.poisson_scenario`."""
-        return ObservationLayout(self.max_lead_time, 1, 3)
+        return ObservationLayout(self.max_lead_time, 1, 3, coming_demand(self.problems[0]))
 
     def num_tiles(self, split: Split) -> int:
         """Many to train on, one to validate or test on."""
