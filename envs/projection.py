@@ -102,7 +102,7 @@ def projected_stock(
         [N] units.
     """
     on_hand, *arriving = stock.unbind(-1)
-    first, last = (int(end) for end in lead_time.aminmax()) if len(on_hand) else (0, 0)
+    first, last = _ends(lead_time, len(arriving))
     expected = _Law(on_hand, 0.0, 0.0)
     known: _Law | None = None
     for day, arrival in enumerate(arriving[:last]):
@@ -117,6 +117,14 @@ def projected_stock(
         expected = left._replace(mean=left.mean + arrival)
     later = arriving[last:]
     return expected.mean + torch.stack(later).sum(0) if later else expected.mean
+
+
+def _ends(lead_time: Tensor, longest: int) -> tuple[int, int]:
+    """Least and largest lead time; a graph that is traced has to hold for any."""
+    if torch.compiler.is_compiling() or not len(lead_time):
+        return 0, longest
+    least, largest = lead_time.aminmax()
+    return int(least), int(largest)
 
 
 def _of_day(demand: DailyDemand, day: int) -> _Law:

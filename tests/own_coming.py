@@ -20,7 +20,7 @@ class AnyDemand(ComingDemand):
 
     def read(self, observation: Observation) -> tuple[Tensor, DailyDemand]:
         """Lead times may be any, up to K; demand's size is the scale's."""
-        one, other = observation.features.unbind(-1)
+        one, other = observation.features[..., 0], observation.features[..., 1]
         longest = observation.stock.shape[-1] - 1
         lead_time = ((longest + 1) * other).floor().clamp(max=longest)
         mean = 0.3 * one * observation.scale

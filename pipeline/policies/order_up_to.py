@@ -89,6 +89,10 @@ class ForecastErrorRule(ABC):
         error = forecast_error(observation)
         return weights[..., 0] * observation.basis[..., FORECAST] + weights[..., 1] * error
 
+    def position_level(self, weights: Tensor, observation: Observation) -> Tensor:
+        """[N] units that the inventory position is filled up to."""
+        return self.level(weights, observation)
+
     def __call__(self, observation: Observation) -> Decision:
         """A :data:`~envs.rollout.Policy`; its action are the weights."""
         weights = self.weights(observation)
@@ -120,4 +124,4 @@ class RuleActions:
 
     def position_level(self, action: Tensor, observation: Observation) -> Tensor:
         """[N] units that the inventory position is filled up to."""
-        return self.target(action, observation)
+        return self._rule.position_level(action, observation)
