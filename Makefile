@@ -5,8 +5,11 @@ VENV         ?= .venv
 PRESET       ?= quick
 # which methods to train, e.g. ddpg-both,ds-base or all; default: the preset's
 METHODS      ?=
-# make study
+# make study; for make offline only smoke means anything
 STUDY        ?= full
+# make offline: the piece, and the folder of the publishers' tables
+OFFLINE      ?= m5-cost
+SOURCE       ?=
 # make bench-classical
 SEEDS        ?= 5
 DATA         ?=
@@ -40,12 +43,12 @@ READY := $(if $(MANAGED),$(VENV)/.installed)
 READY_DEV := $(if $(MANAGED),$(VENV)/.installed-dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dev-venv data train-cluster study test test-slow bench bench-classical ui lint format typecheck clean
+.PHONY: help venv dev-venv data train-cluster study offline test test-slow bench bench-classical ui lint format typecheck clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  COSTS=margin|ratio  COST_RATIO=\"4 40\"  STUDY=smoke|full|full-50  SEEDS=5  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
+	@echo "  Variables: PRESET=smoke|quick|full|million  METHODS=ddpg-both,...  COSTS=margin|ratio  COST_RATIO=\"4 40\"  STUDY=smoke|full|full-50  OFFLINE=m5-cost|...|sensitivity  SOURCE=dir  SEEDS=5  DATA=dir  RAY_ADDRESS=host:port  OUT=dir  VENV=dir  PYTHON=python3"
 
 $(VENV)/.deepstock:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -74,6 +77,9 @@ train-cluster: $(READY) ## The main job: train, tune and compare all methods on 
 
 study: $(READY) ## The synthetic study (STUDY=smoke|full|full-50, or a YAML) into runs/study
 	$(PY) -m cluster study --study $(STUDY) $(if $(filter command line environment,$(origin OUT)),--out $(OUT)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS)) $(ARGS)
+
+offline: $(READY) ## A piece of the study on real demand (OFFLINE=m5-cost, SOURCE=dir) into runs/offline
+	$(PY) -m cluster offline --piece $(OFFLINE) $(if $(filter smoke,$(STUDY)),--smoke) $(if $(SOURCE),--source $(SOURCE)) $(if $(filter command line environment,$(origin OUT)),--out $(OUT)) $(if $(RAY_ADDRESS),--address $(RAY_ADDRESS)) $(ARGS)
 
 test: $(READY_DEV) ## All tests except the slow ones
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist loadfile $(ARGS)

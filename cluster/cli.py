@@ -79,6 +79,22 @@ def study(study: str, out: Path | None, address: str | None, retry_failed: bool)
 
 
 @commands.command()
+@click.option("--piece", required=True, help="m5-cost, fresh-service, pool, credit, ...")
+@click.option("--out", type=_FOLDER, help="Folder of the study. Default: runs/offline[-smoke].")
+@click.option("--source", type=_FOLDER, help="Folder of the publishers' tables, or of several.")
+@click.option("--smoke", is_flag=True, help="Small generated data, little training: minutes.")
+@click.option("--address", envvar="RAY_ADDRESS", help="As of train.")
+def offline(
+    piece: str, out: Path | None, source: Path | None, smoke: bool, address: str | None
+) -> None:
+    """Run a piece of the offline study and write its tables; the same command again resumes."""
+    from cluster.offline import offline as run
+
+    default = Path("runs") / ("offline-smoke" if smoke else "offline")
+    run(piece, out or default, address, source=source, smoke=smoke)
+
+
+@commands.command()
 @click.option("--runs", default="runs", show_default=True, type=_FOLDER, help="Folder of sweeps.")
 @click.option("--mlflow-port", default=5000, show_default=True, help="Preferred port of MLflow.")
 @click.option(

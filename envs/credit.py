@@ -1,9 +1,67 @@
-"""Which days count, and which of them an order answers for (design 2)."""
+"""Which days count, and which of them an order answers for (design 2).
+
+When an order is charged with them is its objective's :class:`Credit`: as soon as they are over
+(:class:`GovernedDays`), or at the end of the horizon (:mod:`envs.terminal`).
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor
+
+from envs.dynamics import DayOutcome
+from envs.state import Scenario
+
+
+class Credit(ABC):
+    """What decisions are charged with, of what the days of a horizon cost."""
+
+    of_governed_days: ClassVar[bool] = False
+    """Whether that is what the governed days cost and nothing else, so that what another order
+    would have been charged with is known from its governed days alone."""
+    discount: ClassVar[float | None] = None
+    """From a decision to the inventory's next one, where training names none; None: whatever the
+    algorithm has."""
+    least_discount: ClassVar[float] = 0.0
+    """Below it nothing can be learned."""
+    largest_discount: ClassVar[float] = 1.0
+    """A value is handed back through a change of decision size at most this much enlarged."""
+    history_columns: ClassVar[int] = 0
+    """H of :meth:`history`."""
+
+    @abstractmethod
+    def rewards(self, cost: Tensor, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """Minus what a decision of each day is charged with.
+
+        Args:
+            cost: [T, N] of the days; 0 where they do not count.
+            scenario: What was played.
+
+        Returns:
+            Rewards [T, N], and [T, N] bool: the reward is whole, the horizon does not cut it.
+        """
+
+    def followed(self, scenario: Scenario) -> Tensor:
+        """[T, N] bool: a decision of that day goes on with what the one before it began."""
+        return scenario.review
+
+    def history(self, outcome: DayOutcome, scenario: Scenario) -> Tensor | None:
+        """[T, N, H] what of the horizon a value depends on, on the morning of each day, beside
+        stock and features; None: nothing."""
+        return None
+
+
+class GovernedDays(Credit):
+    """A decision is charged with the days that it governs, of which it knows the end."""
+
+    of_governed_days = True
+
+    def rewards(self, cost: Tensor, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """See :func:`decision_rewards`."""
+        return decision_rewards(cost, scenario.lead_time, scenario.review_period)
 
 
 def decision_rewards(

@@ -113,6 +113,11 @@ class Words:
     difference: str
     """Unit of a difference between two policies."""
     form: str = ".2f"
+    compared: str = "its {name} is {amount} {way}{range} than that of {other}"
+    """Of two policies; the way is one of :attr:`ways`."""
+    ways: tuple[str, str] = ("lower", "higher")
+    best: str = "best"
+    """Of several policies."""
 
     @property
     def name(self) -> str:
@@ -148,6 +153,11 @@ class Metric:
     """No value lies above."""
     relative: bool = False
     """Differences are in percent of the other's."""
+
+    @property
+    def unit_of_differences(self) -> str:
+        """What follows a difference in a sentence."""
+        return "%" if self.relative else self.words.difference
 
     def of(self, days: Quantity) -> Quantity:
         """Each inventory's own figure; NaN where there is nothing to divide by.
@@ -189,7 +199,8 @@ COST = Metric(
         details="Mean over the counted days of (shortage cost × units asked for and not there) + "
         "(holding cost × units left in the evening), in money per inventory and day. Days before "
         "the first order can arrive and days off sale are not counted, for any method.",
-        form=".4g",
+        form=".4g", compared="it costs {amount} {way}{range} than {other}", ways=("less", "more"),
+        best="cheapest",
     ),
 )  # fmt: skip
 STOCKOUT_RATE = Metric(

@@ -12,22 +12,35 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from envs.credit import decision_rewards
+from envs.credit import Credit, GovernedDays
 from envs.dynamics import DayOutcome
 from envs.errors import ConfigError
 from envs.horizon import HorizonMetrics
 from envs.metrics import Days, money
 from envs.registry import Registry
 from envs.state import Scenario
+from envs.terminal import EndOfHorizon
+
+GOVERNED = GovernedDays()
+Crediting = Literal["governed", "terminal"]
 
 
 def day_cost(outcome: DayOutcome, shortage_cost: Tensor, holding_cost: Tensor) -> Tensor:
-    """:func:`~envs.metrics.money` of a day (or of [T, N] days), per inventory."""
+    """:func:`~envs.metrics.money` of a day (or of [T, N] days), per inventory.
+
+    Three units short at b = 9, and two left at h = 0.5:
+
+    >>> import torch
+    >>> unmet, end = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 2.0])
+    >>> outcome = DayOutcome(torch.zeros(2), unmet, end)
+    >>> day_cost(outcome, torch.tensor(9.0), torch.tensor(0.5)).tolist()
+    [27.0, 1.0]
+    """
     cost: Tensor = money(
         Days(
             unmet=outcome.unmet,
@@ -106,20 +119,10 @@ class Objective(ABC):
         first, *others = self.day_parts(outcome, scenario)
         return sum(others, start=first)
 
-    def credit(self, cost: Tensor, scenario: Scenario) -> tuple[Tensor, Tensor]:
-        """What a decision of each day is credited with, from what [T, N] days cost: those that it
-        governs. See :func:`~envs.credit.decision_rewards`."""
-        return decision_rewards(cost, scenario.lead_time, scenario.review_period)
-
     @property
-    def credits_governed_days(self) -> bool:
-        """Whether :meth:`credit` is what the governed days cost and nothing else, so that what
-        another order would have been credited with is known from its governed days alone.
-
-        A credit of one's own (of what is known at the end of a fragment only, say) is not; rows
-        that learn from it cannot come from :func:`pipeline.algorithms.alternatives.outcomes_of`.
-        """
-        return type(self).credit is Objective.credit
+    def crediting(self) -> Credit:
+        """When decisions are charged with what days cost: those that they govern, at once."""
+        return GOVERNED
 
     def loss(self, outcome: DayOutcome, scenario: Scenario, progress: float = 1.0) -> Tensor:
         """[N] differentiable: what a counted day costs in the mean, in day sizes.
@@ -200,9 +203,9 @@ class ServiceObjective(Objective):
 
     A day that ends without stock costs its weight, a unit in the evening as many days of turnover
     as it lasts at the inventory's mean demand; inventories count by that demand, as they do in
-    the stockout rate and turnover time of many. A decision is charged with the days that it
-    governs. For what is differentiated the step from stock to none is a logistic function, whose
-    width shrinks in the course of training from ``width`` to ``final_width``.
+    the stockout rate and turnover time of many. For what is differentiated the step from stock to
+    none is a logistic function, whose width shrinks in the course of training from ``width`` to
+    ``final_width``; that is the whole horizon's loss, whatever the credit.
     """
 
     stockout_weight: float = 1.0
@@ -212,6 +215,11 @@ class ServiceObjective(Objective):
     width: float = 0.3
     final_width: float = 0.1
     """In demand scales."""
+    credit: Crediting = "governed"
+    """A decision is charged with the days that it governs, or the last decisions before
+    checkpoints and the end are, with all days until then: :class:`~envs.terminal.EndOfHorizon`."""
+    checkpoints: int = 3
+    """Of a terminal credit, beside the end."""
 
     name = "service"
     parts = "turnover", "stockout"
@@ -221,10 +229,19 @@ class ServiceObjective(Objective):
     """Days that the first morning's expectation counts in the mean demand of a horizon."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in ("stockout_weight", "turnover_weight", "width", "final_width"):
+            value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 < value < math.inf):
-                raise ValueError(f"{field.name} is {value}; it must be a number above 0")
+                raise ValueError(f"{name} is {value}; it must be a number above 0")
+        if self.credit not in get_args(Crediting):
+            raise ValueError(f"credit is {self.credit!r}; it must be governed or terminal")
+        if type(self.checkpoints) is not int or self.checkpoints < 0:
+            raise ValueError(f"checkpoints is {self.checkpoints}; it must be a whole number >= 0")
+
+    @property
+    def crediting(self) -> Credit:
+        """As ``credit`` says."""
+        return GOVERNED if self.credit == "governed" else EndOfHorizon(self.checkpoints)
 
     @property
     def log_trade_off(self) -> float:
@@ -267,6 +284,7 @@ class ServiceObjective(Objective):
         left = outcome.end.clamp(min=0.0)
         # Under lost sales the end does not tell a near miss from a far one.
         balance = torch.where(outcome.end < 0, outcome.end, outcome.end - outcome.unmet)
+        # Half a unit is no stock where orders are whole, wherever the played ones were not.
         whole = isinstance(scenario.order_multiple, Tensor) or scenario.order_multiple > 0
         smooth = torch.sigmoid((0.5 * whole - balance) / (width * scenario.scale))
         turnover, stockout = self.rates(scenario)

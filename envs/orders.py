@@ -36,6 +36,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from envs.order_rule import narrowed
 from envs.state import Scenario
 
 INFINITE = float("inf")
@@ -143,6 +144,7 @@ def order_rules(
     smallest = smallest_order(minimum, multiple) if _is_any(minimum) else 0.0
     if facts is None:
         return OrderRules(multiple, largest, smallest=smallest)
+    facts = narrowed(facts)
     packs = _is_any(multiple) or _is_any(smallest)
     reorder_point = None
     if packs:

@@ -27,6 +27,7 @@ from pipeline.runs.config import (
     HowTrained,
     ObjectiveChoice,
     RunConfig,
+    ShortageFactors,
     load_yaml,
     parse,
     unknown_key,
@@ -85,14 +86,15 @@ class AlgorithmPlan(HowTrained):
     """Searched arguments of ``training()``: name -> {uniform|loguniform|choice: [...]}."""
 
     def full_run(
-        self, algorithm: AlgorithmName, model: str, drawn: Any, objective: ObjectiveChoice
+        self, algorithm: AlgorithmName, model: str, drawn: Any, preset: Preset
     ) -> RunConfig:
-        """A full training with drawn hyperparameters."""
+        """A full training of a preset, with drawn hyperparameters."""
         iterations = self.iterations
         return self.run(
             algorithm=algorithm,
             action_model=model,
-            objective=objective,
+            objective=preset.objective,
+            shortage_factors=preset.shortage_factors,
             training={**self.training, **drawn},
             iterations=iterations[model] if isinstance(iterations, dict) else iterations,
         )
@@ -134,9 +136,13 @@ class Preset(BaseModel):
     seeds_for: SeedsFor = "every_method"
     """Which methods' finalists get further seeds: ``every_method``, or ``best_methods``: each
     algorithm's best on validation, and DDPG BOTH, which the table compares the others with."""
+    other_seeds: int = Field(default=1, ge=1)
+    """Seeds per finalist of the methods that ``best_methods`` leaves out."""
     design_seed: int = Field(default=0, ge=0)
     objective: ObjectiveChoice = "cost"
     """What all methods and baselines minimise; see :class:`~pipeline.runs.config.RunConfig`."""
+    shortage_factors: ShortageFactors = None
+    """Of all runs: see there. Methods are validated and compared at the factor 1."""
     action_models: list[ActionModelName] = Field(default_factory=lambda: list(PUBLISHED))
     methods: list[str] | None = Field(default=None, min_length=1)
     """Which methods are trained (``ddpg-both``); None: all algorithms x :attr:`action_models`.
@@ -153,6 +159,8 @@ class Preset(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Preset:
+        if self.other_seeds > self.seeds:
+            raise ValueError("other_seeds is above seeds")
         labels = [ACTION_MODELS.label(model) for model in self.action_models]
         if len(set(labels)) < len(labels):
             raise ValueError("two action_models call themselves the same")
@@ -225,7 +233,7 @@ class Preset(BaseModel):
                 for model in self._models if self.methods else self.action_models:
                     method = Method.of(algorithm, ACTION_MODELS.label(model))
                     if self.methods is None or method in self.methods:
-                        run = plan.full_run(algorithm, model, drawn, self.objective)
+                        run = plan.full_run(algorithm, model, drawn, self)
                         trials[run.key(number)] = run
         return trials
 

@@ -47,19 +47,18 @@ class SweepStages:
         Args:
             through: Methods whose configurations have all ended; None: all of them.
         """
-        if self.preset.seeds == 1:
-            return {}
         methods = list(dict.fromkeys(run.method for run in self.first.values()))
         through = methods if through is None else through
         ranked = {method: self._ranked(method) for method in methods if method in through}
-        chosen = [method for method, found in ranked.items() if found]
+        ranked = {method: found for method, found in ranked.items() if found}
+        best = list(ranked)
         if self.preset.seeds_for == "best_methods":
-            chosen = self._best_methods(methods, {m: ranked[m] for m in chosen}, through)
+            best = self._best_methods(methods, ranked, through)
         return {
             str(TrialKey.parse(key)._replace(seed=seed)): run
-            for method in chosen
-            for _, key in ranked[method][: self.preset.finalists]
-            for seed in range(1, self.preset.seeds)
+            for method, found in ranked.items()
+            for _, key in found[: self.preset.finalists]
+            for seed in range(1, self.preset.seeds if method in best else self.preset.other_seeds)
             for run in [self.first[key].model_copy(update={"seed": seed})]
         }
 
@@ -69,11 +68,12 @@ class SweepStages:
         through = [method for method, bracket in brackets.items() if not bracket.remaining()]
         seeds = remaining(self.plan(key, run) for key, run in self.further(through).items())
         still = [method for method in brackets if method not in through]
-        rows = len(still)
+        best = len(still)
         if self.preset.seeds_for == "best_methods":
             algorithms = {method.algorithm for method in still}
-            rows = min(rows, len(algorithms) + (REFERENCE in still))
-        seeds += rows * self.preset.finalists * (self.preset.seeds - 1)
+            best = min(best, len(algorithms) + (REFERENCE in still))
+        others = (len(still) - best) * (self.preset.other_seeds - 1)
+        seeds += self.preset.finalists * (best * (self.preset.seeds - 1) + others)
         return seeds + sum(bracket.remaining() for bracket in brackets.values())
 
     def _brackets(self) -> dict[Method, Bracket]:

@@ -16,7 +16,7 @@ import yaml
 
 from envs.errors import ConfigError, DataError
 from pipeline.algorithms.build import build_config
-from pipeline.data.panel import validate_inventories
+from pipeline.data.playable import validate_inventories
 from pipeline.features.forecast import DayFactors
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import Method
@@ -162,7 +162,14 @@ def claim(preset: Preset, data_directory: str, directory: Path) -> None:
         before = yaml.safe_load(path.read_text())
         changed = sorted(key for key in plan if plan[key] != before.get(key))
         # Further methods or seeds extend a sweep; anything else is another sweep.
-        if set(changed) - {"description", "finalists", "methods", "seeds", "seeds_for"}:
+        if set(changed) - {
+            "description",
+            "finalists",
+            "methods",
+            "seeds",
+            "seeds_for",
+            "other_seeds",
+        }:
             raise ConfigError(
                 "out", str(directory),
                 "Choose another folder, or delete this one to start over.",

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ray
 import torch
 from ray import tune
 
@@ -18,7 +17,7 @@ from pipeline.runs.result import RunResult
 from pipeline.scenarios.source import ScenarioSource
 from pipeline.tools.files import write_text
 from pipeline.training.run import TrainingRun
-from tuning.label import TrialLabel
+from tuning.label import TrialLabels
 
 
 class MethodTrial(tune.Trainable):
@@ -36,8 +35,9 @@ class MethodTrial(tune.Trainable):
         torch.set_num_threads(1)
         if sources is not None:
             self.sources = sources
+            self._labels: Any = None
         self._training: TrainingRun | None = None
-        self._label: Any = None
+        self._labelled = False
         self._begun = False
         config = config["trial"]
         self._key = config["key"]
@@ -56,7 +56,9 @@ class MethodTrial(tune.Trainable):
         self._begun = True
         if RunResult.read(self._directory) is not None:
             return
-        self._label = TrialLabel.remote(self._key)
+        self._labels = self._labels or TrialLabels.remote()
+        self._labels.run.options(name=self._key).remote(self._key)
+        self._labelled = True
         try:
             run = RunConfig(**self._run)
             self._training = TrainingRun(run, self.sources[self._source], self._directory)
@@ -118,13 +120,13 @@ class MethodTrial(tune.Trainable):
         """Nothing to load: the first step resumes from the trial's folder."""
 
     def cleanup(self) -> None:
-        """Stops the trial's runners and learners, and takes its label off the dashboard."""
+        """Stops the trial's runners and learners, and ends its label."""
         if self._training is not None:
             self._training.close()
             self._training = None
-        if self._label is not None:
-            ray.kill(self._label)
-            self._label = None
+        if self._labelled:
+            self._labels.end.remote(self._key)
+            self._labelled = False
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -145,7 +145,11 @@ class ClassicalProblem:
 
     @property
     def critical_ratio(self) -> float:
-        """b / (b + h)."""
+        """b / (b + h): the newsvendor's quantile.
+
+        >>> ClassicalProblem("mine", Poisson(5.0), 0, shortage_cost=19.0).critical_ratio
+        0.95
+        """
         return self.shortage_cost / (self.shortage_cost + self.holding_cost)
 
 

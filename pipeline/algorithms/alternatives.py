@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from envs.dynamics import DayOutcome, advance, arrival_slots, place_order, unmet_demand
-from envs.errors import ConfigError
 from envs.objective import Objective
 from envs.orders import admissible, delivered, rules_of
 from envs.rollout import Trajectory
 from envs.state import InventoryState, Observation, Scenario
-from pipeline.algorithms.decisions import Decisions
+from pipeline.algorithms.decisions import Decisions, decision_costs
 from pipeline.algorithms.modules import PolicyModule
 from pipeline.policies.action_models import ActionModel
 
@@ -31,7 +30,7 @@ class Alternatives(NamedTuple):
     """What each alternative of each decision led to."""
 
     cost: Tensor
-    """[C, R, P] what the governed days cost, in the objective's parts and in decision sizes."""
+    """[C, R, P] what it is charged with, in the objective's parts and in decision sizes."""
     next_stock: Tensor
     """[C, R, K+1] units on the morning of the inventory's next decision."""
 
@@ -52,20 +51,24 @@ def outcomes_of(
         played: How it went.
         decisions: R of it.
         observation: What was seen at each.
-        actions: [C, R, A] of each.
-
-    Raises:
-        ConfigError: The objective's credit is not that of the governed days.
+        actions: [C, R, A] of each; a single one is that which was played.
     """
     objective, model = module.objective, module.policy.action_model
-    if not objective.credits_governed_days:
-        raise ConfigError(
-            "objective", objective.name, "Train it with an algorithm that needs no credit (ds).",
-            "credits decisions with other days than those they govern, of which alone it is "
-            "known what another order would have cost",
-        )  # fmt: skip
+    if len(actions) == 1:
+        return _what_was_played(scenario, played, decisions, objective)
+    assert objective.crediting.of_governed_days, "what other orders are charged with is not known"
     orders = alternative_orders(scenario, decisions, observation, actions, model)
     return play_alternatives(scenario, observation.stock, decisions, orders, played, objective)
+
+
+def _what_was_played(
+    scenario: Scenario, played: Trajectory, decisions: Decisions, objective: Objective
+) -> Alternatives:
+    """What the decisions of a fragment themselves led to, C = 1; under any credit."""
+    assert played.stock is not None
+    cost = decision_costs(scenario, played, decisions, objective)
+    next_stock = played.stock[decisions.next_day, decisions.inventory]
+    return Alternatives(cost.unsqueeze(0), next_stock.unsqueeze(0))
 
 
 def alternative_orders(

@@ -12,6 +12,7 @@ from pipeline.algorithms.config import ShardSettings
 from pipeline.algorithms.settings import LearningRate, Number, is_number
 from pipeline.runs.config import RunConfig, unknown_key
 from pipeline.runs.method import AlgorithmName
+from pipeline.scenarios.dataset import DatasetSource
 
 ALGORITHMS = Registry(
     "algorithm",
@@ -93,6 +94,9 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
             **inventories,
         )
         config.training(**training)
+        if isinstance(source, DatasetSource):
+            # Minibatches may be of several tiles: in a pool the shortest span sets the length.
+            config.fragment_days = min(config.fragment_days, source.num_days("train")[0])
         config.debugging(seed=run.seed, log_level="ERROR")
         config.env_runners(num_env_runners=run.num_env_runners, sample_timeout_s=600)
         config.learners(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -15,6 +15,8 @@ from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.annotations import override
 
+from envs.credit import Credit
+from envs.errors import ConfigError
 from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms.runner import ShardRunner
@@ -38,6 +40,9 @@ class ShardSettings(Declared, AlgorithmConfig):
 
     Fields with limits or a default are hyperparameters; see :mod:`pipeline.algorithms.settings`.
     """
+
+    of_governed_days: ClassVar[tuple[str, ...]] = ()
+    """Counts that are 0 under a credit that is not (:class:`~envs.credit.Credit`)."""
 
     hidden: Widths = (64, 64)
     """Widths of the policy's hidden layers."""
@@ -138,6 +143,7 @@ class ShardSettings(Declared, AlgorithmConfig):
         model = make_action_model(action_model, source.layout.basis, coming=source.layout.coming)
         self.action_model = ACTION_MODELS.written(action_model)
         self.objective, self.planned_iterations = objective, planned_iterations
+        self.suit(objective.crediting)
         self.shortage_factors = shortage_factors
         if initial_stock is not None:
             self.initial_stock = initial_stock
@@ -147,6 +153,35 @@ class ShardSettings(Declared, AlgorithmConfig):
         )
         self.action_space = gym.spaces.Box(-infinite, infinite, (model.outputs,), np.float32)
         return self
+
+    def suit(self, credit: Credit) -> None:
+        """Sets the defaults that a credit needs; what :meth:`training` is given later counts."""
+        if credit.discount is not None:
+            self.gamma = credit.discount
+        if not credit.of_governed_days:
+            for name in self.of_governed_days:
+                setattr(self, name, 0)
+
+    @override(AlgorithmConfig)
+    def validate(self) -> None:
+        """Raises :class:`ConfigError` for what cannot learn from the objective's credit."""
+        super().validate()
+        credit = self.objective.crediting
+        if self.gamma < credit.least_discount:
+            raise ConfigError(
+                "training: gamma", self.gamma,
+                f"Use {credit.least_discount:g} to 1 with this credit, or leave it out; in a "
+                "preset, search there.",
+                "forgets decisions long before they are charged",
+            )  # fmt: skip
+        for name in () if credit.of_governed_days else self.of_governed_days:
+            if getattr(self, name):
+                raise ConfigError(
+                    f"training: {name}", getattr(self, name),
+                    "Leave it out: with this credit it is 0.",
+                    f"is too many: {self.objective.name} charges decisions with other days than "
+                    "they govern, of which alone it is known what another order would have cost",
+                )  # fmt: skip
 
     @override(AlgorithmConfig)
     def get_default_learner_class(self) -> type[Learner]:
@@ -165,7 +200,7 @@ class ShardSettings(Declared, AlgorithmConfig):
         )
 
     def _policy_settings(self) -> dict[str, Any]:
-        assert self.source is not None
+        assert self.source is not None, "inventories() comes first"
         layout = self.source.layout
         settings = {
             "low": self.action_low,

@@ -6,7 +6,6 @@ Action = network output (level or coefficients), not the order (design 3).
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,11 +26,19 @@ from envs.rollout import Decision
 from envs.state import Observation, Scenario
 from pipeline.algorithms.alternatives import outcomes_of
 from pipeline.algorithms.config import ShardSettings
-from pipeline.algorithms.decisions import seen_at
-from pipeline.algorithms.gradients import ACTOR, CRITIC, JointGradients, SizedTargets
+from pipeline.algorithms.decisions import HISTORY, NEXT_HISTORY, histories, seen_at
+from pipeline.algorithms.gradients import (
+    ACTOR,
+    CRITIC,
+    JointGradients,
+    SizedTargets,
+    SlowCopies,
+    target_size,
+    value_loss_of,
+)
 from pipeline.algorithms.modules import PolicyModule
 from pipeline.algorithms.replay import ReplayShard
-from pipeline.algorithms.runner import Fragment, Rows, ShardRunner
+from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.algorithms.settings import Count, Number, Rate, Share, Whole, Widths
 from pipeline.algorithms.shard import ShardAlgorithm
 from pipeline.policies.action_models import squash
@@ -50,6 +57,8 @@ WIDE = 2.0
 
 class DDPGConfig(ShardSettings):
     """Configuration of :class:`DDPG`."""
+
+    of_governed_days = ("alternatives",)
 
     gamma: Share = 0.7
     """Discount from a decision to the inventory's next one."""
@@ -74,9 +83,9 @@ class DDPGConfig(ShardSettings):
     """Decisions kept per runner at most, whatever they are in fragments; None: no further limit."""
     exploration_noise: Annotated[float, Number(0.0, 10.0)] = 0.3
     """Standard deviation on the action, in units of the first action (``initial_action``)."""
-    alternatives: Count = 2
+    alternatives: Annotated[int, Whole(0)] = 2
     """Further actions per decision whose outcome on the same demand is learned from; see
-    :mod:`pipeline.algorithms.alternatives`."""
+    :mod:`pipeline.algorithms.alternatives`. 0 where that is not known (a terminal credit)."""
     actor_smoothing: Share = 0.02
     """Standard deviation of the noise over which the actor's objective is averaged, share of the
     range. Like PPO's Gaussian it keeps the actor from fitting kinks of the critic that a few
@@ -99,12 +108,8 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
     def setup(self) -> None:
         super().setup()
         if not self.inference_only:
-            self.critic = Critic(
-                self.layout,
-                self.policy.action_model,
-                self.model_config["critic_hidden"],
-                len(self.objective.parts),
-            )
+            hidden = self.model_config["critic_hidden"]
+            self.critic = Critic(self.layout, self.policy.action_model, hidden, **self.value_sizes)
 
     @override(PolicyModule)
     def explore(self, observation: Observation) -> Decision:
@@ -136,12 +141,14 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         actions = batch[Columns.ACTIONS]
         rows, count = actions.shape[:2]
         repeated = Observation(*(part.repeat_interleave(count, 0) for part in observation))
+        past = batch.get(HISTORY)  # only where C = 1
+        cost = self.critic(repeated, actions.flatten(0, 1), model, past)
         return {
-            "cost": self.critic(repeated, actions.flatten(0, 1), model).view(rows, count, -1),
+            "cost": cost.view(rows, count, -1),
             # The actor climbs the slow copy: rare shortages throw the critic about from update to
             # update. Its weights enter as constants.
             "cost_of_policy": self.target_critic(
-                observation, tried.clamp(0.0, 1.0), model, frozen=True
+                observation, tried.clamp(0.0, 1.0), model, past, frozen=True
             ),
             "logits": logits,
             "policy_action": action,
@@ -163,32 +170,25 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         seen = batch[Columns.NEXT_OBS]  # [N, C, D]
         observation = self.layout.unflatten(seen.flatten(0, 1))
         action = self.target_policy.action(observation)
-        cost = self.target_critic(observation, action, self.policy.action_model)
+        model = self.policy.action_model
+        cost = self.target_critic(observation, action, model, batch.get(NEXT_HISTORY))
         return {"next_cost": cost.view(*seen.shape[:2], -1)}
-
-
-def target_size(target: Tensor, weight: Tensor) -> Tensor:
-    """[P] mean square of the differences between a decision's alternatives, per part of the cost.
-
-    Args:
-        target: [B, C, P] costs in the objective's parts, in decision sizes.
-        weight: [B] of the decisions, mean 1.
-    """
-    own = target - target.mean(1, keepdim=True)
-    return (weight.unsqueeze(1) * own.square().mean(1)).mean(0).clamp(min=1e-12)
 
 
 def critic_loss_of(cost: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
     """Squared error of the differences between alternatives, and a little of what they share.
 
-    Each part is counted in the size of its own targets, so that the loss neither knows the ratio
-    of shortage to holding cost nor cuts the rare shortages that a mean cost is made of.
+    Of a single one it is the plain error. Each part is counted in the size of its own targets, so
+    that the loss neither knows the ratio of shortage to holding cost nor cuts the rare shortages
+    that a mean cost is made of.
 
     Args:
         cost, target: [B, C, P] what the critic says, and what came of it, in decision sizes.
         weight: [B] of the decisions, mean 1.
         size: [P] of :func:`target_size`.
     """
+    if cost.shape[1] == 1:
+        return value_loss_of(cost.squeeze(1), target.squeeze(1), weight, size)
     error = cost - target
     shared = error.mean(1)
     own = (error - shared.unsqueeze(1)).square().mean(1)
@@ -208,8 +208,8 @@ def actor_loss_of(cost: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
     return (weight * cost.sum(-1)).mean() + excess
 
 
-class DDPGLearner(SizedTargets):
-    """Losses of actor and critic, target networks."""
+class DDPGLearner(SizedTargets, SlowCopies):
+    """Losses of actor and critic."""
 
     @override(JointGradients)
     def trained(
@@ -225,12 +225,6 @@ class DDPGLearner(SizedTargets):
     def build(self) -> None:
         super().build()
         self._critic_updates = 0
-        self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
-        self._target_pairs = [
-            (list(target.parameters()), list(main.parameters()))
-            for module in self.module._rl_modules.values()
-            for main, target in module.unwrapped().get_target_network_pairs()
-        ]
 
     @override(Learner)
     def compute_loss_for_module(
@@ -248,16 +242,12 @@ class DDPGLearner(SizedTargets):
         actor_loss = actor_loss_of(fwd_out["cost_of_policy"], fwd_out["logits"], weight)
         if self._critic_updates < config.critic_warm_up:
             actor_loss = 0.0 * actor_loss
-        self.metrics.log_dict(
-            {
-                "critic_loss": critic_loss.detach(),
-                "actor_loss": actor_loss.detach(),
-                "q_mean": -fwd_out["cost"].detach().sum(-1).mean(),
-                "action_mean": fwd_out["policy_action"].detach().mean(),
-            },
-            key=module_id,
-            window=1,
-        )
+        self.found = {
+            "critic_loss": critic_loss,
+            "actor_loss": actor_loss,
+            "q_mean": -fwd_out["cost"].sum(-1),
+            "action_mean": fwd_out["policy_action"],
+        }
         loss: Tensor = critic_loss + actor_loss  # no parameter is shared between the two
         return loss
 
@@ -265,11 +255,6 @@ class DDPGLearner(SizedTargets):
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
         super().apply_gradients(gradients_dict)
         self._critic_updates += 1
-        # Once per minibatch; RLlib's hook for target networks runs once per update() call
-        # (and its helper copies whole state dicts).
-        with torch.no_grad():
-            for kept, new in self._target_pairs:
-                torch._foreach_lerp_(kept, new, self.config.tau)
 
     @override(Learner)
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -288,16 +273,15 @@ class ReplayedRows(Rows):
     The replay is part of a checkpoint: a restored run goes on as if it had not been cut.
     """
 
-    def __init__(self, runner: ShardRunner) -> None:
-        super().__init__(runner)
+    def __init__(self) -> None:
         self.replay = ReplayShard()
 
     @override(Rows)
-    def sample(self, iteration: int) -> dict[str, Tensor]:
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
         """Plays ``fragments_per_iteration`` fragments, then draws from the replay."""
-        runner, config = self.runner, self.runner.config
+        config = runner.config
         for part in range(config.fragments_per_iteration):
-            self._keep(runner.fragment(iteration * config.fragments_per_iteration + part))
+            self._keep(runner, iteration * config.fragments_per_iteration + part)
         if self.replay.size == 0:
             raise ConfigError(
                 "training: fragment_days", config.fragment_days,
@@ -307,26 +291,21 @@ class ReplayedRows(Rows):
         rows = runner.share(config.updates_per_iteration * config.total_train_batch_size)
         return self.replay.draw(rows, runner.tile, runner.objective)
 
-    def _keep(self, fragment: Fragment) -> None:
-        runner, module, scenario = self.runner, self.runner.module, fragment.scenario
+    def _keep(self, runner: ShardRunner, number: int) -> None:
+        fragment, module = runner.fragment(number), runner.module
+        scenario = fragment.scenario
         played = runner.play(fragment)
         if not self.replay.capacity:
-            self.replay.capacity = self._capacity(scenario)
+            self.replay.capacity = _capacity(runner, scenario)
         most = min(self.replay.capacity, runner.config.decisions_per_fragment)
         decisions = runner.decisions(scenario, played, most)
         seen = seen_at(scenario, played, decisions)
         tried = played.columns[Columns.ACTIONS][decisions.day, decisions.inventory]
         actions = module.alternatives(seen, tried, runner.config.alternatives)
         found = outcomes_of(module, scenario, played, decisions, seen, actions)
-        self.replay.add(fragment.tile, fragment.first_day, decisions, seen.stock, actions, found)
-
-    def _capacity(self, first: Scenario) -> int:
-        """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
-        runner, config = self.runner, self.runner.config
-        largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
-        rows = int(first.review.sum()) * largest // first.num_inventories
-        rows = max(1, min(rows, int(config.decisions_per_fragment)))
-        return int(min(rows * config.replay_fragments, config.replay_capacity or sys.maxsize))
+        past = histories(scenario, played, decisions, runner.objective)
+        where = fragment.tile, fragment.first_day
+        self.replay.add(*where, decisions, seen.stock, actions, found, past)
 
     @override(Rows)
     def save(self, path: Path) -> None:
@@ -335,6 +314,15 @@ class ReplayedRows(Rows):
     @override(Rows)
     def restore(self, path: Path) -> None:
         self.replay.restore(path)
+
+
+def _capacity(runner: ShardRunner, first: Scenario) -> int:
+    """Rows of ``replay_fragments`` fragments like the first one, if that was a whole tile."""
+    config = runner.config
+    largest = runner.tile(runner.tiles()[0]).num_inventories  # the last may be a part of one
+    rows = int(first.review.sum()) * largest // first.num_inventories
+    rows = max(1, min(rows, int(config.decisions_per_fragment))) * int(config.replay_fragments)
+    return rows if config.replay_capacity is None else min(rows, int(config.replay_capacity))
 
 
 class DDPG(ShardAlgorithm):

@@ -1,8 +1,9 @@
 """From a played fragment to decisions: one row per order whose reward is known.
 
 A decision is made on a review day t and governs [t+L, t+L+P); the next one of that
-inventory is made on t+P. What it costs is divided by the decision's own size (the objective's
-``decision_size``), so that values of cheap and expensive, slow and fast inventories are alike.
+inventory is made on t+P. What it is charged with (the objective's ``crediting`` says) is divided
+by the decision's own size (its ``decision_size``), so that values of cheap and expensive, slow and
+fast inventories are alike.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from envs.objective import Objective
 from envs.rollout import Trajectory
 from envs.state import Observation, Scenario
 
-MAX_DISCOUNT = 1.0
-"""A value is handed back through a change of scale at most this much enlarged."""
+HISTORY, NEXT_HISTORY = "history", "next_history"
+"""Columns of :func:`histories`."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Decisions:
     next_day: Tensor
     """[R] int64, day of the inventory's next decision."""
     reward: Tensor
-    """[R] minus the cost of the governed days, in decision sizes."""
+    """[R] minus what each is charged with, in decision sizes."""
     discount: Tensor
-    """[R] gamma, times the change of size until the next decision; 0 if there is none."""
+    """[R] gamma, times the change of size until the next decision; 0 if none follows."""
     weight: Tensor
     """[R] decision size ** power: what an error of this decision costs, relative to others."""
     shortage_factor: Tensor
@@ -65,7 +66,8 @@ def extract_decisions(
     """
     days = scenario.num_days
     cost = _counted(objective.day(played.outcome, scenario), scenario)
-    reward, complete = objective.credit(cost, scenario)
+    credit = objective.crediting
+    reward, complete = credit.rewards(cost, scenario)
     period = scenario.review_period
     one_period = bool((period == period[0]).all())
     follows = torch.arange(days).unsqueeze(1) + (period[:1] if one_period else period)
@@ -103,8 +105,8 @@ def extract_decisions(
         next_day=next_day,
         reward=pick(reward, here) / unit_here,
         # Where the schedule of reviews ends before the horizon does, so do the decisions.
-        discount=(gamma * pick(unit, there) / unit_here).clamp(max=MAX_DISCOUNT)
-        * pick(scenario.review, there),
+        discount=(gamma * pick(unit, there) / unit_here).clamp(max=credit.largest_discount)
+        * pick(credit.followed(scenario), there),
         weight=unit_here**weight_power,
         shortage_factor=torch.ones_like(unit_here) if factor is None else factor[inventory],
     )
@@ -136,6 +138,20 @@ def seen_at(scenario: Scenario, played: Trajectory, decisions: Decisions) -> Obs
     return scenario.look_up(*where, played.stock[where])
 
 
+def histories(
+    scenario: Scenario, played: Trajectory, decisions: Decisions, objective: Objective
+) -> dict[str, Tensor]:
+    """[R, H] each: what values depend on beside observations (:meth:`~envs.credit.Credit.history`),
+    at each decision and at the next. No columns where they depend on nothing else."""
+    history = objective.crediting.history(played.outcome, scenario)
+    if history is None:
+        return {}
+    return {
+        HISTORY: history[decisions.day, decisions.inventory],
+        NEXT_HISTORY: history[decisions.next_day, decisions.inventory],
+    }
+
+
 def decision_costs(
     scenario: Scenario, played: Trajectory, decisions: Decisions, objective: Objective
 ) -> Tensor:
@@ -143,7 +159,7 @@ def decision_costs(
     objective's parts."""
     where = decisions.day, decisions.inventory
     parts = [
-        -objective.credit(_counted(part, scenario), scenario)[0][where]
+        -objective.crediting.rewards(_counted(part, scenario), scenario)[0][where]
         for part in objective.day_parts(played.outcome, scenario)
     ]
     return torch.stack(parts, -1) / objective.decision_size(scenario)[where].unsqueeze(-1)

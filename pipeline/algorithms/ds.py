@@ -24,7 +24,7 @@ from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.config import ShardSettings
 from pipeline.algorithms.gradients import JointGradients
 from pipeline.algorithms.modules import PolicyModule
-from pipeline.algorithms.runner import Rows
+from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.algorithms.settings import Count, Rate
 from pipeline.algorithms.shard import ShardAlgorithm
 
@@ -67,7 +67,11 @@ class DSModule(PolicyModule):
     @override(TorchRLModule)
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         scenario, state = scenario_from_columns(batch, self.layout.max_lead_time)
-        loss = self.objective.loss(self.play(scenario, state), scenario, self.progress)
+        # Orders need not be in whole units to learn from; what they come to is judged as if they
+        # were: a day with a part of a unit left has no stock.
+        multiple = without_whole_units(scenario.order_multiple)
+        played = self.play(replace(scenario, order_multiple=multiple), state)
+        loss = self.objective.loss(played, scenario, self.progress)
         return {"loss": loss, "size": self.objective.day_size(scenario)}
 
     @property
@@ -91,7 +95,7 @@ class DSLearner(JointGradients):
     ) -> Tensor:
         weight = fwd_out["size"] ** config.weight_power
         loss: Tensor = (fwd_out["loss"] * weight).mean() / weight.mean()
-        self.metrics.log_value((module_id, "simulated_loss"), loss.detach(), window=1)
+        self.found = {"simulated_loss": loss}
         return loss
 
 
@@ -99,28 +103,26 @@ class WindowRows(Rows):
     """Windows of inventories with random initial stock, one per row."""
 
     @override(Rows)
-    def sample(self, iteration: int) -> dict[str, Tensor]:
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
         """Draws a minibatch of windows from a fragment, for each update."""
-        runner, updates = self.runner, self.runner.config.updates_per_iteration
+        updates = runner.config.updates_per_iteration
         rows = runner.share(runner.config.total_train_batch_size)
         parts = []
         for update in range(updates):
             fragment = runner.fragment(iteration * updates + update)
             pick = torch.randint(0, fragment.scenario.num_inventories, (rows,))
-            window = _to_learn_from(fragment.scenario.inventories(pick))
+            window = _count_governed_days(fragment.scenario.inventories(pick))
             stock = fragment.state.stack()[pick]
             parts.append(scenario_columns(window, InventoryState.unstack(stock)))
             runner.count_steps(window)
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _to_learn_from(window: Scenario) -> Scenario:
-    """DS counts what its orders decide: not the warm-up, not the cut days at the end. Orders need
-    not be in whole units (see :func:`~envs.orders.without_whole_units`)."""
+def _count_governed_days(window: Scenario) -> Scenario:
+    """DS counts what its orders decide: not the warm-up, not the cut days at the end."""
     _, governed = governed_days(window.review, window.lead_time, window.review_period)
     counted = governed if window.counted is None else governed & window.counted
-    multiple = without_whole_units(window.order_multiple)
-    return replace(window, counted=counted, order_multiple=multiple)
+    return replace(window, counted=counted)
 
 
 _BROADCAST = ("backlog", *ORDER_SIZES)

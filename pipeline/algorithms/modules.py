@@ -73,6 +73,16 @@ class PolicyModule(TorchRLModule):
         (NONE) is a small part of the range in which a level (BASE) lies in the middle."""
         return float(self.model_config["initial_action"])
 
+    @property
+    def value_sizes(self) -> dict[str, int]:
+        """Of a network that says what is to come: its outputs, and its inputs beside observation
+        and action."""
+        objective = self.objective
+        return {
+            "parts": len(objective.parts),
+            "history": objective.crediting.history_columns,
+        }
+
     def observed(self, batch: dict[str, Any], column: str = Columns.OBS) -> Observation:
         return self.layout.unflatten(batch[column])
 

@@ -3,7 +3,8 @@
 Values and advantages are computed where the fragment was played, with the weights that
 played it; the learner sees independent rows and shards them as it likes. An action's advantage
 is its gain over the policy's mean action on the very same demand: a baseline may depend on
-whatever the action does not change (Mao et al. 2019).
+whatever the action does not change (Mao et al. 2019). Where decisions are charged with other days
+than those they govern, that gain is not known, and advantages are those of GAE.
 """
 
 from __future__ import annotations
@@ -16,10 +17,8 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.ppo import PPO as RLlibPPO
 from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
-from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.apis import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.evaluation.postprocessing import Postprocessing
@@ -31,14 +30,24 @@ from envs.state import Observation, Scenario
 from pipeline.algorithms.alternatives import outcomes_of
 from pipeline.algorithms.config import ShardSettings
 from pipeline.algorithms.decisions import (
+    HISTORY,
+    NEXT_HISTORY,
     Decisions,
     decision_costs,
     generalized_advantages,
+    histories,
     seen_at,
 )
-from pipeline.algorithms.gradients import ACTOR, CRITIC, JointGradients, SizedTargets
+from pipeline.algorithms.gradients import (
+    ACTOR,
+    CRITIC,
+    JointGradients,
+    SizedTargets,
+    spread_of,
+    value_loss_of,
+)
 from pipeline.algorithms.modules import PolicyModule
-from pipeline.algorithms.runner import Rows
+from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.algorithms.settings import Count, Number, Rate, Scheduled, Share, Widths
 from pipeline.algorithms.shard import ShardAlgorithm
 from pipeline.policies.networks import ValueNetwork
@@ -53,7 +62,7 @@ class PPOConfig(ShardSettings, RLlibPPOConfig):
     gamma: Share = 0.7
     """Discount from a decision to the inventory's next one."""
     lambda_: Share = 0.9
-    """GAE's, of the value targets."""
+    """GAE's, of the value targets (and advantages that are no gains)."""
     lr: Rate = 3e-3
     """Learning rate of the policy (a number or RLlib's schedule)."""
     critic_lr: Rate = 4e-3
@@ -99,7 +108,7 @@ class PPOModule(PolicyModule, ValueFunctionAPI):
         self.log_std = nn.Parameter(start)
         if not self.inference_only:
             self.value = ValueNetwork(
-                self.layout, self.model_config["value_hidden"], len(self.objective.parts)
+                self.layout, self.model_config["value_hidden"], **self.value_sizes
             )
 
     def _distribution_inputs(self, observation: Observation) -> Tensor:
@@ -123,25 +132,13 @@ class PPOModule(PolicyModule, ValueFunctionAPI):
         observation = self.observed(batch)
         return {
             Columns.ACTION_DIST_INPUTS: self._distribution_inputs(observation),
-            "to_come": self.value(observation),
+            "to_come": self.value(observation, batch.get(HISTORY)),
         }
 
     @override(ValueFunctionAPI)
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
-        to_come: Tensor = self.value(self.observed(batch))
+        to_come: Tensor = self.value(self.observed(batch), batch.get(HISTORY))
         return -to_come.sum(-1)
-
-
-def value_loss_of(to_come: Tensor, target: Tensor, weight: Tensor, size: Tensor) -> Tensor:
-    """Squared error of the value network, each part counted in the size of its targets.
-
-    Args:
-        to_come, target: [B, P] what the network says, and what came, in decision sizes.
-        weight: [B] of the decisions, mean 1.
-        size: [P] mean square of the targets around their mean.
-    """
-    losses = (to_come - target).square() / size
-    return (weight * losses.sum(-1)).mean()
 
 
 def divergence(old: Tensor, new: Tensor) -> Tensor:
@@ -179,22 +176,12 @@ class PPOLearner(SizedTargets, PPOTorchLearner):
         )
         played, now = batch[Columns.ACTION_DIST_INPUTS], fwd_out[Columns.ACTION_DIST_INPUTS]
         moved = self._over_learners(divergence(played, now.detach()))
-        self._too_far = bool(moved > config.kl_limit)
+        self.held = {ACTOR} if bool(moved > config.kl_limit) else set()
         target, weight = batch[Postprocessing.VALUE_TARGETS], batch["weight"]
-        spread = (target - target.mean(0)).square()
-        size = self._running_size((weight.unsqueeze(-1) * spread).mean(0).clamp(min=1e-12))
+        size = self._running_size(spread_of(target, weight))
         value_loss = value_loss_of(fwd_out["to_come"], target, weight, size)
-        self.metrics.log_dict(
-            {"value_loss": value_loss.detach(), "kl": moved}, key=module_id, window=1
-        )
+        self.found = {"value_loss": value_loss, "kl": moved}
         return loss + value_loss  # no parameter is shared between the two
-
-    @override(TorchLearner)
-    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
-        if self._too_far:
-            # Not zeros: Adam's momentum would go on.
-            self._named_optimizers[f"{DEFAULT_MODULE_ID}_{ACTOR}"].zero_grad(set_to_none=True)
-        super().apply_gradients(gradients_dict)
 
 
 def gains(
@@ -233,18 +220,29 @@ def value_targets(
     values = scenario.demand.new_zeros((*scenario.demand.shape, len(module.objective.parts)))
     day, inventory = scenario.review.nonzero(as_tuple=True)
     stock = played.stock[day, inventory]
-    values[day, inventory] = _to_come(module, scenario, day, inventory, stock)
+    history = module.objective.crediting.history(played.outcome, scenario)
+    past = None if history is None else history[day, inventory]
+    values[day, inventory] = _to_come(module, scenario, day, inventory, stock, past)
     cost = decision_costs(scenario, played, decisions, module.objective)
     here = values[decisions.day, decisions.inventory]
     return generalized_advantages(decisions, cost, values, lambda_) + here
 
 
 def _to_come(
-    module: Any, scenario: Scenario, day: Tensor, inventory: Tensor, stock: Tensor
+    module: Any,
+    scenario: Scenario,
+    day: Tensor,
+    inventory: Tensor,
+    stock: Tensor,
+    history: Tensor | None = None,
 ) -> Tensor:
-    """[R, P] what the value network says on chosen days with the stock [R, K+1]."""
+    """[R, P] what the value network says on chosen days with the stock [R, K+1], after a history
+    [R, H]."""
     parts = [
-        module.value(scenario.look_up(day[rows], inventory[rows], stock[rows]))
+        module.value(
+            scenario.look_up(day[rows], inventory[rows], stock[rows]),
+            None if history is None else history[rows],
+        )
         for rows in torch.arange(len(day)).split(VALUE_ROWS)
     ]
     return torch.cat(parts)
@@ -254,9 +252,9 @@ class AdvantageRows(Rows):
     """Decisions of the policy that is being trained, with advantages and value targets."""
 
     @override(Rows)
-    def sample(self, iteration: int) -> dict[str, Tensor]:
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
         """Plays a fragment."""
-        runner, module, config = self.runner, self.runner.module, self.runner.config
+        module, config = runner.module, runner.config
         fragment = runner.fragment(iteration)
         scenario, played = fragment.scenario, runner.play(fragment)
         decisions = runner.decisions(scenario, played)
@@ -269,12 +267,18 @@ class AdvantageRows(Rows):
             name: column[decisions.day, decisions.inventory]
             for name, column in played.columns.items()
         }
+        past = histories(scenario, played, decisions, module.objective)
+        past.pop(NEXT_HISTORY, None)
+        if module.objective.crediting.of_governed_days:
+            tried = columns[Columns.ACTIONS]
+            advantage = gains(module, scenario, played, decisions, seen, tried)
+        else:
+            advantage = (module.value(seen, past.get(HISTORY)) - target[keep]).sum(-1)
         return {
             Columns.OBS: seen.flatten(),
             **columns,
-            Postprocessing.ADVANTAGES: gains(
-                module, scenario, played, decisions, seen, columns[Columns.ACTIONS]
-            ),
+            **past,
+            Postprocessing.ADVANTAGES: advantage,
             Postprocessing.VALUE_TARGETS: target[keep],
             "weight": decisions.weight,
         }

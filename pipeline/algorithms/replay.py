@@ -1,7 +1,7 @@
 """Uniform replay, held where the shard is.
 
-A row keeps what the policy caused: inventory, day, stock, and the action, cost and next stock of
-each alternative.
+A row keeps what the policy caused: inventory, day, stock, the action, cost and next stock of
+each alternative, and the horizon's history where values depend on it.
 Exogenous features never depend on orders, so they are looked up again in the shard's
 tiles when a minibatch is drawn.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,8 +20,11 @@ from torch import Tensor
 from envs.objective import DEFAULT_OBJECTIVE, Objective
 from envs.state import Scenario
 from pipeline.algorithms.alternatives import Alternatives
-from pipeline.algorithms.decisions import Decisions
+from pipeline.algorithms.decisions import HISTORY, NEXT_HISTORY, Decisions
 from pipeline.features.trade_off import seen_features
+
+LEARNED = "cost", "discount", "weight", HISTORY, NEXT_HISTORY
+"""Columns that are learned from as they are kept."""
 
 
 class ReplayShard:
@@ -45,6 +48,7 @@ class ReplayShard:
         stock: Tensor,
         actions: Tensor,
         found: Alternatives,
+        histories: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Keeps the decisions of a fragment that started on ``first_day`` of ``tile``.
 
@@ -54,6 +58,8 @@ class ReplayShard:
             stock: [R, K+1] units before each decision.
             actions: [C, R, A] alternatives, the one that was tried first.
             found: What they led to.
+            histories: Columns of :func:`~pipeline.algorithms.decisions.histories`, the same at
+                every call.
         """
         count = len(decisions.day)
         assert count <= self.capacity
@@ -69,6 +75,7 @@ class ReplayShard:
             "cost": found.cost.transpose(0, 1),
             "factor": decisions.shortage_factor,
             "next_stock": found.next_stock.transpose(0, 1),
+            **(histories or {}),
         }
         if not self._columns:
             self._columns = {
@@ -126,7 +133,8 @@ class ReplayShard:
 
         Returns:
             Observations [rows, D]; of each alternative action [rows, C, A], cost [rows, C, 2] and
-            the next observation [rows, C, D]; discount and weight [rows].
+            the next observation [rows, C, D]; discount and weight [rows]; histories [rows, H], if
+            they were added.
         """
         index = torch.randint(0, self.size, (rows,))
         picked = {name: column.index_select(0, index) for name, column in self._columns.items()}
@@ -142,7 +150,7 @@ class ReplayShard:
                 kept[name].index_copy_(0, where, values)
         return kept | {
             Columns.ACTIONS: picked["action"],
-            **{name: picked[name] for name in ("cost", "discount", "weight")},
+            **{name: picked[name] for name in LEARNED if name in picked},
         }
 
 

@@ -57,18 +57,20 @@ class Fragment(NamedTuple):
 class Rows(ABC):
     """What an algorithm learns from, made by playing.
 
-    Args:
-        runner: Plays; with ``fragment``, ``play``, ``decisions``, ``tile``, ``share`` and
-            ``count_steps``, and the ``config``, ``module`` and ``objective`` it plays with.
+    They do not keep the runner: a circle of the two would hold a finished trial's memory until
+    Python looks for circles, which tensors do not make it do.
     """
 
-    def __init__(self, runner: ShardRunner) -> None:
-        self.runner = runner
-
     @abstractmethod
-    def sample(self, iteration: int) -> dict[str, Tensor]:
-        """The rows of an iteration, as columns. What is drawn on the way comes from torch's
-        generator, which the runner has seeded."""
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
+        """The rows of an iteration, as columns.
+
+        Args:
+            runner: Plays; with ``fragment``, ``play``, ``decisions``, ``tile``, ``share`` and
+                ``count_steps``, and the ``config``, ``module`` and ``objective`` it plays with.
+                What is drawn on the way comes from torch's generator, which it has seeded.
+            iteration: Number of it.
+        """
 
     def save(self, path: Path) -> None:  # noqa: B027 (most keep nothing)
         """Writes what is kept between iterations into a checkpoint's file; default: nothing."""
@@ -96,7 +98,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         self.source: ScenarioSource = self.config.source
         self.objective: Objective = self.config.objective
         self.make_module()
-        self.rows: Rows = self.config.algo_class.rows_class(self)
+        self.rows: Rows = self.config.algo_class.rows_class()
 
     # -- what RLlib asks of a runner -------------------------------------------------
 
@@ -132,7 +134,7 @@ class ShardRunner(EnvRunner, Checkpointable):
         start = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.config.seed or 0, self.worker_index, number))
-            columns = self.rows.sample(number)
+            columns = self.rows.sample(self, number)
         self.metrics.log_value(SAMPLE_TIMER, time.perf_counter() - start, window=1)
         return [SampleBatch(columns)]
 

@@ -2,9 +2,10 @@
 
 As of a day: the windows of L + P days that ended before it, of the last ``PAST_DAYS`` days. Their
 quantile at b / (b + h * P) is mixed with the class's, which knows only the inventory's scale; own
-windows weigh the more the longer the inventory is known. Quantiles follow weekly, as a planner's
-would. A pair (a, k) per class corrects them, because neither overlapping windows nor lost sales fit
-the newsvendor's formula.
+windows weigh the more the more of them there are. They are of other seasons and promotions:
+their quantile moves with the forecast, by its ratio to their mean. It is worked out
+weekly, as a planner's would be. A pair (a, k) per class corrects the level, because neither
+overlapping windows nor lost sales fit the newsvendor's formula.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pipeline.baselines.grid import (
     tune_pairs,
 )
 from pipeline.baselines.windows import Windows, drawn_windows
-from pipeline.policies.order_up_to import critical_ratio, given_level
+from pipeline.policies.order_up_to import FORECAST, critical_ratio, given_level
 from pipeline.scenarios.source import ScenarioSource
 
 PAST_DAYS, EVERY_DAYS = 364, 7
@@ -39,6 +40,9 @@ PAST_DAYS, EVERY_DAYS = 364, 7
 OWN_PERIODS = 8.0
 """An inventory known for so many protection periods weighs as much as its class."""
 CLASS_WINDOWS = 200_000
+"""Most training windows that the quantiles of classes come from."""
+FLOOR, MOST_MOVED = 0.1, 4.0
+"""Added to forecast and mean, in scales, and the most that their ratio moves a quantile by."""
 CLASS_LEVELS = tuple(np.round(np.geomspace(0.2, 8.0, 48), 3).tolist())
 """Of the scale: what a class's quantile is looked for among."""
 
@@ -95,24 +99,27 @@ def pinball(demand: Tensor, level: Tensor, ratio: Tensor) -> Tensor:
 
 def quantile_level(scenario: Scenario, classes: Classes, quantiles: Sequence[float]) -> Tensor:
     """[T, N] units: own and class's quantile, mixed by the length of the inventory's past."""
-    own, windows = own_quantile(scenario)
+    own, mean, windows = own_quantile(scenario)
+    forecast, floor = scenario.basis[..., FORECAST], FLOOR * scenario.scale
+    moved = ((forecast + floor) / (mean + floor)).clamp(1 / MOST_MOVED, MOST_MOVED)
     of_class = torch.tensor(quantiles)[classes.of(by_name(scenario.features))] * scenario.scale
     protection = (scenario.lead_time + scenario.review_period).to(own.dtype)
     # Overlapping windows: so many days tell about as much as days / (L + P) periods.
     periods = windows / protection
-    share = (periods / (periods + OWN_PERIODS)).masked_fill(windows == 0, 0.0)
-    return torch.lerp(of_class, own, share)
+    share = periods / (periods + OWN_PERIODS)
+    return torch.lerp(of_class, moved * own, share)
 
 
-def own_quantile(scenario: Scenario) -> tuple[Tensor, Tensor]:
-    """Quantile of the windows that ended before each day, and how many there were; [T, N] each.
+def own_quantile(scenario: Scenario) -> tuple[Tensor, Tensor, Tensor]:
+    """Quantile and mean, units, of the windows that ended before each day, and how many there were;
+    [T, N] each.
 
     0 where there were none.
     """
     before = 0 if scenario.history is None else len(scenario.history)
     sums = past_windows(scenario)
     ratio = critical_ratio(scenario.features[0])
-    level, count = torch.zeros_like(scenario.demand), torch.zeros_like(scenario.demand)
+    level, mean, count = torch.zeros(3, *scenario.demand.shape, dtype=sums.dtype)
     for day in range(0, scenario.num_days, EVERY_DAYS):
         stop = before + day + 1
         # NaN is sorted behind all numbers.
@@ -125,8 +132,9 @@ def own_quantile(scenario: Scenario) -> tuple[Tensor, Tensor]:
         below, above = (ended.gather(0, row.unsqueeze(0)).squeeze(0) for row in (low, high))
         week = slice(day, day + EVERY_DAYS)
         level[week] = torch.lerp(below, above, (at - low).to(sums.dtype)).nan_to_num(0.0)
+        mean[week] = ended.nanmean(0).nan_to_num(0.0)
         count[week] = known.to(count.dtype)
-    return level, count
+    return level, mean, count
 
 
 def past_windows(scenario: Scenario) -> Tensor:

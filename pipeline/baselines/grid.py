@@ -23,7 +23,7 @@ from envs.state import Scenario
 from pipeline.baselines.classes import BANDS, Classes, shrunk_costs
 from pipeline.evaluation.play import PolicyFor, play_scenario
 from pipeline.features.build import FEATURES
-from pipeline.policies.order_up_to import forecast_errors, given_level, tuning_tiles
+from pipeline.policies.order_up_to import forecast_errors, given_level, tuning_scenarios
 from pipeline.scenarios.source import ScenarioSource
 
 FINE = 12
@@ -119,8 +119,7 @@ def tune_pairs_at(
     """:func:`tune_pairs` where shortages count each of ``factors`` times; played once for all."""
     costs: list[NDArray[np.float32]] = []
     samples: list[Mapping[str, Tensor]] = []
-    for tile in tuning_tiles(source, "train"):
-        scenario = source.load("train", tile)
+    for scenario in tuning_scenarios(source, "train"):
         costs.append(grid_costs(source, scenario, objective, grid, candidates(scenario)))
         samples.append(columns(scenario))
     sample = {name: torch.cat([own[name] for own in samples]) for name in bands}

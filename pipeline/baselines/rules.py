@@ -24,12 +24,12 @@ from pipeline.policies.order_up_to import (
     ForecastErrorRule,
     critical_ratio,
     given_level,
-    tuning_tiles,
+    tuning_scenarios,
 )
 from pipeline.scenarios.source import ScenarioSource
 
-SAFETY_FACTORS = tuple(np.round(np.arange(-0.5, 3.01, 0.1), 2).tolist())
-LEVEL_FACTORS = tuple(np.round(np.geomspace(0.2, 4.0, 40), 3).tolist())
+SAFETY_FACTORS = tuple(np.round(np.arange(-0.4, 3.01, 0.2), 2).tolist())
+LEVEL_FACTORS = tuple(np.round(np.geomspace(0.2, 4.0, 24), 3).tolist())
 
 
 def _best_candidates(
@@ -42,8 +42,7 @@ def _best_candidates(
 ) -> list[float]:
     """For each group of training inventories the candidate that costs least by the objective."""
     cost = np.zeros((len(candidates), groups))
-    for tile in tuning_tiles(source, "train"):
-        scenario = source.load("train", tile)
+    for scenario in tuning_scenarios(source, "train"):
         group = group_of(scenario).numpy()
         for row, candidate in enumerate(candidates):
             metrics = play_scenario(scenario, policy_of(candidate))

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from envs.errors import ConfigError, DataError
+from envs.metrics import listed
 from envs.objective import DEFAULT_OBJECTIVE, Objective, objective_of
 from envs.state import ObservationLayout
-from pipeline.baselines.base import BASELINES, Baseline, DayRule
+from pipeline.baselines.base import BASELINES, PER_CLASS, Baseline, DayRule
 from pipeline.baselines.rules import HINDSIGHT
 from pipeline.evaluation.play import PolicyFor, evaluate_scenario, summarize
 from pipeline.runs.sweep import Sweep
 from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.files import write_json
 from pipeline.tools.progress import Progress
+from pipeline.tools.spread import spread
 
 FILE = "baselines.json"
+PLANNERS = (PER_CLASS, "forecast_safety_stock")
+"""What a single run is compared with: rules that are tuned in less time than it takes to train."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class TunedBaselines(Mapping[str, Baseline]):
         if not lost:
             return ""
         return (
-            f"{method} is worse than {' and '.join(lost)} on validation ({self.objective.metric} "
-            f"{figure:.4g} against {' and '.join(lost.values())}): do not order with it."
+            f"{method} is worse than {listed(list(lost))} on validation ({self.objective.metric} "
+            f"{figure:.4g} against {listed(list(lost.values()))}): do not order with it."
         )
 
 
@@ -96,31 +101,50 @@ def lost_methods(sweep: Sweep, baselines: TunedBaselines) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def tuned_baselines(source: DatasetSource, directory: Path, objective: Objective) -> TunedBaselines:
-    """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now."""
-    mark = mark_of(source)
+def tuned_baselines(
+    source: DatasetSource, directory: Path, objective: Objective, names: Sequence[str] = ()
+) -> TunedBaselines:
+    """The baselines of a run's or sweep's data: those kept in ``directory``, or tuned now.
+
+    They are spread over the Ray cluster if there is one.
+
+    Args:
+        source: The data set.
+        directory: Where they are kept.
+        objective: What they are tuned for.
+        names: Those that are needed; none: all that are registered.
+    """
+    mark, needed = mark_of(source), list(names or BASELINES)
     # Those that are damaged, or of another version, are made again.
     with suppress(DataError):
         tuned_for, kept = _read(directory)
-        if (tuned_for, kept.objective, list(kept)) == (mark, objective, list(BASELINES)):
+        if (tuned_for, kept.objective) == (mark, objective) and set(needed) <= set(kept):
             return kept
-    progress = Progress("tune baselines", len(BASELINES.known), "baselines")
-    tuned: dict[str, Baseline] = {}
-    for name in BASELINES:
-        tuned[name] = BASELINES.find(name).tune(source, objective)
+    progress = Progress("tune baselines", len(needed), "baselines")
+    found: dict[str, tuple[Baseline, dict[str, float]]] = {}
+    for name, result in spread(_tuned, _Work(source, objective), needed):
+        found[name] = result
         progress.add(1)
     content = {
         "data": mark,
         "objective": objective.written(),
         "layout": source.layout.widths,
-        "tuned": {name: baseline.written() for name, baseline in tuned.items()},
-        "validation": {
-            name: objective.judged(_validated(source, baseline.policy_for))
-            for name, baseline in tuned.items()
-        },
+        "tuned": {name: found[name][0].written() for name in needed},
+        "validation": {name: found[name][1] for name in needed},
     }
     write_json(directory / FILE, content, indent=1)
     return read_baselines(directory)
+
+
+class _Work(NamedTuple):
+    source: DatasetSource
+    objective: Objective
+
+
+def _tuned(work: _Work, name: str) -> tuple[Baseline, dict[str, float]]:
+    """A baseline, and its metrics on validation."""
+    baseline = BASELINES.find(name).tune(work.source, work.objective)
+    return baseline, work.objective.judged(_validated(work.source, baseline.policy_for))
 
 
 def read_baselines(directory: Path) -> TunedBaselines:

@@ -10,7 +10,7 @@ from torch import Tensor
 from envs.objective import Objective
 from envs.state import Scenario
 from pipeline.features.build import FEATURES
-from pipeline.policies.order_up_to import critical_ratio, tuning_tiles
+from pipeline.policies.order_up_to import critical_ratio, tuning_scenarios
 from pipeline.scenarios.source import ScenarioSource
 
 ON_SALE = FEATURES.index("on_sale_share")
@@ -34,11 +34,11 @@ def drawn_windows(
     source: ScenarioSource, objective: Objective, most: int, generator: torch.Generator
 ) -> Windows:
     """At most ``most`` windows of training inventories, from the tiles baselines are tuned on."""
-    tiles = tuning_tiles(source, "train")
-    parts = []
-    for tile in tiles:
-        scenario = source.load("train", tile)
-        parts.append(_of_tile(scenario, objective, most // len(tiles), generator))
+    count = sum(1 for _ in tuning_scenarios(source, "train"))  # the source keeps its tiles
+    parts = [
+        _of_tile(scenario, objective, most // count, generator)
+        for scenario in tuning_scenarios(source, "train")
+    ]
     return Windows(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 

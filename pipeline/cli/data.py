@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -122,6 +123,12 @@ def data() -> None:
 @click.option(
     "--unknown-share", default=0.005, show_default=True, help="Share of days not recorded."
 )
+@click.option(
+    "--sku-prefix",
+    default="S",
+    show_default=True,
+    help="What SKUs' names begin with; sets that are to be pooled must differ in it.",
+)
 @click.option("--jobs", default=0, help="Processes; 0 = one per core. Never changes the values.")
 @_AHEAD_DAYS
 @_common
@@ -135,6 +142,7 @@ def make_command(
     new_share: float,
     end_share: float,
     unknown_share: float,
+    sku_prefix: str,
     jobs: int,
     **common: Any,
 ) -> None:
@@ -151,31 +159,55 @@ def make_command(
             median_demand, log_sigma, new_share, warehouses, end_share, unknown_share
         ),
         terms=terms,
+        sku_prefix=sku_prefix,
         jobs=jobs or len(os.sched_getaffinity(0)),
         **common,
     )
     _done(common["out"], manifest)
 
 
-@data.group("import")
+IMPORTERS = {
+    "m5": "pipeline.data.importing.m5:import_m5",
+}
+"""Sources without options of their own: command -> ``module:function``, called with SOURCE, OUT and
+:class:`~pipeline.data.importing.common.ImportOptions`; its first line is the command's help."""
+
+
+class _WithImporters(click.Group):
+    """Imports a converter when its command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the alphabet."""
+        return sorted([*super().list_commands(ctx), *IMPORTERS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in IMPORTERS:
+            return super().get_command(ctx, cmd_name)
+        module, name = IMPORTERS[cmd_name].split(":")
+        return _import_command(cmd_name, getattr(import_module(module), name))
+
+
+def _import_command(name: str, convert: Callable[..., Manifest]) -> click.Command:
+    @click.command(name, help=(convert.__doc__ or "").partition("\n")[0])
+    @click.argument("source", type=click.Path(path_type=Path))
+    @_BAD_SHARE
+    @_AHEAD_DAYS
+    @_common
+    def command(source: Path, max_bad_share: float, **common: Any) -> None:
+        from pipeline.data.importing.common import ImportOptions
+
+        terms, common = _terms(common)
+        out = common.pop("out")
+        options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
+        _done(out, convert(source, out, options))
+
+    return command
+
+
+@data.group("import", cls=_WithImporters)
 def import_group() -> None:
     """Turn other data into a data set."""
-
-
-@import_group.command("m5")
-@click.argument("source", type=click.Path(path_type=Path))
-@_BAD_SHARE
-@_AHEAD_DAYS
-@_common
-def import_m5_command(source: Path, max_bad_share: float, **common: Any) -> None:
-    """Import the folder SOURCE with the Walmart M5 tables as Parquet."""
-    from pipeline.data.importing.common import ImportOptions
-    from pipeline.data.importing.m5 import import_m5
-
-    terms, common = _terms(common)
-    out = common.pop("out")
-    options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
-    _done(out, import_m5(source, out, options))
 
 
 class _FreshCommand(click.Command):
@@ -238,6 +270,20 @@ def import_long_command(source: Path, max_bad_share: float, **common: Any) -> No
     out = common.pop("out")
     options = ImportOptions(terms=terms, max_bad_share=max_bad_share, **common)
     _done(out, import_long(source, out, options, long))
+
+
+@data.command("pool")
+@click.argument("directories", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@click.option("--name", help="Name in the manifest; default: OUT's name.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it is a data set.")
+def pool_command(
+    directories: tuple[Path, ...], out: Path, name: str | None, overwrite: bool
+) -> None:
+    """Make one data set of the data sets DIRECTORIES; each inventory keeps its own days."""
+    from pipeline.data.pool import pool
+
+    _done(out, pool(directories, out, name=name, overwrite=overwrite))
 
 
 @data.command("check")

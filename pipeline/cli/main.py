@@ -25,6 +25,7 @@ ACTION_MODEL_HELP = "none, base, coeff, both, proj, projboth; or module:Class of
 
 GUESTS = {
     "bench": "pipeline.studies.speed.cli:bench",
+    "offline": "pipeline.studies.offline.cli:offline",
     "study": "pipeline.studies.synthetic.cli:study",
 }
 """Commands of experiments -> where they are. Nothing else of the product knows an experiment."""

@@ -186,13 +186,17 @@ def without_plan(source: DatasetSource) -> DatasetSource:
 
 def _caption(sweep: Sweep, source: DatasetSource) -> str:
     manifest = source.panel.manifest
-    start, stop = source.days("test")
+    days = "; ".join(
+        f"{span.days('test').start} to {span.days('test').stop - 1}"
+        + (f" of {span.name}" if manifest.spans else "")
+        for span in source.panel.spans
+    )
     metrics = " ".join(
         f"{metric.words.title}: {metric.words.unit}. {metric.words.meaning}" for metric in METRICS
     )
     return (
-        f"{manifest.num_inventories:,} inventories of {manifest.name}, test days {start} to "
-        f"{stop - 1} (later than all training days). A method's row is the mean over the seeds of "
+        f"{manifest.num_inventories:,} inventories of {manifest.name}, test days {days} "
+        f"(later than all training days). A method's row is the mean over the seeds of "
         f"its selected configuration. {metrics} {counting_in_words(manifest.weight_meaning)}. "
         "95 % intervals over inventories, weeks and seeds (column interval_note says what each "
         "holds). Perfect hindsight knows all demand: a lower bound, not a method."

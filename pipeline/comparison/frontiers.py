@@ -118,7 +118,7 @@ def frontier_figure(results: SweepResults, theme: Theme = LIGHT) -> Figure | Non
     axes.set_xlim(*within)
     shown = points[points[across.name].between(*within)][up.name]
     if len(shown):
-        axes.set_ylim(0.0, 1.1 * float(shown.max()))
+        axes.set_ylim(0.85 * float(shown.min()), 1.08 * float(shown.max()))
     axes.set_xticks(STOCKOUT_LEVELS, [f"{level:g}" for level in STOCKOUT_LEVELS])
     axes.xaxis.set_minor_formatter("")
     axes.legend(fontsize=SMALL, frameon=False, labelcolor=theme.ink)

@@ -34,9 +34,11 @@ from pipeline.comparison.table import (
     duration,
     shown_rows,
 )
-from pipeline.comparison.words import headline, tiles
+from pipeline.comparison.words import best_by, headline, tiles
+from pipeline.data.days import Span
 from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import SELECTION
+from pipeline.scenarios.source import Split
 from pipeline.tools.files import write_text
 
 __all__ = ["comparison_html", "comparison_markdown", "write_report"]
@@ -106,6 +108,8 @@ def write_report(sweep_dir: str | PathLike[str]) -> Path:
         data=_data_facts(results),
         hyperparameters=_hyperparameters(results),
         failures=_failures(results),
+        best_by=best_by(results),
+        judged_by=results.judged_by,
         metrics=METRICS,
         service=listed(metric.words.name for metric in service_metrics()),
         counting=_counting(results),
@@ -167,8 +171,8 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
         whose = "each method" if every else f"each algorithm's best method and of {REFERENCE.label}"
         seeding = (
             f"Every configuration is trained with seed 0, {best} of {whose} "
-            f"again with {_span(seeds)}. The best mean over seeds on validation wins, "
-            "and all its seeds go to test; the orders come from the median seed."
+            f"again with {_span(seeds)}{_others(preset)}. The best mean over seeds on validation "
+            "wins, and all its seeds go to test; the orders come from the median seed."
         )
     else:
         seeding = (
@@ -204,6 +208,12 @@ def _halving(rungs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
+def _others(preset: Mapping[str, Any]) -> str:
+    """What the methods get that are not among the best."""
+    seeds, best = preset.get("other_seeds", 1), preset.get("seeds_for") == "best_methods"
+    return f" (that of the other methods with {_span(seeds)})" if best and seeds > 1 else ""
+
+
 def _span(seeds: int) -> str:
     return "seed 1" if seeds == 2 else f"seeds 1 to {seeds - 1}"
 
@@ -217,20 +227,23 @@ def _data_facts(results: SweepResults) -> dict[str, str]:
             "its manifest's facts are missing here)"
         )
     else:
-        train, test = manifest.train_days, manifest.test_days
-        multiple = manifest.order_multiple
+        spans, multiple = manifest.all_spans, manifest.order_multiple
         facts = {
             "Data set": f"{manifest.name} (seed {manifest.seed})",
             "Source": manifest.source,
             "Inventories": f"{manifest.num_inventories:,} (one inventory is one SKU in one "
             "warehouse)",
-            "Days": f"{manifest.num_days}, from {manifest.first_day} to "
-            f"{manifest.day(manifest.num_days - 1)}; the first {manifest.history_days} only "
-            "feed features",
-            "Training and validation": f"{manifest.day(train.start)} to "
-            f"{manifest.day(train.stop - 1)} ({len(train)} days), on different inventories",
-            "Test": f"{manifest.day(test.start)} to {manifest.day(test.stop - 1)} "
-            f"({len(test)} days, later than all of training), on all inventories",
+            "Days": "; ".join(
+                f"{span.num_days}, from {span.first_day} to {span.day(span.num_days - 1)}; the "
+                f"first {span.history_days} only feed features"
+                for span in spans
+            ),
+            "Training and validation": "; ".join(_dates(span, "train") for span in spans)
+            + ", on different inventories",
+            "Test": "; ".join(
+                _dates(span, "test", ", later than all of training") for span in spans
+            )
+            + ", on all inventories",
             "Unmet demand": "owed and served later (backlog)" if manifest.backlog else "lost",
             "Orders": f"rounded to multiples of {multiple:g}" if multiple else "any quantity",
             "Weights": _counting(results),
@@ -244,6 +257,11 @@ def _data_facts(results: SweepResults) -> dict[str, str]:
                 f"mean {days.mean():.1f}"
             )
     return facts
+
+
+def _dates(span: Span, split: Split, note: str = "") -> str:
+    days = span.days(split)
+    return f"{span.day(days.start)} to {span.day(days.stop - 1)} ({len(days)} days{note})"
 
 
 def _hyperparameters(results: SweepResults) -> list[Hyperparameters]:

@@ -7,13 +7,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
 from envs.errors import ConfigError, DataError
-from envs.metrics import metric_names
+from envs.metrics import COST, METRICS, Metric, metric_names
 from pipeline.baselines.base import BASELINES, PER_CLASS
 from pipeline.baselines.rules import HINDSIGHT
 from pipeline.comparison.columns import BASELINE, COLUMNS, ends
@@ -99,8 +100,26 @@ class SweepResults:
         done = self.methods.dropna(subset=["cost"])
         return None if done.empty else done.iloc[int(np.argmin([*map(self.rank, done.index)]))]
 
-    def rank(self, index: int) -> float:
-        """What the sweep's objective makes of a row of the table; less is better."""
+    @property
+    def judged(self) -> Metric:
+        """What words compare by: the objective's metric; the cost, where that is no metric of the
+        table's (:attr:`judged_by` says what it is)."""
+        own = self.sweep.objective.metric
+        return next((metric for metric in METRICS if metric.name == own), COST)
+
+    @property
+    def judged_by(self) -> str:
+        """What methods are chosen by, for people."""
+        own = self.sweep.objective.metric
+        return self.judged.words.name if self.judged.name == own else own
+
+    @property
+    def by_cost(self) -> bool:
+        """Methods are chosen by their cost."""
+        return self.sweep.objective.metric == COST.name
+
+    def rank(self, index: Any) -> float:
+        """What the sweep's objective makes of the table's row of that label; less is better."""
         objective, row = self.sweep.objective, self.table.loc[index]
         return objective.signed(
             objective.figure({name: float(row[name]) for name in metric_names()})

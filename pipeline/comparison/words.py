@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from envs.metrics import Metric, listed, metric_names, service_metrics
+from envs.metrics import COST, METRICS, Metric, listed, metric_names
 from pipeline.baselines.base import PER_CLASS, day_rules, in_prose
 from pipeline.baselines.rules import HINDSIGHT
+from pipeline.comparison.columns import ends
 from pipeline.comparison.results import SweepResults, display_name, rounded
 
 
@@ -48,13 +49,15 @@ def _headline(results: SweepResults) -> Headline:
     baseline = results.baseline()
     lead = _lead(results, best)
     if baseline is None:
-        answer = f"{lead}: {_cost(best)} per inventory and day at {_service(best)}."
+        metric = results.judged
+        unit = "" if metric.words.sign else f" {metric.words.suffix}"
+        answer = f"{lead}: {_figure(metric, best)}{unit} at {_others(metric, best)}."
     else:
-        answer = f"{lead}: {_against(best, baseline, _finished(results))}."
+        answer = f"{lead}: {_against(results, best, baseline)}."
     further = [
         *_ties(results, best),
         *_intervals(best),
-        *_cheaper_baselines(results, best),
+        *_better_baselines(results, best),
         *_orders(results),
         *_without_plan(best),
         *_hindsight(results, best, baseline),
@@ -74,36 +77,47 @@ def _lead(results: SweepResults, best: pd.Series) -> str:
         return name
     others = results.methods[results.methods["cost"].notna()]
     others = others[others["name"] != best["name"]]
-    clear = all(
+    clear = results.by_cost and all(
         results.figure(row, "cost_pct_vs_best").excludes_zero for _, row in others.iterrows()
     )
-    objective = results.sweep.objective
-    first = f"has the {'least' if objective.lower_is_better else 'most'} {objective.metric}"
-    return f"{name} {'is the best' if clear else first} of {finished} methods"
+    return f"{name} {'is the best' if clear else f'has {best_by(results)}'} of {finished} methods"
 
 
-def _against(best: pd.Series, baseline: pd.Series, among: int) -> str:
+def best_by(results: SweepResults) -> str:
+    """``the least cost``: what makes a method the best."""
+    least = results.sweep.objective.lower_is_better
+    return f"the {'least' if least else 'most'} {results.judged_by}"
+
+
+def _against(results: SweepResults, best: pd.Series, baseline: pd.Series) -> str:
     """All of cost, stockouts, stock and fill: a gain on one alone says nothing."""
-    found = SweepResults.figure(best, "cost_pct_vs_baseline")
-    prose, service = in_prose(PER_CLASS), _service(best, baseline)
-    way = "less" if found.value < 0 else "more"
-    chosen = f"; the cheapest of {among} compared" if among > 1 else ""
-    if not math.isfinite(found.low):
-        return f"it costs {abs(found.value):.1f} % {way} than {prose} (no interval) at {service}"
-    if not found.excludes_zero:
+    metric, among, prose = results.judged, _finished(results), in_prose(PER_CLASS)
+    found = SweepResults.figure(best, f"{metric.stem}_vs_baseline")
+    others, words = _others(metric, best, baseline), metric.words
+    first = words.best if results.judged_by == words.name else f"best by {results.judged_by}"
+    chosen = f"; the {first} of {among} compared" if among > 1 else ""
+    if math.isfinite(found.low) and not found.excludes_zero:
+        value, low, high = (_signed(v, metric) for v in (found.value, found.low, found.high))
         return (
-            f"its cost cannot be told apart from that of {prose} ({_signed(found.value)}, 95 % "
-            f"interval {_signed(found.low)} to {_signed(found.high)}{chosen}) at {service}"
+            f"its {words.name} cannot be told apart from that of {prose} ({value}, 95 % "
+            f"interval {low} to {high}{chosen}) at {others}"
         )
     near, far = sorted((abs(found.low), abs(found.high)))
-    return (
-        f"it costs {abs(found.value):.1f} % {way} [{near:.1f}, {far:.1f}] than {prose} at "
-        f"{service} (95 % interval{chosen})"
+    known = math.isfinite(found.low)
+    compared = words.compared.format(
+        name=words.name,
+        amount=f"{abs(found.value):.1f} {metric.unit_of_differences}",
+        way=words.ways[found.value >= 0],
+        range=f" [{near:.1f}, {far:.1f}]" if known else "",
+        other=prose,
     )
+    if not known:
+        return f"{compared} (no interval) at {others}"
+    return f"{compared} at {others} (95 % interval{chosen})"
 
 
-def _service(row: pd.Series, baseline: pd.Series | None = None) -> str:
-    """All metrics but the cost, each with the baseline's in brackets."""
+def _others(but: Metric, row: pd.Series, baseline: pd.Series | None = None) -> str:
+    """All metrics but one, each with the baseline's in brackets."""
 
     def clause(metric: Metric) -> str:
         own, other = (
@@ -112,34 +126,34 @@ def _service(row: pd.Series, baseline: pd.Series | None = None) -> str:
         )
         return metric.words.clause.format(f"{own} ({other})" if other else own)
 
-    return listed(clause(metric) for metric in service_metrics())
+    return listed(clause(metric) for metric in METRICS if metric is not but)
 
 
-def _cost(row: pd.Series) -> str:
-    return f"{rounded(row['cost'])} ({_interval(row)})"
+def _figure(metric: Metric, row: pd.Series) -> str:
+    return f"{rounded(row[metric.name])}{metric.words.sign} ({_interval(metric, row)})"
 
 
-def _interval(row: pd.Series) -> str:
-    if not math.isfinite(row["ci_low"]):
+def _interval(metric: Metric, row: pd.Series) -> str:
+    low, high = (float(row[end]) for end in ends(metric.name).values())
+    if not math.isfinite(low):
         return "no interval"
-    return f"95 % interval {rounded(row['ci_low'])} to {rounded(row['ci_high'])}"
+    return f"95 % interval {rounded(low)} to {rounded(high)}"
 
 
 def tiles(results: SweepResults) -> list[Tile]:
-    """Key figures of the learned method with the least cost."""
-    best, baseline = results.best, results.baseline()
+    """Key figures of the learned method that is best by the objective."""
+    best, baseline, judged = results.best, results.baseline(), results.judged
     if best is None:
         return []
-    note = _unbroken(f"money per inventory and day, {_interval(best)}")
-    shown = [Tile(f"cost of {_name(best)}", rounded(best["cost"]), note)]
+    note = _unbroken(f"{judged.words.unit}, {_interval(judged, best)}")
+    shown = [Tile(f"{judged.words.name} of {_name(best)}", rounded(best[judged.name]), note)]
     if baseline is not None:
-        found = results.figure(best, "cost_pct_vs_baseline")
-        note = "no interval"
-        if math.isfinite(found.low):
-            note = f"95 % interval {_signed(found.low)} to {_signed(found.high)}"
-        title = f"cost against {in_prose(PER_CLASS)}"
-        shown.append(Tile(title, _unbroken(_signed(found.value)), _unbroken(note)))
-    for metric in service_metrics():
+        found = results.figure(best, f"{judged.stem}_vs_baseline")
+        value, low, high = (_signed(v, judged) for v in (found.value, found.low, found.high))
+        note = f"95 % interval {low} to {high}" if math.isfinite(found.low) else "no interval"
+        title = f"{judged.words.name} against {in_prose(PER_CLASS)}"
+        shown.append(Tile(title, _unbroken(value), _unbroken(note)))
+    for metric in (metric for metric in METRICS if metric is not judged):
         name, unit = metric.name, metric.words.suffix
         note = "all inventories"
         if baseline is not None:
@@ -157,11 +171,13 @@ def _name(row: pd.Series) -> str:
     return display_name(row["algorithm"], row["action_model"])
 
 
-def _signed(percent: float) -> str:
-    return f"{percent:+.1f} %".replace("-", "−")
+def _signed(difference: float, metric: Metric = COST) -> str:
+    return f"{difference:+.1f} {metric.unit_of_differences}".replace("-", "−")
 
 
 def _ties(results: SweepResults, best: pd.Series) -> list[str]:
+    if not results.by_cost:  # differences to the best are known of the cost alone
+        return []
     tied = []
     for _, row in results.methods.dropna(subset=["cost"]).iterrows():
         found = results.figure(row, "cost_pct_vs_best")
@@ -182,12 +198,16 @@ def _intervals(best: pd.Series) -> list[str]:
     return [f"The intervals of {_name(best)}: {'; '.join(lacks)}."] if lacks else []
 
 
-def _cheaper_baselines(results: SweepResults, best: pd.Series) -> list[str]:
+def _better_baselines(results: SweepResults, best: pd.Series) -> list[str]:
     """Of the baselines that the answer does not speak of."""
+    metric = results.judged
+    better = "cheaper" if results.by_cost else "better"
     others = results.baselines[~results.baselines["name"].isin([PER_CLASS, HINDSIGHT.name])]
     return [
-        f"{_name(row)}, a baseline, is cheaper still: {_cost(row)} at {_service(row)}."
-        for _, row in others[others["cost"] < best["cost"]].iterrows()
+        f"{_name(row)}, a baseline, is {better} still: {_figure(metric, row)} at "
+        f"{_others(metric, row)}."
+        for index, row in others.iterrows()
+        if results.rank(index) < results.rank(best.name)
     ]
 
 
@@ -205,11 +225,11 @@ def _orders(results: SweepResults) -> list[str]:
     if objective.signed(of_rule) < objective.signed(figure):
         return [
             f"The orders come from {in_prose(rule)}: it was better on validation than every "
-            f"learned method ({objective.metric} {rounded(of_rule)} against {rounded(figure)} of "
+            f"learned method ({results.judged_by} {rounded(of_rule)} against {rounded(figure)} of "
             f"{name})."
         ]
     return [
-        f"The orders come from {name}, the best on validation ({objective.metric} "
+        f"The orders come from {name}, the best on validation ({results.judged_by} "
         f"{rounded(figure)}; {in_prose(rule)} {rounded(of_rule)})."
     ]
 
@@ -221,7 +241,7 @@ def _without_plan(best: pd.Series) -> list[str]:
     blind = pd.Series({metric: best[f"{metric}_without_plan"] for metric in metric_names()})
     return [
         f"On mornings that know no promotion, event or assortment ahead {_name(best)} costs "
-        f"{_signed(change)} at {_service(blind)}."
+        f"{_signed(change)} at {_others(COST, blind)}."
     ]
 
 
@@ -229,8 +249,9 @@ def _hindsight(results: SweepResults, best: pd.Series, baseline: pd.Series | Non
     bound = results.baseline_cost(HINDSIGHT.name)
     if not math.isfinite(bound):
         return []
-    sentence = f"Someone who knew all demand beforehand could not get below {rounded(bound)}"
-    if baseline is not None and bound < best["cost"] < baseline["cost"]:
+    below = rounded(bound) if results.by_cost else COST.words.clause.format(rounded(bound))
+    sentence = f"Someone who knew all demand beforehand could not get below {below}"
+    if results.by_cost and baseline is not None and bound < best["cost"] < baseline["cost"]:
         closed = 100 * (baseline["cost"] - best["cost"]) / (baseline["cost"] - bound)
         sentence += (
             f"; {_name(best)} closes {closed:.0f} % of the way there in cost from "

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.errors import DataError
-from pipeline.data.panel import Panel, RawTile, TileRef, check_inventories
+from pipeline.data.days import Span
+from pipeline.data.panel import Panel, RawTile, TileRef
 from pipeline.data.parts import file_info
+from pipeline.data.playable import check_inventories
 from pipeline.data.schema import QUANTITIES, SALES_CLASSES, UNKNOWN, Manifest, counting
 from pipeline.tools.progress import Progress
 
@@ -45,7 +47,7 @@ def check(directory: str | Path) -> str:
     for tile in panel.tiles():
         raw = panel.read(tile)
         _check_tile(panel, tile, raw)
-        totals.add(tile, raw, panel.manifest)
+        totals.add(raw, panel.spans[tile.span])
         progress.add(tile.rows)
     return totals.describe(panel.manifest)
 
@@ -67,7 +69,7 @@ def _check_files(panel: Panel) -> None:
 
 
 def _check_tile(panel: Panel, tile: TileRef, raw: RawTile) -> None:
-    manifest, ids = panel.manifest, raw.inventory_id
+    ids = raw.inventory_id
     if not np.array_equal(panel.read_ids(tile), ids):
         raise DataError(
             "inventory_id",
@@ -75,11 +77,12 @@ def _check_tile(panel: Panel, tile: TileRef, raw: RawTile) -> None:
             "Make the data set again.",
             f"differs between inventories.parquet and {tile.part}",
         )
-    check_inventories(raw.static, len(manifest.train_days), len(manifest.test_days))
+    span = panel.spans[tile.span]
+    check_inventories(raw.static, len(span.days("train")), len(span.days("test")))
     d = raw.dynamic
     if unknown := set(raw.static["sales_class"]) - set(SALES_CLASSES):
         raise DataError("sales_class", str(unknown.pop()), "Make the data set again.", "is unknown")
-    T = manifest.num_days
+    T = span.num_days
     rules = [
         ("demand", ~np.isfinite(d["demand"]), "is not finite"),
         ("demand", d["demand"] < 0, "is negative"),
@@ -105,7 +108,7 @@ def _check_tile(panel: Panel, tile: TileRef, raw: RawTile) -> None:
         if flags.any():
             row, t = (int(i) for i in np.argwhere(flags)[0])
             raise DataError(
-                f"{name} of inventory {ids[row]} on {manifest.day(t)} (day {t})",
+                f"{name} of inventory {ids[row]} on {span.day(t)} (day {t})",
                 d[name][row, t].item(),
                 "Correct the source and make the data set again.",
                 problem,
@@ -128,17 +131,18 @@ class _Totals:
         self.fill_min = 1.0
         self.max_demand = 0.0
 
-    def add(self, tile: TileRef, raw: RawTile, manifest: Manifest) -> None:
+    def add(self, raw: RawTile, span: Span) -> None:
         s, d = raw.static, raw.dynamic
         for name, counter in self.counts.items():
             counter.update(s[name].tolist())
-        T = manifest.num_days
+        T = span.num_days
         on_sale = d["on_sale"][:, :T] == 1
         counts = on_sale & (counting(d) == 1)
         observed = on_sale & (d["known"] == 1)
         days = counts.sum(axis=1)
         total = d["demand"].sum(axis=1, dtype=np.float64)
         selling = (d["demand"] > 0).sum(axis=1)
+        self.sums["cells"] += on_sale.size
         self.sums["on_sale"] += int(on_sale.sum())
         self.sums["counting"] += int(days.sum())
         self.sums["observed"] += int(observed.sum())
@@ -153,13 +157,14 @@ class _Totals:
         for name in ("price", *FLAGS):
             ahead = d[name][:, T:]
             unknown = np.isnan(ahead) if name == "price" else ahead == UNKNOWN
+            self.sums["cells ahead"] += ahead.size if name == "price" else 0
             self.sums[f"{name} ahead"] += ahead.size - int(unknown.sum())
         self.intermittent += int((selling < INTERMITTENT_DAYS * days).sum())
         self.launched_late += int((d["on_sale"][:, 0] == 0).sum())
         self.mean.append((total / np.maximum(days, 1)).astype(np.float32))
         holding = np.maximum(s["holding_cost"], np.finfo(np.float32).tiny)
         self.ratio.append(s["shortage_cost"] / holding)
-        window = slice(manifest.history_days, manifest.test_start)
+        window = slice(span.history_days, span.test_start)
         trained = d["demand"][:, window].sum(axis=1, dtype=np.float64)
         for name in np.unique(s["sales_class"]):
             self.class_demand[name] += float(trained[s["sales_class"] == name].sum())
@@ -187,29 +192,38 @@ class _Totals:
             f"{self.sums['drawn demand'] / max(self.sums['demand'], 1e-9):.1%} of the demand"
         ]
 
+    def _days(self, m: Manifest, span: Span) -> list[str]:
+        """Lines on what the days of a span are for."""
+        train, test, split = span.days("train"), span.days("test"), self.counts["split"]
+        kept = f"{split['validation']:,}" if split["validation"] else "on the same"
+        last = train.start - 1
+        lines = [
+            f"  history         days 0..{last} ({span.day(0)} .. {span.day(last)}), features only"
+            if train.start
+            else "  history         none",
+            f"  train           days {train.start}..{train.stop - 1} "
+            f"({span.day(train.start)} .. {span.day(train.stop - 1)})",
+            f"  test            days {test.start}..{test.stop - 1} "
+            f"({span.day(test.start)} .. {span.day(test.stop - 1)}): all inventories",
+        ]
+        if not m.spans:
+            lines[1] += f": {split['train']:,} inventories, validation {kept}"
+            return lines
+        return [f"  of {span.name}, {span.inventories:,} inventories:", *lines]
+
     def describe(self, m: Manifest) -> str:
-        n, cells = m.num_inventories, m.num_inventories * m.num_days
+        n, cells = m.num_inventories, self.sums["cells"]
         observed = max(self.sums["observed"], 1)
         known = self.sums["observed"] / max(self.sums["on_sale"], 1)
         c = self.counts
         orders = "continuous" if m.order_multiple == 0 else f"multiples of {m.order_multiple:g}"
         size = sum(info.bytes for info in m.files.values())
-        last = m.num_days - 1
         lines = [
             f"{m.name}: {n:,} inventories × {m.num_days} days in {len(self.warehouses):,} "
             f"warehouses, {len(m.files)} files, {size / 1e6:,.1f} MB, checksums verified",
             f"  source          {m.source}",
             f"  seed            {m.seed}",
-            f"  history         days 0..{m.history_days - 1} ({m.day(0)} .. "
-            f"{m.day(m.history_days - 1)}), features only"
-            if m.history_days
-            else "  history         none",
-            f"  train           days {m.history_days}..{m.test_start - 1} "
-            f"({m.day(m.history_days)} .. {m.day(m.test_start - 1)}): "
-            f"{c['split']['train']:,} inventories, validation "
-            + (f"{c['split']['validation']:,}" if c["split"]["validation"] else "on the same"),
-            f"  test            days {m.test_start}..{last} "
-            f"({m.day(m.test_start)} .. {m.day(last)}): all inventories",
+            *(line for span in m.all_spans for line in self._days(m, span)),
             f"  orders          {orders}, unmet demand {'owed' if m.backlog else 'lost'}",
             f"  demand per day  {_quantiles(np.concatenate(self.mean))}; largest "
             f"{self.max_demand:,.6g}",
@@ -221,7 +235,7 @@ class _Totals:
             f"{self.launched_late / n:.1%} of the inventories not on sale on day 0",
             f"  promotions      {self.sums['promotion'] / cells:.1%} of all days, events "
             f"{self.sums['event'] / cells:.1%}, snap {self.sums['snap'] / cells:.1%}",
-            f"  days ahead      {self._ahead(n * m.ahead_days)}",
+            f"  days ahead      {self._ahead(int(self.sums['cells ahead']))}",
             f"  lead time       {_histogram(c['lead_time'], n)}",
             f"  jitter          {_histogram(c['lead_time_jitter'], n)}; least fill fraction "
             f"{self.fill_min:g}",

@@ -1,7 +1,5 @@
-"""Reads a data-set folder tile by tile.
-
-A tile is one row group of a panel part: up to `tile_rows` inventories of one split. Shape
-letters: n rows of the tile, T days of demand, A days ahead of them.
+"""Reads a data-set folder tile by tile: a tile is one row group of a panel part, up to `tile_rows`
+inventories of one split. Shape letters: n rows of the tile, T days of demand, A days ahead of them.
 """
 
 from __future__ import annotations
@@ -12,13 +10,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.errors import DataError
-from pipeline.data.order_rules import check_order_rules, order_columns
+from pipeline.data.order_rules import order_columns
 from pipeline.data.schema import (
     INVENTORIES,
     ORDER_COLUMNS,
@@ -50,6 +47,8 @@ class TileRef:
     split: str
     first_row: int
     """Position of the tile's first inventory in panel order."""
+    span: int = 0
+    """Which of the panel's spans: the calendar of its inventories."""
 
 
 @dataclass
@@ -62,6 +61,8 @@ class RawTile:
     """Column of inventories.parquet -> [n]; text columns are object arrays."""
     dynamic: dict[str, Array]
     """Quantity -> [n, T], or [n, T + A] if it is known ahead; dtype as in `ALL_QUANTITIES`."""
+    span: int = 0
+    """Of the tile; T and A are those of this span."""
 
 
 class Panel:
@@ -83,6 +84,7 @@ class Panel:
     def __init__(self, directory: str | PathLike[str]) -> None:
         self.directory = Path(directory)
         self.manifest = Manifest.read(self.directory)
+        self.spans = self.manifest.all_spans
         self._metadata: dict[str, pq.FileMetaData] = {}
         self._tiles = self._open()
 
@@ -91,11 +93,8 @@ class Panel:
         return str(self.directory)
 
     def __repr__(self) -> str:
-        manifest = self.manifest
-        return (
-            f"Panel({str(self.directory)!r}: {manifest.num_inventories:,} inventories x "
-            f"{manifest.num_days} days)"
-        )
+        size = f"{self.manifest.num_inventories:,} inventories x {self.manifest.num_days} days"
+        return f"Panel({str(self.directory)!r}: {size})"
 
     def __getstate__(self) -> dict[str, Any]:
         # Footers are re-read on demand by whoever receives the panel.
@@ -104,8 +103,7 @@ class Panel:
     def tiles(self, split: Split | None = None) -> list[TileRef]:
         """The tiles of a split, or all of them (None), in panel order.
 
-        A data set that keeps no inventory for validation (`plan_tiles`) validates on those of
-        training.
+        Data without inventories for validation (`plan_tiles`) validate on those of training.
 
         Raises:
             DataError: `split` is neither train nor validation.
@@ -123,7 +121,7 @@ class Panel:
         Raises:
             DataError: Unknown quantity, or the file is damaged (the message names it).
         """
-        there = self.quantities()
+        there = [*QUANTITIES, *self.spans[tile.span].optional_quantities]
         wanted = there if quantities is None else list(quantities)
         if unknown := [name for name in wanted if name not in there]:
             raise DataError("quantity", unknown[0], f"Use some of {', '.join(there)}.")
@@ -139,11 +137,7 @@ class Panel:
                     values = values.chunk(0)
                 flat = values.flatten().to_numpy(zero_copy_only=True)
                 dynamic[name] = flat.reshape(tile.rows, -1)
-        return RawTile(columns["inventory_id"], columns, dynamic)
-
-    def quantities(self) -> list[str]:
-        """Quantities that are there."""
-        return [*QUANTITIES, *self.manifest.optional_quantities]
+        return RawTile(columns["inventory_id"], columns, dynamic, tile.span)
 
     def static_columns(self) -> list[str]:
         """Columns of inventories.parquet that are there."""
@@ -210,10 +204,29 @@ class Panel:
         parts = sorted(name for name in manifest.files if name.startswith(f"{PANEL}/"))
         optional = [name for name in self.static_columns() if name in ORDER_COLUMNS]
         self._check_schema(INVENTORIES, inventories_schema(optional))
-        days = (manifest.num_days, manifest.ahead_days)
+        spans = self._spans_of(parts)
+        for part, span in spans.items():
+            own = self.spans[span]
+            schema = panel_schema(own.num_days, own.ahead_days, own.optional_quantities)
+            self._check_schema(part, schema)
+        return self._list_tiles(spans)
+
+    def _spans_of(self, parts: list[str]) -> dict[str, int]:
+        """Part -> the span of its inventories: parts of a span follow each other, and hold all."""
+        left = [span.inventories for span in self.spans]
+        found, span = {}, 0
         for part in parts:
-            self._check_schema(part, panel_schema(*days, manifest.optional_quantities))
-        return self._list_tiles(parts)
+            while span < len(left) - 1 and not left[span]:
+                span += 1
+            found[part] = span
+            left[span] -= self._footer(part).num_rows
+        if any(left):
+            rows = self.manifest.num_inventories - sum(left)
+            raise _inconsistent(
+                "num_inventories", self.manifest.num_inventories,
+                f"does not match the panel ({rows:,} rows)",
+            )  # fmt: skip
+        return found
 
     def _check_schema(self, name: str, expected: pa.Schema) -> None:
         path = self.directory / name
@@ -226,12 +239,12 @@ class Panel:
                     f"column of {path.name}", field.name, f"is {kind} and must be {field.type}"
                 )
 
-    def _list_tiles(self, parts: list[str]) -> list[TileRef]:
+    def _list_tiles(self, parts: Mapping[str, int]) -> list[TileRef]:
         inventories = self._footer(INVENTORIES)
         split_column = list(STATIC_COLUMNS).index("split")
         tiles: list[TileRef] = []
         first_row = 0
-        for part in parts:
+        for part, span in parts.items():
             footer = self._footer(part)
             for row_group in range(footer.num_row_groups):
                 index, rows = len(tiles), footer.row_group(row_group).num_rows
@@ -249,95 +262,14 @@ class Panel:
                     raise _inconsistent("split", f"tile {index}", "mixes train and validation")
                 if statistics.min not in SPLITS:
                     raise _inconsistent("split", str(statistics.min), "is unknown")
-                tiles.append(TileRef(index, part, row_group, rows, statistics.min, first_row))
+                split = statistics.min
+                tiles.append(TileRef(index, part, row_group, rows, split, first_row, span))
                 first_row += rows
-        if not (
-            len(tiles) == inventories.num_row_groups and first_row == self.manifest.num_inventories
-        ):
+        if len(tiles) != inventories.num_row_groups:
             raise _inconsistent(
-                "num_inventories",
-                self.manifest.num_inventories,
-                f"does not match the panel ({first_row:,} rows)",
+                "file", str(self.directory / INVENTORIES), "has more row groups than the panel"
             )
         return tiles
-
-
-def validate_inventories(panel: Panel) -> None:
-    """Check that every inventory can be played on this data set; training calls it first.
-
-    Reads the terms of inventories.parquet and applies `check_inventories`.
-
-    Raises:
-        DataError: Naming the first inventory that breaks a rule, its value and the rule.
-    """
-    optional = [name for name in panel.static_columns() if name in ORDER_COLUMNS]
-    table = panel.read_inventories([*CHECKED_COLUMNS, *optional])
-    columns = {name: _to_numpy(table.column(name)) for name in table.column_names}
-    columns |= order_columns(columns, panel.manifest.order_multiple, len(table))
-    check_inventories(columns, len(panel.manifest.train_days), len(panel.manifest.test_days))
-
-
-CHECKED_COLUMNS = (
-    "inventory_id", "lead_time", "lead_time_jitter", "review_period", "review_offset",
-    "fill_min", "shortage_cost", "holding_cost", "weight",
-)  # fmt: skip
-
-
-def check_inventories(columns: Mapping[str, Array], train_days: int, test_days: int) -> None:
-    """Check supply terms and costs of inventories.
-
-    An order must be able to arrive, and at least one day to be counted, on the training days
-    and on the test days: lead_time + lead_time_jitter + review_period <= either. A column that
-    is absent is not checked.
-
-    Args:
-        columns: `CHECKED_COLUMNS`, and `ORDER_COLUMNS` if there are any, each [n].
-
-    Raises:
-        DataError: Naming the first inventory that breaks a rule, its value and the rule.
-    """
-    names = ("lead_time", "lead_time_jitter", "review_period", "review_offset")
-    lead, jitter, period, offset = (columns[name].astype(np.int64) for name in names)
-    fill, span = columns["fill_min"], lead + jitter + period
-    too_long = (
-        f"does not fit the data: there are {train_days} training days and {test_days} test days"
-    )
-    rules: list[tuple[str, Array, Array, str]] = [
-        ("lead_time", lead, lead >= 0, "is negative"),
-        ("lead_time_jitter", jitter, jitter >= 0, "is negative"),
-        ("review_period", period, period >= 1, "is below 1"),
-        ("review_offset", offset, (offset >= 0) & (offset < period), "is not in [0, P)"),
-        ("fill_min", fill, (fill >= 0) & (fill <= 1), "is not in [0, 1]"),
-        (" + ".join(names[:3]), span, span <= min(train_days, test_days), too_long),
-    ]
-    for name in ("holding_cost", "shortage_cost"):
-        if name in columns:
-            values = columns[name]
-            good = np.isfinite(values) & (values > 0)
-            rules.append((name, values, good, "is not above 0"))
-    if "weight" in columns:
-        weight = columns["weight"]
-        good = np.isfinite(weight) & (weight >= 0)
-        rules.append(("weight", weight, good, "is negative or not a number"))
-    for name, values, good, problem in rules:
-        if not good.all():
-            row = int(np.argmin(good))
-            remedy = "Correct the inventory's attributes"
-            if problem is too_long:
-                remedy += (
-                    ", draw shorter terms (--max-lead-time, --max-review-period), or use more "
-                    "days or fewer --history-days"
-                )
-            raise DataError(
-                f"{name} of inventory {columns['inventory_id'][row]}",
-                values[row].item(),
-                f"{remedy}, and make the data set again ({np.count_nonzero(~good):,} of "
-                f"{len(good):,} inventories looked at).",
-                problem,
-            )
-
-    if all(name in columns for name in ORDER_COLUMNS):
-        check_order_rules(columns, columns["inventory_id"])
 
 
 def _to_numpy(column: pa.ChunkedArray) -> Array:

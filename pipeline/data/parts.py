@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.errors import DataError
+from pipeline.data.days import check_days
 from pipeline.data.schema import (
     ALL_QUANTITIES,
     DEFAULT_TEST_SHARE,
@@ -26,7 +27,6 @@ from pipeline.data.schema import (
     SPLITS,
     TILES_PER_PART,
     FileInfo,
-    check_days,
     counting,
     days_of,
     inventories_schema,

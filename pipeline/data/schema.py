@@ -11,14 +11,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from envs.errors import DataError
+from pipeline.data.days import Span, check_days
 from pipeline.tools.files import write_text
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -183,6 +192,17 @@ class Manifest(BaseModel):
     """True: unmet demand is owed; False: it is lost."""
     weight_meaning: str = DEFAULT_WEIGHT_MEANING
     files: dict[str, FileInfo]
+    spans: tuple[Span, ...] = ()
+    """Of a pool: the calendars of its inventories (see `pipeline.data.pool`), of which the days
+    above are the longest, laid over each other at the first test day. Empty: all inventories share
+    those days."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the spans of what is no pool: its manifest is what it was before there were
+        any."""
+        content: dict[str, Any] = written(self)
+        return content if self.spans else {k: v for k, v in content.items() if k != "spans"}
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
@@ -194,12 +214,22 @@ class Manifest(BaseModel):
         for name, stated in self.quantities.items():
             if stated.dtype != np.dtype(ALL_QUANTITIES[name].dtype).name:
                 raise ValueError(f"quantities.{name}.dtype is {stated.dtype!r}")
+        if self.spans and sum(span.inventories for span in self.spans) != self.num_inventories:
+            raise ValueError("the inventories of the spans do not add up to num_inventories")
         return self
 
     @property
     def optional_quantities(self) -> tuple[str, ...]:
         """Which of `OPTIONAL_QUANTITIES` the data set has."""
         return tuple(name for name in OPTIONAL_QUANTITIES if name in self.quantities)
+
+    @property
+    def all_spans(self) -> tuple[Span, ...]:
+        """The spans; of what is no pool, the one that all inventories share."""
+        if self.spans:
+            return self.spans
+        own = {name: getattr(self, name) for name in Span.model_fields if hasattr(self, name)}
+        return (Span(inventories=self.num_inventories, **own),)
 
     @property
     def train_days(self) -> range:
@@ -273,43 +303,9 @@ def counting(dynamic: Mapping[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.u
     return known | (dynamic["imputed"] != 0) if "imputed" in dynamic else known
 
 
-def check_days(num_days: int, history_days: int, test_start: int) -> None:
-    """Raise ValueError unless 0 <= history_days < test_start < num_days."""
-    if not 0 <= history_days < test_start < num_days:
-        raise ValueError(
-            f"days must satisfy 0 <= history_days ({history_days}) < test_start ({test_start}) "
-            f"< num_days ({num_days})"
-        )
-
-
 def days_of(quantity: str, num_days: int, ahead_days: int) -> int:
     """Values per inventory of a quantity: T + A if it is known ahead, else T."""
     return num_days + (ahead_days if ALL_QUANTITIES[quantity].known_ahead else 0)
-
-
-def reviewed(
-    first_day: date,
-    days: int | range | npt.NDArray[np.integer],
-    period: npt.ArrayLike,
-    offset: npt.ArrayLike,
-) -> npt.NDArray[np.bool_]:
-    """On which days inventories are reviewed: those whose date's ordinal is o modulo P.
-
-    The calendar decides and not the number of the day, so that an extract that starts later
-    reviews the same inventories on the same dates.
-
-    Args:
-        first_day: Date of day 0.
-        days: Day index, or indices [D].
-        period, offset: P and o, [n].
-
-    Returns:
-        [n] for one day, [D, n] for several.
-    """
-    ordinal = first_day.toordinal() + np.asarray(days, dtype=np.int64)
-    past = np.subtract.outer(ordinal, np.asarray(offset, dtype=np.int64))
-    due: npt.NDArray[np.bool_] = past % np.asarray(period, dtype=np.int64) == 0
-    return due
 
 
 def inventory_ids(skus: Iterable[str], warehouses: Iterable[str]) -> list[str]:

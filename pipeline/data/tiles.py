@@ -34,7 +34,7 @@ def plan_tiles(inventories: int, tile_rows: int, validation_share: float) -> lis
     least = 1 if validation_share > 0 else 0
     validation = min(max(round(validation_share * inventories), least), inventories - 1)
     if validation == 0:
-        LOG.info(
+        LOG.warning(
             f"No inventory of {inventories:,} is kept for validation: it uses those of training."
         )
     plans: list[TilePlan] = []

@@ -129,9 +129,11 @@ def _played(work: _Work) -> dict[str, Curve]:
 def _of_tile(work: _Work, tile: int) -> dict[str, list[Margins]]:
     """Policy -> sums at every factor."""
     raw, scenario = work.source.open(work.split, tile)
+    longest = work.source.num_days(work.split)[1]
     return {
         name: [
-            rows_margins(evaluate_tile(raw, scenario, policy.at(factor))) for factor in work.factors
+            rows_margins(evaluate_tile(raw, scenario, policy.at(factor), longest))
+            for factor in work.factors
         ]
         for name, policy in work.policies.items()
     }

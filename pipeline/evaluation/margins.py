@@ -50,11 +50,12 @@ class MarginSums:
 
     Args:
         total: Inventories that there will be.
-        groups: G at most.
+        groups: G at most; None: :data:`GROUPS`.
     """
 
-    def __init__(self, total: int, groups: int = GROUPS) -> None:
-        self._by_group = np.zeros((min(total, groups), len(parts())))
+    def __init__(self, total: int, groups: int | None = None) -> None:
+        most = GROUPS if groups is None else groups
+        self._by_group = np.zeros((min(total, most), len(parts())))
         self._by_block: Array | None = None
 
     def add(self, part: Margins, first: int) -> None:

@@ -121,14 +121,25 @@ def _rows(metrics: HorizonMetrics) -> pd.DataFrame:
     )
 
 
-def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pa.Table:
+def evaluate_tile(
+    raw: RawTile, scenario: Scenario, policy_for: PolicyFor, most_days: int | None = None
+) -> pa.Table:
     """:func:`evaluate_scenario` with the inventories' ids and what the panel says of them.
 
     Adds ``inventory_id``, the columns of :data:`STATIC`, and for each of
     :data:`~envs.metrics.SUMS` a fixed-size list ``block_<name>``: its sums over
     the blocks of days.
+
+    Args:
+        raw: The tile as it lies on disk.
+        scenario: The tile.
+        policy_for: Builds the policy.
+        most_days: Days of the longest tile: as many blocks as that has are written, those that
+            this one lacks as 0. None: this one's.
     """
-    days = BLOCK_DAYS * -(-scenario.num_days // (BLOCK_DAYS * MOST_BLOCKS))
+    longest = scenario.num_days if most_days is None else most_days
+    days = BLOCK_DAYS * -(-longest // (BLOCK_DAYS * MOST_BLOCKS))
+    lacking = max(1, longest // days) - max(1, scenario.num_days // days)
     metrics = play_scenario(scenario, policy_for, block_days=days)
     rows = _rows(metrics)
     rows.insert(0, "inventory_id", np.asarray(raw.inventory_id).astype(str))
@@ -137,7 +148,8 @@ def evaluate_tile(raw: RawTile, scenario: Scenario, policy_for: PolicyFor) -> pa
         rows[name] = values if values.dtype.kind in "iuf" else values.astype(str)
     table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
     assert metrics.blocks is not None
-    for name, sums in zip(SUMS, metrics.blocks.unbind(1), strict=True):
+    blocks = torch.nn.functional.pad(metrics.blocks, (0, 0, 0, 0, 0, lacking))
+    for name, sums in zip(SUMS, blocks.unbind(1), strict=True):
         kind = np.uint16 if name.endswith("days") else np.float32
         flat = np.ascontiguousarray(sums.numpy().T.astype(kind)).ravel()
         table = table.append_column(

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.evaluation.play import PolicyFor, evaluate_tile, seen_policy
-from pipeline.policies.store import POLICY, load_model
+from pipeline.policies.store import POLICY, TrainedModel, load_model
 from pipeline.scenarios.dataset import DatasetSource
 from pipeline.scenarios.source import Split
 from pipeline.tools.files import beside, remove, writing
@@ -51,10 +52,13 @@ class AdjustableModel:
         """Of its weights."""
         return hashlib.sha256((self.folder / POLICY).read_bytes()).hexdigest()
 
+    @cached_property
+    def _model(self) -> TrainedModel:
+        return load_model(self.folder)
+
     def at(self, factor: float) -> PolicyFor:
         """It, with shortages that count ``factor`` times."""
-        model = load_model(self.folder)
-        return seen_policy(model.policy.decide, model.objective, factor)
+        return seen_policy(self._model.policy.decide, self._model.objective, factor)
 
 
 def model_candidate(folder: Path, factor: float = 1.0) -> Candidate:
@@ -135,9 +139,10 @@ def _evaluate_missing(work: _Work, parts: Path) -> None:
 def _rows(work: _Work, tile: int) -> pa.Table:
     """Rows of a tile, policy after policy."""
     raw, scenario = work.source.open(work.split, tile)
+    longest = work.source.num_days(work.split)[1]
     tables = []
     for candidate in work.candidates.values():
-        rows = evaluate_tile(raw, scenario, candidate.policy_for)
+        rows = evaluate_tile(raw, scenario, candidate.policy_for, longest)
         tables.append(rows.append_column("split", pa.array([work.split] * len(rows))))
     return pa.concat_tables(tables)
 

@@ -24,8 +24,9 @@ from torch import Tensor
 
 from envs.orders import OrderFacts, shared
 from envs.state import ORDER_SIZES, Scenario
+from pipeline.data.days import reviewed
 from pipeline.data.draws import Draws
-from pipeline.data.schema import counting, reviewed
+from pipeline.data.schema import counting
 from pipeline.features.forecast import DayFactors
 from pipeline.features.order_facts import order_facts
 from pipeline.features.outlook import Forecaster, Outlook

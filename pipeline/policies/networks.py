@@ -139,6 +139,10 @@ class Critic(nn.Module):
     observation: the level or order that it stands for, and the order that follows, in
     scales. Both are functions of its two arguments; without them the critic would have
     to learn the action model's product of coefficients and features by heart.
+
+    Where a credit looks back, it also sees the horizon's history
+    (:meth:`~envs.credit.Credit.history`). Policies never do: a horizon is how they were trained,
+    and whoever is asked for orders has none.
     """
 
     def __init__(
@@ -147,19 +151,22 @@ class Critic(nn.Module):
         action_model: ActionModel,
         hidden: Sequence[int],
         parts: int,
+        history: int = 0,
     ) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout) + action_model.outputs + 2, hidden, parts)
+        inputs = input_size(layout) + action_model.outputs + 2 + history
+        self.net = mlp(inputs, hidden, parts)
 
     def forward(
         self,
         observation: Observation,
         action: Tensor,
         action_model: ActionModel,
+        history: Tensor | None = None,
         *,
         frozen: bool = False,
     ) -> Tensor:
-        """[N, P]. ``frozen``: gradients reach the action, not the critic's weights."""
+        """[N, P]; history [N, H]. ``frozen``: gradients reach the action, not the weights."""
         meaning = torch.stack(
             (
                 action_model.target(action, observation) / observation.scale,
@@ -167,7 +174,7 @@ class Critic(nn.Module):
             ),
             -1,
         )
-        hidden = torch.cat((network_inputs(observation), action, meaning), -1)
+        hidden = torch.cat((_value_inputs(observation, history), action, meaning), -1)
         for layer in self.net:
             if frozen and isinstance(layer, nn.Linear):
                 hidden = functional.linear(hidden, layer.weight.detach(), layer.bias.detach())
@@ -179,10 +186,18 @@ class Critic(nn.Module):
 class ValueNetwork(nn.Module):
     """The cost to come, -V(observation), in parts and units of :class:`Critic`."""
 
-    def __init__(self, layout: ObservationLayout, hidden: Sequence[int], parts: int) -> None:
+    def __init__(
+        self, layout: ObservationLayout, hidden: Sequence[int], parts: int, history: int = 0
+    ) -> None:
         super().__init__()
-        self.net = mlp(input_size(layout), hidden, parts)
+        self.net = mlp(input_size(layout) + history, hidden, parts)
 
-    def forward(self, observation: Observation) -> Tensor:
-        """[N, P], >= 0."""
-        return functional.softplus(self.net(network_inputs(observation)))
+    def forward(self, observation: Observation, history: Tensor | None = None) -> Tensor:
+        """[N, P], >= 0; history [N, H] as in :class:`Critic`."""
+        return functional.softplus(self.net(_value_inputs(observation, history)))
+
+
+def _value_inputs(observation: Observation, history: Tensor | None) -> Tensor:
+    """[N, K+2+F+H]."""
+    inputs = network_inputs(observation)
+    return inputs if history is None else torch.cat((inputs, history), -1)

@@ -7,7 +7,7 @@ observations alone, so that it can play any scenario and decide the orders of a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from torch import Tensor
@@ -15,11 +15,14 @@ from torch import Tensor
 from envs.rollout import Decision, Policy
 from envs.state import Observation, Scenario
 from pipeline.features.build import BASIS, FEATURES
+from pipeline.scenarios.joined import side_by_side
 from pipeline.scenarios.source import ScenarioSource, Split
 
 FORECAST = BASIS.index("near_forecast")
-TUNING_TILES = 16
-"""Tiles that baselines are tuned on: some 30,000 inventories settle a few figures for each of a
+TOGETHER = 1_024
+"""Inventories that are played at a time, at least: a day's calls cost as much for fewer."""
+TUNING_TILES = 8
+"""Tiles that baselines are tuned on: some 16,000 inventories settle a few figures for each of a
 hundred classes, and a million would take minutes per baseline."""
 
 
@@ -71,10 +74,17 @@ def stockless(scenario: Scenario) -> Observation:
     return Observation(no_stock, scenario.scale, scenario.basis, scenario.features)
 
 
-def tuning_tiles(source: ScenarioSource, split: Split) -> Sequence[int]:
-    """At most :data:`TUNING_TILES` tiles of a split, evenly spread."""
+def tuning_scenarios(source: ScenarioSource, split: Split) -> Iterator[Scenario]:
+    """At most :data:`TUNING_TILES` tiles of a split, evenly spread; small ones played together."""
     tiles = source.num_tiles(split)
-    return range(0, tiles, -(-tiles // TUNING_TILES))
+    waiting: list[Scenario] = []
+    for tile in range(0, tiles, -(-tiles // TUNING_TILES)):
+        waiting.append(source.load(split, tile))
+        if sum(each.num_inventories for each in waiting) >= TOGETHER:
+            yield side_by_side(waiting)
+            waiting = []
+    if waiting:
+        yield side_by_side(waiting)
 
 
 class ForecastErrorRule(ABC):

@@ -49,7 +49,7 @@ class Run:
         Raises:
             ConfigError: It holds no run that has ended.
         """
-        folder = Path(directory)
+        folder = Path(directory).resolve()
         result = RunResult.read(folder)
         if result is None:
             raise ConfigError(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import torch
 
 from envs.problems.classical import ClassicalProblem, coming_demand, scenario
-from envs.state import PER_DAY, PER_INVENTORY, InventoryState, ObservationLayout, Scenario
+from envs.state import InventoryState, ObservationLayout, Scenario
+from pipeline.scenarios.joined import side_by_side
 from pipeline.scenarios.source import Split
 from pipeline.scenarios.start import evaluation_start, training_start
 from pipeline.tools.seeding import derive_seed
@@ -82,13 +82,3 @@ def _draw(source: ClassicalSource, split: Split, tile: int) -> Scenario:
         return joined
     counted = torch.arange(days).unsqueeze(1).expand_as(joined.demand) >= WARM_UP_DAYS
     return replace(joined, counted=counted)
-
-
-def side_by_side(parts: list[Scenario]) -> Scenario:
-    """Scenarios over the same days as one; all else but the inventories must agree."""
-    fields: dict[str, Any] = {}
-    for name in (*PER_DAY, *PER_INVENTORY):
-        values = [getattr(part, name) for part in parts]
-        if values[0] is not None:
-            fields[name] = torch.cat(values, dim=1 if name in PER_DAY else 0)
-    return replace(parts[0], **fields)

@@ -72,8 +72,6 @@ class DatasetSource:
 
     def _open(self) -> None:
         self.panel = Panel(self.directory)
-        manifest = self.panel.manifest
-        self._weekday = manifest.first_day.weekday()
         columns = self.panel.read_inventories(["lead_time", "lead_time_jitter"])
         lead, jitter = (columns[name].to_numpy() for name in columns.column_names)
         # At least one slot for arrivals, even if all orders arrive at once.
@@ -91,6 +89,10 @@ class DatasetSource:
                     "has no inventories",
                 )  # fmt: skip
         self._cache: OrderedDict[tuple[Split, int], Scenario] = OrderedDict()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> DatasetSource:
+        """Itself: it never changes, and a configuration's copies would each read the tiles."""
+        return self
 
     def __getstate__(self) -> dict[str, object]:
         return {
@@ -122,12 +124,15 @@ class DatasetSource:
         """Inventories of a tile."""
         return self._tiles[split][tile].rows
 
-    def days(self, split: Split) -> tuple[int, int]:
-        """First and past-the-last day index of a split."""
-        manifest = self.panel.manifest
-        if split == "test":
-            return manifest.test_start, manifest.num_days
-        return manifest.history_days, manifest.test_start
+    def days(self, split: Split, span: int = 0) -> tuple[int, int]:
+        """First and past-the-last day index of a split, for the inventories of a span."""
+        days = self.panel.spans[span].days(split)
+        return days.start, days.stop
+
+    def num_days(self, split: Split) -> tuple[int, int]:
+        """Least and largest number of days that an inventory has in a split."""
+        lengths = [len(span.days(split)) for span in self.panel.spans]
+        return min(lengths), max(lengths)
 
     def load(self, split: Split, tile: int) -> Scenario:
         """One tile over the days of the split; the last few stay in memory."""
@@ -155,26 +160,26 @@ class DatasetSource:
         return raw, self._build(split, raw)
 
     def _build(self, split: Split, raw: RawTile) -> Scenario:
-        start, stop = self.days(split)
-        manifest = self.panel.manifest
-        draws = Draws(manifest.seed, raw.inventory_id)
+        start, stop = self.days(split, raw.span)
+        span = self.panel.spans[raw.span]
+        draws = Draws(span.seed, raw.inventory_id)
         # What only later days tell is cut before features are made: nothing can leak back.
         known = {
             name: values if ALL_QUANTITIES[name].known_ahead else values[:, :stop]
             for name, values in raw.dynamic.items()
         }
         features = build_features(
-            raw.static, known, self.factors, self._weekday, first=start,
-            no_plan=self._no_plan(split, draws),
+            raw.static, known, self.factors, span.first_day.weekday(), first=start,
+            no_plan=self._no_plan(split, raw.span, draws),
         )  # fmt: skip
         scenario = scenario_of(
             features,
             raw.static,
             start,
             stop,
-            first_day=manifest.first_day,
+            first_day=span.first_day,
             max_lead_time=self.max_lead_time,
-            backlog=manifest.backlog,
+            backlog=self.panel.manifest.backlog,
             draws=draws,
         )
         scenario = replace(scenario, coming=self.layout.coming)
@@ -183,29 +188,31 @@ class DatasetSource:
         observed = torch.as_tensor(known["known"][:, start:].T > 0)
         return replace(scenario, counted=features.observed & observed)
 
-    def _no_plan(self, split: Split, draws: Draws) -> NDArray[np.bool_] | None:
+    def _no_plan(self, split: Split, span: int, draws: Draws) -> NDArray[np.bool_] | None:
         """[n, D] mornings of a split that see no plan; None: none."""
         plan = "mixed" if split == "train" and self.plan == "known" else self.plan
         if plan == "known":
             return None
-        start, stop = self.days(split)
+        start, stop = self.days(split, span)
         if plan == "missing":
             return np.ones((len(draws), stop - start), dtype=bool)
-        first = self.panel.manifest.first_day.toordinal()
+        first = self.panel.spans[span].first_day.toordinal()
         return draw_no_plan(draws, first + np.arange(start, stop))
 
     def _fit_factors(self) -> DayFactors:
-        stop = self.panel.manifest.test_start
-        tiles = self._tiles["train"]
-        picked = tiles[:: max(1, len(tiles) // FORECAST_SAMPLE_TILES)][:FORECAST_SAMPLE_TILES]
-        return DayFactors.fit(self._history(self.panel.read(tile), stop) for tile in picked)
+        picked: list[tuple[TileRef, int]] = []
+        for number, span in enumerate(self.panel.spans):
+            tiles = [tile for tile in self._tiles["train"] if tile.span == number]
+            sample = tiles[:: max(1, len(tiles) // FORECAST_SAMPLE_TILES)][:FORECAST_SAMPLE_TILES]
+            picked += [(tile, span.test_start) for tile in sample]
+        return DayFactors.fit(self._history(self.panel.read(tile), stop) for tile, stop in picked)
 
     def _history(self, raw: RawTile, stop: int) -> TrainingHistory:
         price = day_major(raw.dynamic["price"], stop)
         ratio: NDArray[np.float32] = log_price_ratio(price).T.numpy()
         return TrainingHistory(
             category=np.asarray(raw.static["category"]).astype(str),
-            weekday=(np.arange(stop) + self._weekday) % 7,
+            weekday=(np.arange(stop) + self.panel.spans[raw.span].first_day.weekday()) % 7,
             demand=np.asarray(raw.dynamic["demand"][:, :stop], dtype=np.float32),
             on_sale=np.asarray(raw.dynamic["on_sale"][:, :stop]) > 0,
             known=counting(raw.dynamic)[:, :stop] > 0,

@@ -320,13 +320,17 @@ def decide_sweep(directory: Path, by: Decider | None = None) -> Orders | None:
         by: Who decides; None: whoever is best on validation, see :func:`find_decider`.
 
     Returns:
-        None if no method has a model and no baseline was tuned.
+        None if no method has a model and no baseline was tuned, or if the data are a pool, whose
+        inventories have no morning in common.
     """
     sweep = read_sweep(directory)
+    source = sweep.source()
+    if source.panel.manifest.spans:
+        return None
     if by is None:
         if sweep.best() is None and not (directory / BASELINES).exists():
             return None
         by = find_decider(directory)
     snapshot = directory / "snapshot.parquet"
-    make_snapshot(sweep.source(), snapshot, played=by.policy_for)
+    make_snapshot(source, snapshot, played=by.policy_for)
     return decide(by, snapshot, directory / "orders.parquet")

@@ -26,8 +26,8 @@ from envs.errors import DataError
 from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import EXPECTED, ORDER_SIZES
+from pipeline.data.days import reviewed
 from pipeline.data.panel import RawTile, TileRef
-from pipeline.data.schema import reviewed
 from pipeline.evaluation.play import PolicyFor
 from pipeline.features.build import BASIS, FEATURES, build_features, order_sizes
 from pipeline.features.forecast import DayFactors
@@ -185,7 +185,14 @@ def make_snapshot(
 
 
 def _checked_day(source: DatasetSource, day: int | None) -> int:
-    days = source.panel.manifest.num_days
+    manifest = source.panel.manifest
+    if manifest.spans:
+        raise DataError(
+            "data", str(source.directory),
+            "Make the snapshot of one of the data sets that it was made of.",
+            "is a pool, whose inventories have no morning in common",
+        )  # fmt: skip
+    days = manifest.num_days
     day = days if day is None else day
     if not 1 <= day <= days:
         raise DataError(

@@ -15,8 +15,8 @@ import ray
 
 from envs.errors import ConfigError
 from pipeline.algorithms.build import build_config
-from pipeline.baselines.tuned import tuned_baselines
-from pipeline.data.panel import validate_inventories
+from pipeline.baselines.tuned import PLANNERS, tuned_baselines
+from pipeline.data.playable import validate_inventories
 from pipeline.evaluation.goal import Goal, Met, Player, factor_of, find_factors
 from pipeline.evaluation.play import in_words, needed
 from pipeline.evaluation.tiles import evaluate_policies, model_candidate
@@ -123,7 +123,7 @@ def train_run(
             training.result.cause,
         )  # fmt: skip
     say(f"Model with the best validation {training.objective.metric}: {out / 'model'}")
-    baselines = tuned_baselines(source, out, training.objective)
+    baselines = tuned_baselines(source, out, training.objective, PLANNERS)
     value = training.result.validation[training.objective.metric]
     if lost := baselines.lost_to(run.method, value):
         say(lost)

@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ds": {"hidden": [8], "fragment_days": 30, "updates_per_iteration": 2,
            "train_batch_size_per_learner": 32},
 }  # fmt: skip
+TERMINAL = {"name": "service", "credit": "terminal"}
 
 
 def ends_with(training: TrainingRun) -> tuple[dict[str, torch.Tensor], list[Any], RunResult | None]:
@@ -66,19 +67,21 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "remote"),
+    ("algorithm", "choices"),
     [
         *((algorithm, {}) for algorithm in SMALL),
+        # The replay keeps the horizon's history beside its rows.
+        *((algorithm, {"objective": TERMINAL}) for algorithm in ("ddpg", "ppo")),
         pytest.param("ddpg", {"num_env_runners": 2, "num_learners": 1}, marks=pytest.mark.slow),
         pytest.param("ppo", {"num_env_runners": 2, "num_learners": 1}, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_was_cut_ends_as_one_that_was_not(
-    source: DatasetSource, tmp_path: Path, algorithm: str, remote: dict[str, int]
+    source: DatasetSource, tmp_path: Path, algorithm: str, choices: dict[str, Any]
 ) -> None:
     run = RunConfig(
         algorithm=algorithm, action_model="both", iterations=6, validate_every=2,
-        checkpoint_every=3, training=SMALL[algorithm], **remote,
+        checkpoint_every=3, training=SMALL[algorithm], **choices,
     )  # fmt: skip
     through = ends_with(TrainingRun(run, source, tmp_path / "through"))
     cut = TrainingRun(run, source, tmp_path / "cut")

@@ -25,6 +25,7 @@ ALLOWED = {
         "pipeline/data/writer.py",
         "pq.ParquetWriter",
     ): "inside a folder that is renamed when complete",
+    ("pipeline/data/pool.py", "pq.ParquetWriter"): "inside a folder that is renamed when complete",
     (
         "pipeline/data/quality.py",
         "pq.ParquetWriter",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from envs.errors import DataError
 from pipeline.data.draws import Draws
 from pipeline.data.order_rules import order_columns
-from pipeline.data.panel import check_inventories
+from pipeline.data.playable import check_inventories
 from pipeline.data.quality import DEFAULT_MAX_BAD_SHARE
 from pipeline.data.schema import (
     DEFAULT_HISTORY_DAYS,

@@ -68,7 +68,7 @@ class _Source:
 def import_m5(
     source: str | Path, out: str | Path, options: ImportOptions | None = None
 ) -> Manifest:
-    """Import an M5 folder.
+    """Import the folder SOURCE with the Walmart M5 tables as Parquet.
 
     Args:
         source: The folder.

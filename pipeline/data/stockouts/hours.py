@@ -122,9 +122,9 @@ class _Cells:
         if prior is not None:
             above = above + PRIOR_PIECES * prior
             below = below + PRIOR_PIECES
-        weights: Array = np.maximum(above / np.maximum(below, 1e-9), 1e-6)
-        weights /= weights.sum(1, keepdims=True)
-        return weights
+        rates = np.maximum(above / np.maximum(below, 1e-9), 1e-6)
+        result: Array = rates / rates.sum(1, keepdims=True)
+        return result
 
     def _last(self, shares: Array) -> Array:
         """[C, H] last pieces: around the end of the hour, in it or in the next one."""

@@ -33,6 +33,8 @@ PRIOR_SHAPE = 1.5
 """Of the gamma law of levels within a group."""
 LEAST = 1e-4
 """Least level, units a day."""
+MOST_NORMAL = 3.09
+"""99.9 % point of the standard normal law."""
 LEVELS = np.asarray([0.25, 0.5, 1.0, 2.0, 4.0])
 """Units a day around which the spread of days is estimated; in between it is interpolated."""
 
@@ -59,9 +61,14 @@ class Prediction:
         return self.shape + self._pieces, (1.0 - self.open_share) * self.likely_rate() / self.grain
 
     def likely_rate(self) -> Array:
-        """Expected demand of a day like this one, after what was sold on it, units."""
+        """Expected demand of a day like this one, after what was sold on it, units.
+
+        Not above the 99.9 % point of the law before anything was sold: a rush in the first hour of
+        business is no rate for the whole day.
+        """
         shape = self.shape + self._pieces
-        found: Array = self.grain * shape / (self.shape * self.grain / self.rate + self.open_share)
+        scale = self.shape * self.grain / self.rate + self.open_share
+        found: Array = np.minimum(self.grain * shape / scale, self.rate * most_factor(self.shape))
         return found
 
     def mean(self) -> Array:
@@ -163,6 +170,13 @@ class DemandLaw:
             exposed = fade * exposed + seen
             squared = fade**2 * squared + seen**2
         return level, known
+
+
+def most_factor(shape: Array) -> Array:
+    """99.9 % point of a gamma law with mean 1, by Wilson and Hilferty (1931)."""
+    ninth = 1.0 / (9.0 * shape)
+    found: Array = (1.0 - ninth + MOST_NORMAL * np.sqrt(ninth)) ** 3
+    return found
 
 
 def weight_of(shape: Array, pieces: Array) -> Array:

@@ -43,6 +43,7 @@ def make(
     terms: SupplyTerms | None = None,
     order_multiple: float | None = None,
     backlog: bool = False,
+    sku_prefix: str = "S",
     jobs: int = 1,
     overwrite: bool = False,
 ) -> Manifest:
@@ -64,6 +65,7 @@ def make(
         parameters, terms: Distributions of demand and of supply terms.
         order_multiple: As in the manifest; None: 1, for demand is in whole units.
         backlog: As in the manifest.
+        sku_prefix: What the skus' names begin with: data sets that are to be pooled differ in it.
         jobs: Processes; parts of 64 tiles are shared out among them.
         overwrite: Replace an existing data set.
 
@@ -94,7 +96,15 @@ def make(
     # Not the chosen first test day: it must change no value.
     last_launch = max(1, default_test_start(days) - 28)
     market = Market(
-        seed, inventories, days, first_day, spec.ahead_days, last_launch, parameters, terms
+        seed,
+        inventories,
+        days,
+        first_day,
+        spec.ahead_days,
+        last_launch,
+        parameters,
+        terms,
+        sku_prefix,
     )
     with PanelWriter(out, spec, overwrite) as writer:
         _write(writer, market, plans, jobs)

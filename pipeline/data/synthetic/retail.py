@@ -74,6 +74,7 @@ class Market:
         ahead_days: A.
         last_launch: Latest day on which a new product goes on sale.
         parameters, terms: Distributions.
+        sku_prefix: What the skus' names begin with.
     """
 
     seed: int
@@ -84,6 +85,7 @@ class Market:
     last_launch: int
     parameters: RetailParameters
     terms: SupplyTerms
+    sku_prefix: str = "S"
 
     def tile(self, number: int, first: int, rows: int) -> tuple[dict[str, Any], dict[str, Array]]:
         """Static columns and quantities of the inventories [first, first + rows).
@@ -110,7 +112,7 @@ class Market:
         on_sale = self._assortment(rng, self._rng(11, number), rows)
         demand *= on_sale[:, :T]
         known = self._observed(self._rng(12, number), demand)
-        skus, names = [f"S{s:07d}" for s in sku], [f"W{w:02d}" for w in warehouse]
+        skus, names = [f"{self.sku_prefix}{s:07d}" for s in sku], [f"W{w:02d}" for w in warehouse]
         ids = inventory_ids(skus, names)
         static = {
             "inventory_id": ids,

@@ -24,6 +24,14 @@ def newsvendor(problem: ClassicalProblem) -> Solution:
     Without a lead time and with an order every day, lost sales come to the same: orders restore
     the level before any demand.
 
+    N(100, 10), b = 9 h: z = 1.28155 and (b + h) phi(z) = 1.75498 h.
+
+    >>> solution = newsvendor(
+    ...     ClassicalProblem("mine", Normal(100.0, 10.0), 0, 0.9, 0.1, backlog=True)
+    ... )
+    >>> round(solution.parameters["level"], 4), round(solution.cost, 5)
+    (112.8155, 1.75498)
+
     Raises:
         ScenarioError: Unmet demand is lost, and the lead time or the review period is longer.
     """

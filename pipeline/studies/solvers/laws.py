@@ -51,6 +51,15 @@ def expected_leftover(law: DemandLaw, days: int, level: float) -> float:
 
     Normal (Zipkin 2000, Foundations of Inventory Management, C.2.5): sigma (z Phi(z) + phi(z)).
     On whole numbers: the sum of P(D <= k) over k < level.
+
+    A standard Normal leaves phi(0) = 0.3989 of its mean; a Poisson demand of mean 1 is 0 with
+    probability 1 / e, and then a stock of 1 is left.
+
+    >>> from envs.problems.classical import Normal
+    >>> round(expected_leftover(Normal(0.0, 1.0), 1, 0.0), 4)
+    0.3989
+    >>> round(expected_leftover(Poisson(1.0), 1, 1.0), 4)
+    0.3679
     """
     demand = total_demand(law, days)
     if isinstance(law, Poisson | Geometric):
@@ -66,6 +75,12 @@ def expected_leftover(law: DemandLaw, days: int, level: float) -> float:
 def expected_cost(
     law: DemandLaw, days: int, level: float, shortage_cost: float, holding_cost: float
 ) -> float:
-    """E[h max(level - D, 0) + b max(D - level, 0)] with D the demand of ``days`` days."""
+    """E[h max(level - D, 0) + b max(D - level, 0)] with D the demand of ``days`` days.
+
+    Poisson demand of mean 1 and a stock of 1: 1 / e is left and 1 / e is short.
+
+    >>> round(expected_cost(Poisson(1.0), 1, 1.0, 3.0, 1.0), 4)
+    1.4715
+    """
     leftover = expected_leftover(law, days, level)
     return holding_cost * leftover + shortage_cost * (days * law.mean - level + leftover)

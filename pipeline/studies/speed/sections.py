@@ -14,8 +14,8 @@ from envs.rollout import rollout, rollout_metrics
 from envs.state import InventoryState, Scenario
 from pipeline.algorithms.adjoint import TrainingRollout
 from pipeline.algorithms.build import ALGORITHMS, build_config
-from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of, target_size
-from pipeline.algorithms.gradients import adam
+from pipeline.algorithms.ddpg import actor_loss_of, critic_loss_of
+from pipeline.algorithms.gradients import target_size
 from pipeline.algorithms.runner import ShardRunner
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName
@@ -134,7 +134,7 @@ def training(limits: Limits, rounds: int = 5) -> list[Row]:
 def _bare_ds(n: int) -> Callable[[], int]:
     given = problems.scenario(n, 56)
     policy = problems.policy(given)
-    optimizer = adam(list(policy.parameters()))
+    optimizer = torch.optim.Adam(list(policy.parameters()), fused=True)
     training_rollout = TrainingRollout(policy)
     empty = InventoryState.empty(n, problems.LEAD, like=given.demand)
 
@@ -190,7 +190,7 @@ def _bare_ddpg(source: ScenarioSource, rows: int) -> Callable[[], int]:
     columns = {name: torch.as_tensor(column) for name, column in batch.items()}
     networks = (module.policy, module.critic)
     parameters = [list(network.parameters()) for network in networks]
-    optimizers = [adam(group) for group in parameters]
+    optimizers = [torch.optim.Adam(group, fused=True) for group in parameters]
     pairs = [
         (list(target.parameters()), list(main.parameters()))
         for main, target in module.get_target_network_pairs()

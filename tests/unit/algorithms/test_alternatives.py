@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from envs.credit import Credit, GovernedDays
 from envs.errors import ConfigError
 from envs.objective import DEFAULT_OBJECTIVE as COST
 from envs.objective import CostObjective
@@ -276,26 +277,50 @@ def test_the_work_is_done_in_columns_not_by_decision(random_problem: Problem) ->
     assert numbers[0] == numbers[1]
 
 
+class WholeFragment(Credit):
+    """Charges every decision with all days: not what its governed days cost."""
+
+    def rewards(self, cost: Tensor, scenario: Scenario) -> tuple[Tensor, Tensor]:
+        """The same of all days."""
+        _, complete = GovernedDays().rewards(cost, scenario)
+        return -cost.sum(0).expand_as(cost), complete
+
+
 @dataclass(frozen=True)
 class PaidAtTheEnd(CostObjective):
-    """Credits decisions with something else than what their governed days cost."""
+    """Has a credit of its own."""
 
     name = "paid_at_the_end"
 
-    def credit(self, cost: Tensor, scenario: Scenario) -> tuple[Tensor, Tensor]:
-        """The whole fragment's cost, to every decision."""
-        credit, complete = super().credit(cost, scenario)
-        return credit - cost.sum(0), complete
+    @property
+    def crediting(self) -> Credit:
+        """Of other days than the governed ones."""
+        return WholeFragment()
 
 
-@pytest.mark.parametrize("algorithm", ["ddpg", "ppo"])
-def test_a_credit_of_other_days_is_refused(source: DatasetSource, algorithm: str) -> None:
-    """What another order would have been credited with is not known from its governed days."""
-    run = RunConfig(algorithm=algorithm, action_model="base", training=SMALL[algorithm])
+def test_alternatives_under_a_credit_of_other_days_are_refused(source: DatasetSource) -> None:
+    """What another order would have been charged with is not known from its governed days."""
+    run = RunConfig(algorithm="ddpg", action_model="base", training=SMALL["ddpg"])
     config = build_config(run, source).copy(copy_frozen=False)
-    assert config.objective.credits_governed_days
-    config.objective = PaidAtTheEnd()
-    runner = ShardRunner(config=config, worker_index=0, num_workers=0)
+    config.inventories(source=source, action_model="base", objective=PaidAtTheEnd())
+    config.validate()
+    config.training(alternatives=1)
     with pytest.raises(ConfigError, match="paid_at_the_end") as raised:
-        runner.sample()
-    assert raised.value.field == "objective"
+        config.validate()
+    assert raised.value.field == "training: alternatives"
+
+
+def test_a_credit_of_ones_own_is_learned_from_what_was_played(source: DatasetSource) -> None:
+    run = RunConfig(algorithm="ddpg", action_model="base", training=SMALL["ddpg"])
+    config = build_config(run, source).copy(copy_frozen=False)
+    config.inventories(source=source, action_model="base", objective=PaidAtTheEnd())
+    runner = ShardRunner(config=config, worker_index=0, num_workers=0)
+    runner.sample()
+    kept = runner.rows.replay._columns
+    assert kept["action"].shape[1:] == (1, 1)
+    rows = kept["inventory"][: runner.rows.replay.size] == kept["inventory"][0]
+    day = kept["day"][: runner.rows.replay.size][rows]
+    scale = runner.tile(int(kept["tile"][0])).scale[day, int(kept["inventory"][0])]
+    money = kept["cost"][: runner.rows.replay.size][rows, 0].sum(-1) * scale
+    assert len(money) > 2
+    torch.testing.assert_close(money, money[:1].expand_as(money), rtol=1e-4, atol=0)

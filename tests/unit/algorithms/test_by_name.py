@@ -80,11 +80,11 @@ def test_an_algorithm_is_the_file_of_its_name(name: AlgorithmName) -> None:
 class Counted(Rows):
     """Rows that the project has not seen."""
 
-    def sample(self, iteration: int) -> dict[str, Tensor]:
+    def sample(self, runner: ShardRunner, iteration: int) -> dict[str, Tensor]:
         """The days of a fragment, once for each inventory that this runner is to give."""
-        fragment = self.runner.fragment(iteration)
-        self.runner.play(fragment)
-        return {"days": torch.full((self.runner.share(8),), fragment.scenario.num_days)}
+        fragment = runner.fragment(iteration)
+        runner.play(fragment)
+        return {"days": torch.full((runner.share(8),), fragment.scenario.num_days)}
 
 
 class Counting(DS):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.algorithms.ddpg import COMMON, WALL, actor_loss_of, critic_loss_of, target_size
+from pipeline.algorithms.ddpg import COMMON, WALL, actor_loss_of, critic_loss_of
+from pipeline.algorithms.gradients import target_size
 
 SIZE = torch.tensor([4.0, 9.0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ import torch
 from envs.credit import governed_days
 from envs.objective import day_cost
 from envs.rollout import rollout
+from pipeline.algorithms.build import build_config
 from pipeline.algorithms.ds import scenario_columns, scenario_from_columns
+from pipeline.runs.config import RunConfig
 from pipeline.scenarios.dataset import DatasetSource
 from tests.runners import make_runner, sample
 
@@ -49,3 +52,22 @@ def test_ds_descends_the_cost_of_governed_days(source: DatasetSource) -> None:
     runner.module.forward_train(rows)["loss"].mean().backward()
     gradients = [p.grad for p in runner.module.policy.parameters()]
     assert all(g is not None and bool((g != 0).any()) for g in gradients)
+
+
+def test_a_part_of_a_unit_left_is_no_stock_where_orders_are_whole(source: DatasetSource) -> None:
+    """Orders are not rounded to learn from, and yet judged as whole ones: a level between two whole
+    ones must not count as the upper one."""
+    run = RunConfig(
+        algorithm="ds", action_model="base", training={"hidden": [8]}, objective="service"
+    )
+    module = build_config(run, source).get_rl_module_spec().build()
+    scenario = replace(source.load("train", 0).days(0, 30), order_multiple=1.0)
+    batch = scenario_columns(scenario, source.evaluation_start(scenario))
+    found = module.forward_train(batch)
+    free = replace(scenario, order_multiple=0.0)
+    played = rollout(free, module.policy.decide, source.evaluation_start(scenario)).outcome
+    # Nobody's stock is whole here.
+    assert bool((played.end % 1 > 0.01).any())
+    expected = module.objective.loss(played, scenario, module.progress)
+    torch.testing.assert_close(found["loss"], expected)
+    assert not torch.allclose(expected, module.objective.loss(played, free, module.progress))

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 
+from pipeline.algorithms.gradients import minibatches
 from pipeline.algorithms.ppo import PPOLearner
 from tests.learners import make_learner
 
@@ -22,10 +24,24 @@ def parameters(learner: Learner) -> list[torch.nn.Parameter]:
 
 
 class RLlibsOwn(PPOLearner):
-    """The same losses and optimizers with RLlib's own clipping and step."""
+    """The same losses with RLlib's own minibatches, clipping and step."""
 
+    update = Learner.update
+    _update = TorchLearner._update
+    compute_gradients = TorchLearner.compute_gradients
     postprocess_gradients = Learner.postprocess_gradients
     apply_gradients = TorchLearner.apply_gradients
+    after_gradient_based_update = TorchLearner.after_gradient_based_update
+
+    def configure_optimizers_for_module(
+        self, module_id: str, config: AlgorithmConfig | None = None
+    ) -> None:
+        assert config is not None
+        for name, (parameters, rate) in self.trained(self._module[module_id], config).items():
+            self.register_optimizer(
+                module_id=module_id, optimizer_name=name, params=parameters,
+                optimizer=torch.optim.Adam(parameters), lr_or_lr_schedule=rate,
+            )  # fmt: skip
 
 
 @pytest.mark.parametrize("grad_clip", [0.05, None])
@@ -46,6 +62,20 @@ def test_the_joint_gradient_step_is_rllibs(grad_clip: float | None) -> None:
             assert mine is not None
             torch.testing.assert_close(mine, rllibs, rtol=1e-4, atol=1e-7)
             torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_minibatches_hold_every_row_once_an_epoch(shuffle: bool) -> None:
+    columns = {"row": torch.arange(103), "twice": 2 * torch.arange(103).unsqueeze(1)}
+    cut = list(minibatches(columns, size=20, epochs=2, shuffle=shuffle))
+    assert [len(part["row"]) for part in cut] == 2 * [18, 17, 17, 17, 17, 17]
+    for epoch in (cut[:6], cut[6:]):
+        rows = torch.cat([part["row"] for part in epoch])
+        assert torch.equal(rows.sort().values, columns["row"])
+        assert torch.equal(rows, columns["row"]) != shuffle
+        assert torch.equal(torch.cat([part["twice"] for part in epoch])[:, 0], 2 * rows)
+    (whole,) = minibatches(columns, size=None, epochs=1, shuffle=False)
+    assert len(whole["row"]) == 103
 
 
 def losses_gradients(learner: Learner, batch: MultiAgentBatch, key: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from torch.distributions import Independent, Normal, kl_divergence
 
-from pipeline.algorithms.ppo import divergence, value_loss_of
+from pipeline.algorithms.gradients import value_loss_of
+from pipeline.algorithms.ppo import divergence
 from tests.learners import make_learner
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -159,3 +162,18 @@ def test_copies_of_a_few_trajectories_are_explored_differently(algorithm: str) -
         assert len(actions.unique()) == len(actions)
     if algorithm == "ds":
         assert not rows[5]["stock"].any()  # trajectories held in memory start empty
+
+
+@pytest.mark.parametrize("algorithm", ["ddpg", "ppo", "ds"])
+def test_what_a_runner_keeps_goes_with_it(source: DatasetSource, algorithm: str) -> None:
+    """Not when Python next looks for circles: a process trains one trial after the other, and
+    each would leave its replay behind."""
+    runner = make_runner(source, algorithm)
+    sample(runner, 0)
+    kept = weakref.ref(runner), weakref.ref(runner.rows)
+    gc.disable()
+    try:
+        del runner
+        assert [left() for left in kept] == [None, None]
+    finally:
+        gc.enable()

@@ -61,7 +61,7 @@ def test_limits(name: str, good: list[Any], bad: list[Any]) -> None:
     assert [value for value in bad if not setting.remedy(value)] == []
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 def test_defaults_are_within_their_limits(algorithm: str) -> None:
     config = ALGORITHMS.find(algorithm)()
     # Without a default here, RLlib's stays; algorithms that ignore it may have none.

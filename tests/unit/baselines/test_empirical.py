@@ -13,6 +13,7 @@ from envs.objective import DEFAULT_OBJECTIVE
 from pipeline.baselines.classes import BANDS, Classes
 from pipeline.baselines.empirical import (
     EVERY_DAYS,
+    FLOOR,
     OWN_PERIODS,
     class_quantiles,
     own_quantile,
@@ -20,6 +21,7 @@ from pipeline.baselines.empirical import (
     quantile_level,
 )
 from pipeline.baselines.windows import drawn_windows
+from pipeline.policies.order_up_to import FORECAST
 from pipeline.scenarios.dataset import DatasetSource
 from pipeline.scenarios.given import GivenScenarios
 
@@ -44,7 +46,7 @@ def test_windows_are_those_that_ended_before_the_day(law: Any) -> None:
 def test_the_quantile_is_that_of_the_last_weeks_windows(law: Any) -> None:
     scenario = law(3, n=8, days=60, lead=(1, 4))
     sums = past_windows(scenario)
-    level, count = own_quantile(scenario)
+    level, mean, count = own_quantile(scenario)
     for day in (0, 13, 59):
         week = day // EVERY_DAYS * EVERY_DAYS
         for i in range(8):
@@ -55,6 +57,8 @@ def test_the_quantile_is_that_of_the_last_weeks_windows(law: Any) -> None:
             at = np.clip(b / (b + 1) * (len(ended) + 1) - 1, 0, max(len(ended) - 1, 0))
             expected = np.interp(at, np.arange(len(ended)), ended) if len(ended) else 0.0
             assert float(level[day, i]) == pytest.approx(expected, rel=1e-4)
+            usual = ended.mean() if len(ended) else 0.0
+            assert float(mean[day, i]) == pytest.approx(usual, rel=1e-4)
 
 
 def test_an_inventory_without_a_past_has_its_classs_quantile(law: Any) -> None:
@@ -62,11 +66,13 @@ def test_an_inventory_without_a_past_has_its_classs_quantile(law: Any) -> None:
     everyone = Classes({name: [] for name in BANDS})
     level = quantile_level(scenario, everyone, [1.5])
     torch.testing.assert_close(level[0], 1.5 * scenario.scale[0])
-    own, windows = own_quantile(scenario)
+    own, mean, windows = own_quantile(scenario)
     share = windows[-1] / 4 / (windows[-1] / 4 + OWN_PERIODS)
     assert 0.6 < float(share[0]) < 0.9
-    expected = share * own[-1] + (1 - share) * 1.5 * scenario.scale[-1]
-    torch.testing.assert_close(level[-1], expected)
+    scale = scenario.scale[-1]
+    moved = (scenario.basis[-1, :, FORECAST] + FLOOR * scale) / (mean[-1] + FLOOR * scale)
+    assert 1.05 < float(moved.max()) < 2
+    torch.testing.assert_close(level[-1], share * moved * own[-1] + (1 - share) * 1.5 * scale)
 
 
 def test_a_classs_quantile_is_that_of_its_windows(law: Any) -> None:
@@ -89,5 +95,5 @@ def test_a_test_tile_knows_the_days_before_it(source: DatasetSource) -> None:
     np.testing.assert_array_equal(
         scenario.history.numpy(), np.where(observed, demand, np.nan).astype(np.float32)
     )
-    _, count = own_quantile(scenario)
+    _, _, count = own_quantile(scenario)
     assert float(count[0].median()) > 50

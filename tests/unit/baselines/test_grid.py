@@ -8,6 +8,7 @@ import pytest
 from pipeline.baselines.per_class import GRID
 
 
+@pytest.mark.parametrize("least", [(0.3, -0.5), (3.5, 6.0), (1.05, 2.1), (0.4, 3.4)])
 def test_the_least_cost_is_found_between_the_grids_points(least: tuple[float, float]) -> None:
     a, k = np.meshgrid(GRID.first, GRID.second, indexing="ij")
     cost = 2.0 + (a - least[0]) ** 2 + 0.2 * (k - least[1]) ** 2

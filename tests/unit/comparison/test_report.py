@@ -68,7 +68,7 @@ def table(sweep_dir: Path) -> pd.DataFrame:
 
 def test_report_is_one_file_that_loads_nothing(html: str) -> None:
     page = Page(html)
-    assert len([source for source in page.loaded if source.startswith("data:image/png")]) == 10
+    assert len([source for source in page.loaded if source.startswith("data:image/png")]) == 12
     assert all(source.startswith("data:") for source in page.loaded)
     assert "url(" not in html
     assert "@import" not in html
@@ -98,6 +98,40 @@ def test_report_answers_in_a_sentence(html: str, table: pd.DataFrame) -> None:
     assert service == pytest.approx(expected, rel=0.01)
     assert "PPO COEFF has no finished trial" in words
     assert "know no promotion, event or assortment ahead PPO BOTH costs +" in words
+
+
+@pytest.mark.parametrize(
+    ("objective", "answer"),
+    [
+        (
+            "tests.own_objectives:Served",
+            r"has the most fill rate of \d+ methods: its fill rate .*that of class-tuned "
+            r"order-up-to.* at a cost of [\d.]+ \([\d.]+\), [\d.]+ % \([\d.]+ %\) stockouts and ",
+        ),
+        (
+            "tests.own_objectives:StockAndStockouts",
+            r"has the least weighted_days of \d+ methods: it.* cost.*; the best by weighted_days "
+            r"of \d+ compared",
+        ),
+    ],
+)
+def test_words_are_those_of_the_objective(build_sweep, objective: str, answer: str) -> None:
+    sweep = build_sweep()
+    preset = yaml.safe_load((sweep / "preset.yaml").read_text())
+    (sweep / "preset.yaml").write_text(yaml.safe_dump({**preset, "objective": objective}))
+    results = SweepResults.read(sweep)
+    best = results.best
+    assert best is not None
+    done = results.methods.dropna(subset=["cost"])
+    figures = {row["name"]: -results.rank(index) for index, row in done.iterrows()}
+    assert max(figures, key=lambda n: figures[n]) == best["name"]
+    said = headline(results)
+    assert re.search(answer, said.answer.replace("\N{NO-BREAK SPACE}", " ")), said.answer
+    further = " ".join(said.further)
+    assert "cheaper" not in said.answer + further
+    assert "difference in cost" not in further
+    assert "below a cost of" in further
+    assert f"Validation {results.judged_by}" in Page(write_report(sweep).read_text()).words
 
 
 def test_report_says_what_was_run(html: str) -> None:

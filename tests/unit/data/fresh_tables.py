@@ -61,14 +61,17 @@ class World:
         return (self.first > 0) & (self.first < HOURS)
 
 
-def world(n: int = 300, seed: int = 0) -> World:
-    """Each day its own stock, about as much as is expected; 3 % of the days have none at all."""
+def world(n: int = 300, seed: int = 0, level: float = 0.8) -> World:
+    """Each day its own stock, about as much as is expected; 3 % of the days have none at all.
+
+    ``level`` is the median of mean demand, units a day.
+    """
     rng = np.random.default_rng(seed)
     dates = pd.date_range(FIRST_DAY, periods=DAYS)
     weekday = dates.day_of_week.to_numpy().astype(np.int64)
     holiday = (weekday >= 5).astype(np.int64)
-    level = 0.8 * np.exp(0.6 * rng.standard_normal(n))
-    rate = level[:, None] * np.where(holiday == 1, 1.3, 0.9)
+    own = level * np.exp(0.6 * rng.standard_normal(n))
+    rate = own[:, None] * np.where(holiday == 1, 1.3, 0.9)
     pieces = rng.poisson(rate / GRAIN * rng.gamma(SHAPE, 1 / SHAPE, rate.shape))
     stock = np.rint(rate / GRAIN * np.exp(0.5 * rng.standard_normal(rate.shape) + 0.2))
     stock = np.maximum(stock, 1) * (rng.random(rate.shape) > 0.03)

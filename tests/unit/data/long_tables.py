@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from envs.errors import DataError
 from pipeline.cli.data import data
 from pipeline.data.check import check
 from pipeline.data.panel import Panel
+from pipeline.tools.progress import LOG
 
 Series = dict[str, dict[str, npt.NDArray[Any]]]
 
@@ -67,10 +70,14 @@ Refuse = Callable[..., str]
 
 
 def run(out: Path, *arguments: object) -> tuple[BaseException | None, str]:
-    """Run `data import long`; the error it ends with, and what it printed."""
+    """Run `data import long`; the error it ends with, and what it printed and logged."""
     words = ["import", "long", *(str(a) for a in arguments), "--out", str(out), "--overwrite"]
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    LOG.addHandler(handler)
     result = CliRunner().invoke(data, words)
-    return result.exception, result.output
+    LOG.removeHandler(handler)
+    return result.exception, log.getvalue() + result.output
 
 
 def importing(tmp_path: Path) -> Import:

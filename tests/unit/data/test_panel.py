@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from envs.errors import DataError
-from pipeline.data.panel import Panel, validate_inventories
+from pipeline.data.panel import Panel
+from pipeline.data.playable import validate_inventories
 from pipeline.data.schema import (
     INVENTORIES,
     MANIFEST,

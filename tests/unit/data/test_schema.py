@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.schema import inventory_ids, reviewed
+from pipeline.data.days import reviewed
+from pipeline.data.schema import inventory_ids
 
 
 @given(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from envs.metrics import metric_names
@@ -21,8 +22,9 @@ from pipeline.evaluation.frontier import (
     play_curves,
     turnover_at,
 )
-from pipeline.evaluation.play import PolicyFor, evaluate_scenario, play_policy, summarize
+from pipeline.evaluation.play import PolicyFor, play_policy, summarize
 from pipeline.scenarios.dataset import DatasetSource
+from tests.rows import evaluate_dataset
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -78,14 +80,10 @@ def test_one_number_is_the_mean_along_the_curve() -> None:
 def test_curves_are_played_as_single_policies_are(source: DatasetSource, tmp_path: Path) -> None:
     curves = play_curves(source, "test", {"rule": UpTo(1.0)}, tmp_path, FACTORS)
     figures = curves["rule"].figures
-    scenario = source.load("test", 0)
-    assert source.num_tiles("test") >= 1
-    if source.num_tiles("test") == 1:
-        raw, _ = source.open("test", 0)
-        rows = evaluate_scenario(scenario, UpTo(1.0).at(2.0))
-        expected = summarize(rows.assign(weight=np.asarray(raw.static["weight"])))
-        for place, name in enumerate(metric_names()):
-            assert figures[3, place] == pytest.approx(expected[name], rel=1e-4)
+    rows = pd.concat(evaluate_dataset(source, "test", UpTo(1.0).at(2.0)))
+    expected = summarize(rows)
+    for place, name in enumerate(metric_names()):
+        assert figures[3, place] == pytest.approx(expected[name], rel=1e-4)
     stock = figures[:, metric_names().index("turnover_days")]
     assert bool((np.diff(stock) > 0).all())
 

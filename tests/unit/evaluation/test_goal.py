@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import pytest
-import torch
 
 from envs.errors import ConfigError
 from envs.objective import DEFAULT_OBJECTIVE
@@ -99,4 +98,3 @@ def test_a_policy_is_played_at_the_factor_of_each_class(source: DatasetSource) -
     for group in others:
         assert turned[group] == pytest.approx(plain[group], nan_ok=True)
     assert math.isfinite(plain[first]["turnover_days"])
-    assert torch.is_grad_enabled()

@@ -139,7 +139,7 @@ def test_a_typo_in_training_is_answered_with_the_nearest_key(build: Any) -> None
         ("ppo", {"fragment_copies": 0}),
         ("ddpg", {"updates_per_iteration": 2.5}),
         ("ddpg", {"tau": 2.0}),
-        ("ddpg", {"alternatives": 0}),  # differences need two actions
+        ("ddpg", {"alternatives": -1}),
         ("ddpg", {"alternatives": 1.5}),
         ("ddpg", {"decisions_per_fragment": 0}),
         ("ddpg", {"exploration_noise": -0.1}),

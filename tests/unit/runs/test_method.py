@@ -69,7 +69,7 @@ def skeleton(text: ast.JoinedStr) -> str:
     """An f-string with the last name of each of its parts: ``{algorithm}-{action_model}``."""
     return "".join(
         str(part.value) if isinstance(part, ast.Constant)
-        else "{" + re.findall(r"\w+", ast.unparse(part.value))[-1] + "}"
+        else "{" + (re.findall(r"\w+", ast.unparse(part.value)) or [""])[-1] + "}"
         for part in text.values
     )  # fmt: skip
 

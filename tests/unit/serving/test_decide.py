@@ -17,6 +17,7 @@ from envs.orders import whole_units
 from envs.rollout import rollout
 from envs.state import ObservationLayout
 from pipeline.data.synthetic.generate import make
+from pipeline.evaluation.play import play_policy
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import TrainedModel, save_model
@@ -113,7 +114,7 @@ def test_the_default_is_the_morning_after_the_last_day(
 
 def test_the_stock_that_a_policy_leaves(source: DatasetSource, tmp_path: Path) -> None:
     policy = model_of(source).policy.decide
-    make_snapshot(source, tmp_path / "s.parquet", played=policy)
+    make_snapshot(source, tmp_path / "s.parquet", played=play_policy(policy))
     table = pd.read_parquet(tmp_path / "s.parquet")
     got = np.column_stack((table["on_hand"], np.stack(table["on_order"])))
     left = []

@@ -17,6 +17,7 @@ from envs.state import ObservationLayout
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import load_model
+from pipeline.runs.config import RunConfig
 from pipeline.runs.result import RunResult, read_history
 from pipeline.training.run import TrainingRun
 
@@ -34,6 +35,7 @@ class Judged:
         wrapped = SimpleNamespace(unwrapped=lambda: module)
         self.run = object.__new__(TrainingRun)
         self.run.directory = directory
+        self.run.run = RunConfig(algorithm="ds", action_model="base")
         self.run.objective = DEFAULT_OBJECTIVE
         self.run.source = SimpleNamespace()  # type: ignore[assignment]
         self.run.algorithm = SimpleNamespace(get_module=lambda: wrapped)

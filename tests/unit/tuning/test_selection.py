@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pipeline.runs.config import RunConfig
 from pipeline.runs.method import AlgorithmName
@@ -109,6 +112,33 @@ def test_seeds_go_to_the_best_method_of_each_algorithm_and_the_reference(tmp_pat
     assert select({**runs, **sweep.further()}, tmp_path)["ddpg-both"].trials == [
         f"ddpg-both-c04-s{s}" for s in (0, 1, 2)
     ]
+
+
+def test_the_other_methods_get_fewer_seeds(tmp_path: Path) -> None:
+    runs = {}
+    for method, cost in {
+        "ddpg-none": 3.0,
+        "ddpg-both": 2.0,
+        "ds-none": 5.0,
+        "ds-base": 4.0,
+    }.items():
+        algorithm, model = method.split("-")
+        run = RunConfig(algorithm=algorithm, action_model=model)
+        folder = tmp_path / "trials" / run.key(0)
+        folder.mkdir(parents=True)
+        RunResult("finished", validation={"cost": cost}).write(folder)
+        runs[run.key(0)] = run
+    settings = {"configurations": 1, "seeds": 4, "other_seeds": 2, "seeds_for": "best_methods"}
+    sweep = stages(tmp_path, runs, **settings)
+    count = Counter(run.method for run in sweep.further().values())
+    assert count == {"ddpg-none": 1, "ddpg-both": 3, "ds-none": 1, "ds-base": 3}
+    assert sweep.remaining() == 8
+    # Before anything is known: an algorithm's best and DDPG BOTH, which may be the same.
+    for folder in (tmp_path / "trials").iterdir():
+        (folder / "result.json").unlink()
+    assert sweep.remaining() == 4 + 3 * 3 + 1
+    with pytest.raises(ValueError, match="other_seeds is above seeds"):
+        stages(tmp_path, runs, **{**settings, "other_seeds": 5})
 
 
 def test_methods_of_earlier_calls_stay_selected(tmp_path: Path) -> None:

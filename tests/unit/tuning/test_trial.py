@@ -16,12 +16,16 @@ from tuning.trial import MethodTrial
 RUN = {"algorithm": "ds", "action_model": "base", "iterations": 4}
 
 
-class Label:
-    """Stands in for the dashboard's label."""
+class Labels:
+    """Stands in for the actor of the dashboard's labels."""
 
-    @staticmethod
-    def remote(key: str) -> None:
-        return None
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.run = SimpleNamespace(options=lambda name: self._method(f"run {name}"))
+        self.end = self._method("end")
+
+    def _method(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda key: self.said.append(f"{name} {key}"))
 
 
 class Broken:
@@ -45,7 +49,7 @@ class Broken:
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(module, "TrialLabel", Label)
+    monkeypatch.setattr(module, "TrialLabels", SimpleNamespace(remote=Labels))
 
     def build(training: Any) -> MethodTrial:
         monkeypatch.setattr(module, "TrainingRun", training)
@@ -55,6 +59,17 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return trial
 
     return build
+
+
+def test_a_trials_label_ends_with_it(start: Any) -> None:
+    trial = start(Broken)
+    trial.step()
+    labels = trial._labels
+    key = "ds-base-c00-s0"
+    assert labels.said == [f"run {key} {key}"]
+    for _ in range(2):
+        trial.cleanup()
+        assert labels.said[1:] == [f"end {key}"]
 
 
 def test_a_step_ends_at_a_validation(start: Any) -> None:

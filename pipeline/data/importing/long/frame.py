@@ -40,7 +40,7 @@ def import_frame(frame: pd.DataFrame, out: str | PathLike[str], **options: Any) 
     common, long = _split(options)
     with tempfile.TemporaryDirectory() as folder:
         for name in TABLES:
-            if isinstance(long.get(name), pd.DataFrame):
+            if not isinstance(long.get(name), str | PathLike | None):
                 long[name] = _written(name, long[name], Path(folder))
         table = _written("frame", frame, Path(folder))
         import_long(table, Path(out), ImportOptions(**common), LongOptions(**long))

@@ -102,7 +102,7 @@ class LongTable:
         files = open_files(self._source, self._folder, self._long)
         self._stage = Stage(self._db, files, self._long, self._attributes is not None)
         if unused := self._stage.unused:
-            LOG.info(f"{self._source.name}: columns not used: {', '.join(unused)}")
+            LOG.warning(f"{self._source.name}: columns not used: {', '.join(unused)}")
         rows = self._stage.load("staged")
         self._stage.check("staged", rows, self._options.max_bad_share)
         self.plan = LongPlan(self._db, self._stage.chosen, self._long, self._folder)

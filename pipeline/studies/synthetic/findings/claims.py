@@ -16,8 +16,8 @@ from pipeline.studies.synthetic.findings.tuning_speed import (
     regret,
     regret_difference,
 )
-from pipeline.studies.synthetic.findings.verdicts import Verdict, combined, verdict_of
 from pipeline.studies.synthetic.results import ALGORITHMS, SETTING_NAMES, StudyResults
+from pipeline.studies.verdicts import Verdict, combined, verdict_of
 
 UPDATES = 10_000
 """Of the critic, that claim iv is about."""

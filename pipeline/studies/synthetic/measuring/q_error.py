@@ -10,7 +10,7 @@ from torch import Tensor
 
 from envs.rollout import rollout
 from envs.state import Scenario
-from pipeline.algorithms.decisions import Decisions, extract_decisions
+from pipeline.algorithms.decisions import HISTORY, Decisions, extract_decisions, histories
 from pipeline.scenarios.start import empty_start
 from pipeline.scenarios.trajectories import unseen_scenario
 from pipeline.tools.files import write_json
@@ -50,7 +50,8 @@ def q_error(module: Any, scenario: Scenario, gamma: float) -> dict[str, float]:
     assert played.stock is not None
     observation = scenario.look_up(day, inventory, played.stock[day, inventory])
     action = played.columns["action"][day, inventory]
-    q = -module.critic(observation, action, policy.action_model).sum(-1)
+    past = histories(scenario, played, decisions, module.objective).get(HISTORY)
+    q = -module.critic(observation, action, policy.action_model, past).sum(-1)
     returns = discounted_returns(decisions, scenario.num_days)
     error = q - returns
     return {

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pipeline.data.stockouts.days import HOURS
 from pipeline.data.stockouts.fit import fit_law
-from pipeline.data.stockouts.law import DemandLaw, Prediction
+from pipeline.data.stockouts.law import DemandLaw, Prediction, most_factor
 from tests.unit.data.fresh_tables import GRAIN, World, world
 
 UNTIL = 54
@@ -101,3 +102,11 @@ def test_a_kind_of_day_that_never_was_is_taken_for_the_others_alike(law: DemandL
     # Holidays of the world are Saturdays and Sundays.
     monday_off, weekend = law.kinds[0, 1], law.kinds[0, [11, 13]]
     assert monday_off == pytest.approx(weekend.mean())
+
+
+def test_a_rush_in_the_first_hour_is_no_rate_for_the_day() -> None:
+    shape = np.asarray([2.0, 8.0, 50.0])
+    most = most_factor(shape)
+    np.testing.assert_allclose(most, stats.gamma.ppf(0.999, shape) / shape, rtol=0.03)
+    rush = Prediction(np.full(3, 8.0), np.full(3, 0.05), np.full(3, 5.0), shape, GRAIN)
+    np.testing.assert_allclose(rush.mean(), 8.0 + 0.95 * 5.0 * most, rtol=1e-9)

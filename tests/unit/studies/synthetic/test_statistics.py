@@ -21,7 +21,7 @@ from pipeline.studies.synthetic.findings.tuning_speed import (
     needed_to_beat,
     regret_difference,
 )
-from pipeline.studies.synthetic.findings.verdicts import combined, verdict_of
+from pipeline.studies.verdicts import combined, verdict_of
 
 
 def test_intervals_agree_with_scipy() -> None:

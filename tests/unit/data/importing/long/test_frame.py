@@ -33,7 +33,7 @@ def read(panel: Panel) -> dict[str, np.ndarray]:
 
 
 def test_it_is_what_a_file_gives(sales: pd.DataFrame, tmp_path: Path) -> None:
-    terms = pd.DataFrame({"item": ["s1", "s2"], "lead_time": [3, 5]})
+    terms = pd.DataFrame({"item": [f"s{i}" for i in range(10)], "lead_time": [3, 5] * 5})
     options: dict[str, Any] = {"columns": {"sku": "item"}, "warehouse": "w"}
     indexed = sales.set_index(["item", "date"])
     made = import_frame(

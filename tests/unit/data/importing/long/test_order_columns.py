@@ -13,7 +13,8 @@ from envs.errors import DataError
 from pipeline.data.importing.common import ImportOptions
 from pipeline.data.importing.long.options import LongOptions
 from pipeline.data.importing.long.run import import_long
-from pipeline.data.panel import Panel, validate_inventories
+from pipeline.data.panel import Panel
+from pipeline.data.playable import validate_inventories
 from pipeline.data.schema import Manifest
 from pipeline.data.terms import SupplyTerms
 from pipeline.scenarios.dataset import DatasetSource

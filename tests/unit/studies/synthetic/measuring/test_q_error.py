@@ -46,7 +46,7 @@ def test_a_critic_that_says_the_mean_has_no_bias() -> None:
 
     def critic(value: float) -> Any:
         # Nearly constant: a correlation with a constant is not defined.
-        def costs(seen: Observation, action: Tensor, model: ActionModel) -> Tensor:
+        def costs(seen: Observation, action: Tensor, model: ActionModel, past: None) -> Tensor:
             holding = -0.25 * value + 1e-6 * seen.features[:, 0]
             return torch.stack((holding, torch.full_like(holding, -0.75 * value)), -1)
 

@@ -20,6 +20,15 @@ def verdict_of(found: Interval) -> Verdict:
     return "holds" if found.low > 0 else "does not hold"
 
 
+def verdict_within(found: Interval, reach: float) -> Verdict:
+    """Of the claim that a figure is within ``reach`` of 0: the interval lies inside, or outside."""
+    if math.isnan(found.value):
+        return "not measured"
+    if -reach < found.low and found.high < reach:
+        return "holds"
+    return "does not hold" if found.low > reach or found.high < -reach else "not separable"
+
+
 def combined(verdicts: Sequence[Verdict]) -> Verdict:
     """Of a claim about several cases: it holds if it does in all, fails if in any it fails."""
     known = [verdict for verdict in verdicts if verdict != "not measured"]

@@ -1,0 +1,1 @@
+"""The offline study: methods and baselines on later days of real demand, piece by piece."""

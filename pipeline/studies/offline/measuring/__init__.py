@@ -1,0 +1,1 @@
+"""From trained policies to the study's tables."""
