@@ -29,13 +29,16 @@ class MethodTrial(tune.Trainable):
     or resumed goes on from there, whatever became of Tune's state.
     """
 
+    sources: Mapping[str, ScenarioSource] | None = None
+    """Of all trials of this process; Tune hands every trial others, with no tiles in memory."""
+    _labels: Any = None
+    """Likewise."""
+
     def setup(
         self, config: dict[str, Any], sources: Mapping[str, ScenarioSource] | None = None
     ) -> None:
         torch.set_num_threads(1)
-        if sources is not None:
-            self.sources = sources
-            self._labels: Any = None
+        self.sources = self.sources or sources
         self._training: TrainingRun | None = None
         self._labelled = False
         self._begun = False
@@ -60,6 +63,7 @@ class MethodTrial(tune.Trainable):
         self._labels.run.options(name=self._key).remote(self._key)
         self._labelled = True
         try:
+            assert self.sources is not None
             run = RunConfig(**self._run)
             self._training = TrainingRun(run, self.sources[self._source], self._directory)
         except Exception as error:

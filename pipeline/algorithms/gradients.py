@@ -170,8 +170,9 @@ class JointGradients(TorchLearner):
 
     @override(TorchLearner)
     def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
-        for name in self._gradients.keys() - self.held:
-            self._named_optimizers[f"{DEFAULT_MODULE_ID}_{name}"].step()
+        for name in self._gradients:
+            if name not in self.held:
+                self._named_optimizers[f"{DEFAULT_MODULE_ID}_{name}"].step()
         self.module.foreach_module(lambda _, module: module.unwrapped().average())
 
     @override(Learner)
@@ -181,6 +182,7 @@ class JointGradients(TorchLearner):
             self.metrics.log_value(("gradient_norm", name), norm, window=1)
         for name, value in self.found.items():
             self.metrics.log_value((DEFAULT_MODULE_ID, name), value.detach().mean(), window=1)
+        self.found = {}  # and with them the last minibatch's graph
 
 
 class SlowCopies(JointGradients):

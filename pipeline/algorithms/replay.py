@@ -8,11 +8,11 @@ tiles when a minibatch is drawn.
 
 from __future__ import annotations
 
-import gzip
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 from ray.rllib.core.columns import Columns
 from torch import Tensor
@@ -96,17 +96,17 @@ class ReplayShard:
         if not self.size:
             return
         rows = {name: column[: self.size] for name, column in self._columns.items()}
-        # The fastest level: most of a row is stock that is 0 or repeats.
+        # Most of a row is stock that is 0 or repeats.
         buffer = io.BytesIO()
         torch.save({"capacity": self.capacity, "next": self._next, "rows": rows}, buffer)
-        with gzip.open(path, "wb", compresslevel=1) as file:
+        with pa.CompressedOutputStream(str(path), "zstd") as file:
             file.write(buffer.getbuffer())
 
     def restore(self, path: Path) -> None:
         """Takes over what :meth:`save` wrote; nothing if it wrote nothing."""
         if not path.exists():
             return
-        with gzip.open(path, "rb") as file:
+        with pa.CompressedInputStream(str(path), "zstd") as file:
             saved = torch.load(io.BytesIO(file.read()), weights_only=True)
         rows = saved["rows"]
         self.capacity = saved["capacity"]

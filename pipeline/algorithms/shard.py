@@ -50,7 +50,7 @@ def _restore_rows(runner: ShardRunner, folder: Path) -> None:
 
 
 def _kept(runner: ShardRunner, folder: Path) -> Path:
-    return folder / f"rows-{runner.worker_index}.pt.gz"
+    return folder / f"rows-{runner.worker_index}.pt.zst"
 
 
 class ShardAlgorithm(Algorithm):

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from envs.errors import DataError
 from pipeline.data.days import Span
-from pipeline.data.order_rules import order_columns
 from pipeline.data.panel import Panel, TileRef
 from pipeline.data.parts import file_info, part_name
 from pipeline.data.schema import (
@@ -164,12 +163,10 @@ def _order_columns(panels: Sequence[Panel]) -> list[str]:
 
 def _inventories(panel: Panel, tile: TileRef, stated: Sequence[str]) -> pa.Table:
     """A tile's rows of inventories.parquet."""
-    static: dict[str, Any] = panel.read(tile, []).static
-    own = order_columns(static, panel.manifest.order_multiple, tile.rows)
-    columns = {**static, **{name: own[name] for name in stated}}
+    columns: dict[str, Any] = dict(panel.read(tile, []).static)  # sizes of orders included
     name = panel.manifest.name
     columns["category"] = np.asarray(
-        [pooled(name, str(category)) for category in static["category"]], dtype=object
+        [pooled(name, str(category)) for category in columns["category"]], dtype=object
     )
     schema = inventories_schema(stated)
     return pa.Table.from_arrays(

@@ -91,7 +91,7 @@ class DatasetSource:
         self._cache: OrderedDict[tuple[Split, int], Scenario] = OrderedDict()
 
     def __deepcopy__(self, memo: dict[int, object]) -> DatasetSource:
-        """Itself: it never changes, and a configuration's copies would each read the tiles."""
+        """Itself: RLlib copies configurations, and each copy would read all tiles again."""
         return self
 
     def __getstate__(self) -> dict[str, object]:

@@ -30,10 +30,12 @@ def verdict_within(found: Interval, reach: float) -> Verdict:
 
 
 def combined(verdicts: Sequence[Verdict]) -> Verdict:
-    """Of a claim about several cases: it holds if it does in all, fails if in any it fails."""
-    known = [verdict for verdict in verdicts if verdict != "not measured"]
-    if not known:
-        return "not measured"
-    if "does not hold" in known:
+    """Of a claim about several cases: it holds if it does in all, fails if in any it fails.
+
+    A case that was not measured, of a method whose trainings failed, say, is none that holds.
+    """
+    if "does not hold" in verdicts:
         return "does not hold"
-    return "holds" if all(verdict == "holds" for verdict in known) else "not separable"
+    if not verdicts or "not measured" in verdicts:
+        return "not measured"
+    return "holds" if all(verdict == "holds" for verdict in verdicts) else "not separable"

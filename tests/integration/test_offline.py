@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +12,7 @@ from pipeline.data.panel import Panel
 from pipeline.studies.offline.data import check_source, make_data
 from pipeline.studies.offline.folder import OfflineFolder
 from pipeline.studies.offline.pieces import PIECES
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.commands import run_cluster
 
 
 def test_data_are_made_once_or_asked_for(tmp_path: Path) -> None:
@@ -32,16 +28,8 @@ def test_data_are_made_once_or_asked_for(tmp_path: Path) -> None:
 
 
 def run(piece: str, out: Path) -> str:
-    command = [sys.executable, "-m", "cluster", "offline", "--piece", piece, "--smoke",
-               "--out", str(out / "study")]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{out / 'mlflow.db'}"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
+    arguments = "offline", "--piece", piece, "--smoke", "--out", out / "study"
+    return run_cluster(*arguments, folder=out, timeout=900)
 
 
 @pytest.mark.slow

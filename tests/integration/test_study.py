@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.commands import run_cluster
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PLAN = """
 extends: smoke
@@ -32,16 +30,8 @@ growth: {settings: [setting1], trajectories: [5], seeds: 1}
 
 def run(folder: Path) -> str:
     (folder / "tiny.yaml").write_text(PLAN)
-    command = [sys.executable, "-m", "cluster", "study", "--study", str(folder / "tiny.yaml"),
-               "--out", str(folder / "study")]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
+    arguments = "study", "--study", folder / "tiny.yaml", "--out", folder / "study"
+    return run_cluster(*arguments, folder=folder, timeout=800)
 
 
 def test_the_study_runs_reports_and_resumes(tmp_path: Path) -> None:

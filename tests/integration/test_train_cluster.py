@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -14,8 +11,8 @@ import pandas as pd
 import pytest
 
 from pipeline.baselines.base import BASELINES
+from tests.commands import run_cluster
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(600)  # the job runs inside a fixture, twice
 PRESET = """
 extends: smoke
@@ -26,35 +23,24 @@ algorithms:
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("job")
     (folder / "tiny.yaml").write_text(PRESET)
-    store = f"sqlite:///{folder / 'mlflow.db'}"
-    return folder, {**os.environ, "MLFLOW_TRACKING_URI": store}
+    return folder
 
 
-def train(job: tuple[Path, dict[str, str]]) -> str:
-    folder, environment = job
-    command = [sys.executable, "-m", "cluster", "train", "--preset", str(folder / "tiny.yaml"),
-               "--out", str(folder / "sweep")]  # fmt: skip
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
+def train(job: Path) -> str:
+    arguments = "train", "--preset", job / "tiny.yaml", "--out", job / "sweep"
+    return run_cluster(*arguments, folder=job, timeout=400)
 
 
 @pytest.fixture(scope="module")
-def output(job: tuple[Path, dict[str, str]]) -> str:
+def output(job: Path) -> str:
     return train(job)
 
 
-def test_twelve_methods_and_the_baselines_are_compared(
-    job: tuple[Path, dict[str, str]], output: str
-) -> None:
-    sweep = job[0] / "sweep"
+def test_twelve_methods_and_the_baselines_are_compared(job: Path, output: str) -> None:
+    sweep = job / "sweep"
     table = pd.read_csv(sweep / "comparison.csv")
     methods = table[table["action_model"] != "-"]
     assert len(methods) == 12
@@ -73,10 +59,8 @@ def test_twelve_methods_and_the_baselines_are_compared(
         assert "DDPG" in (sweep / name).read_text()
 
 
-def test_the_best_method_orders_for_the_next_day(
-    job: tuple[Path, dict[str, str]], output: str
-) -> None:
-    sweep = job[0] / "sweep"
+def test_the_best_method_orders_for_the_next_day(job: Path, output: str) -> None:
+    sweep = job / "sweep"
     orders = pd.read_parquet(sweep / "orders.parquet")
     rows = pd.read_parquet(sweep / "evaluation" / "ddpg-both.parquet")
     assert orders["inventory_id"].tolist() == rows["inventory_id"].tolist()
@@ -85,8 +69,8 @@ def test_the_best_method_orders_for_the_next_day(
     assert f"{len(orders)} inventories" in output
 
 
-def test_mlflow_holds_the_sweep(job: tuple[Path, dict[str, str]], output: str) -> None:
-    client = mlflow.MlflowClient(job[1]["MLFLOW_TRACKING_URI"])
+def test_mlflow_holds_the_sweep(job: Path, output: str) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{job / 'mlflow.db'}")
     (experiment,) = client.search_experiments(filter_string="name = 'deepstock'")
     runs = client.search_runs([experiment.experiment_id])
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
@@ -102,12 +86,10 @@ def test_mlflow_holds_the_sweep(job: tuple[Path, dict[str, str]], output: str) -
     }
 
 
-def test_the_same_command_resumes_and_trains_only_what_is_missing(
-    job: tuple[Path, dict[str, str]], output: str
-) -> None:
-    trials = job[0] / "sweep" / "trials"
+def test_the_same_command_resumes_and_trains_only_what_is_missing(job: Path, output: str) -> None:
+    trials = job / "sweep" / "trials"
     before = {p: p.stat().st_mtime_ns for p in trials.glob("*/result.json")}
-    table = (job[0] / "sweep" / "comparison.csv").read_text()
+    table = (job / "sweep" / "comparison.csv").read_text()
     lost = trials / "ds-base-c00-s0" / "result.json"
     kept = json.loads(lost.read_text())
     lost.unlink()
@@ -116,10 +98,8 @@ def test_the_same_command_resumes_and_trains_only_what_is_missing(
     # Deterministic: the trial that was trained again came to the same figures.
     assert again["validation"] == kept["validation"]
     assert all(p.stat().st_mtime_ns == t for p, t in before.items() if p != lost)
-    kept_columns = [
-        c for c in pd.read_csv(job[0] / "sweep" / "comparison.csv") if "seconds" not in c
-    ]
+    kept_columns = [c for c in pd.read_csv(job / "sweep" / "comparison.csv") if "seconds" not in c]
     pd.testing.assert_frame_equal(
-        pd.read_csv(job[0] / "sweep" / "comparison.csv")[kept_columns],
+        pd.read_csv(job / "sweep" / "comparison.csv")[kept_columns],
         pd.read_csv(StringIO(table))[kept_columns],
     )

@@ -14,7 +14,8 @@ METHODS = {"write_text", "write_bytes", "to_csv", "to_parquet", "to_json", "save
 FUNCTIONS = {
     "os.replace", "os.rename", "json.dump", "yaml.dump", "yaml.safe_dump", "pickle.dump",
     "torch.save", "np.save", "np.savez", "pq.write_table", "pq.ParquetWriter", "shutil.copytree",
-    "shutil.copy", "shutil.copyfile", "shutil.copy2", "shutil.move", "save_file", "pa.OSFile",
+    "pa.CompressedOutputStream", "shutil.copy", "shutil.copyfile", "shutil.copy2", "shutil.move",
+    "save_file", "pa.OSFile",
 }  # fmt: skip
 IN_MEMORY = {"buffer", "sink"}
 """Names of what is no path."""
@@ -31,7 +32,10 @@ ALLOWED = {
         "pq.ParquetWriter",
     ): "written beside, row by row, and put in place",
     ("pipeline/data/importing/long/files.py", "open"): "a copy for this process in a spill folder",
-    ("pipeline/algorithms/replay.py", "open"): "inside a checkpoint that is renamed when complete",
+    (
+        "pipeline/algorithms/replay.py",
+        "pa.CompressedOutputStream",
+    ): "inside a checkpoint that is renamed when complete",
     ("cluster/ui.py", "open"): "a log that grows while it is read",
     ("cluster/local.py", "open"): "a log that grows while it is read",
 }

@@ -78,6 +78,17 @@ def test_minibatches_hold_every_row_once_an_epoch(shuffle: bool) -> None:
     assert len(whole["row"]) == 103
 
 
+def test_figures_are_means_over_the_last_minibatch() -> None:
+    learner, batch = make_learner("ddpg")
+    module = learner.module[DEFAULT_MODULE_ID].unwrapped()
+    columns = {k: torch.as_tensor(v) for k, v in batch[DEFAULT_MODULE_ID].items()}
+    out = module.forward_train(columns)
+    found = learner.update(batch=batch, num_epochs=1, minibatch_size=64)[DEFAULT_MODULE_ID]
+    assert len(columns[Columns.OBS]) == 64  # one minibatch, before whose update all was found
+    assert found["action_mean"].peek() == pytest.approx(float(out["policy_action"].mean()))
+    assert found["q_mean"].peek() == pytest.approx(-float(out["cost"].sum(-1).mean()), rel=1e-5)
+
+
 def losses_gradients(learner: Learner, batch: MultiAgentBatch, key: str) -> dict[str, Any]:
     """Gradients of the mean of one output of the training forward pass."""
     module = learner.module[DEFAULT_MODULE_ID].unwrapped()

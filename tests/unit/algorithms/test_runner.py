@@ -77,6 +77,22 @@ def test_every_tile_is_played_before_any_is_played_twice(
             assert set(numbers[first : first + len(shard)]) == shard
 
 
+def test_all_runners_of_a_configuration_read_a_tile_once(
+    source: DatasetSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RLlib copies a configuration for each; a sweep's trials have one source after the other."""
+    own, opened = DatasetSource(source.directory), []
+    read = own.panel.read
+    monkeypatch.setattr(own.panel, "read", lambda *tile: opened.append(tile) or read(*tile))
+    run = RunConfig(algorithm="ds", action_model="base", training=SMALL["ds"])
+    config = build_config(run, own)
+    for _ in range(2):
+        runner = ShardRunner(config=config.copy(copy_frozen=False), worker_index=0, num_workers=0)
+        for number in range(own.num_tiles("train")):
+            runner.fragment(number)
+    assert len(opened) == own.num_tiles("train") > 1
+
+
 def test_fragments_lie_inside_the_training_days(source: DatasetSource) -> None:
     runner = make_runner(source, "ppo")
     firsts = set()

@@ -72,6 +72,19 @@ def test_a_trials_label_ends_with_it(start: Any) -> None:
         assert labels.said[1:] == [f"end {key}"]
 
 
+def test_trials_of_a_process_share_sources_and_labels(start: Any) -> None:
+    trial = start(Broken)
+    sources = trial.sources
+    trial.step()
+    labels = trial._labels
+    config = {"trial": {"key": "ds-base-c01-s0", "directory": trial._directory, "run": RUN}}
+    trial.reset_config(config)
+    trial.setup(config, sources={"": SimpleNamespace()})  # as Tune's with_parameters does
+    trial.step()
+    assert trial.sources is sources
+    assert trial._labels is labels
+
+
 def test_a_step_ends_at_a_validation(start: Any) -> None:
     assert start(Broken).step() == {"cost": 1.0, "training_iteration": 2, "done": False}
 

@@ -48,8 +48,9 @@ def test_one_case_refutes_a_finding() -> None:
 def test_what_was_not_played_is_not_judged() -> None:
     pairs = pairs_like(0.01)
     found = judged(pairs[~pairs["first"].str.startswith("ds")])
-    assert found[-1].verdict == "not measured"
-    assert found[0].verdict == "holds"
+    # "Fewer than every other row" is not shown without those rows; what is about DDPG alone is.
+    verdicts = [finding.verdict for finding in found]
+    assert verdicts == ["not measured", "holds", "holds", "not measured", "not measured"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,9 @@ def test_verdicts() -> None:
     assert verdict_of(Interval(1.0, -0.5, 2.5)) == "not separable"
     assert verdict_of(Interval(1.0, math.nan, math.nan)) == "not separable"  # one seed says nothing
     assert verdict_of(mean_difference([], [1.0])) == "not measured"
-    assert combined(["holds", "not measured"]) == "holds"
+    assert combined(["holds", "holds"]) == "holds"
+    assert combined(["holds", "not measured"]) == "not measured"
+    assert combined(["not measured", "does not hold"]) == "does not hold"
     assert combined(["holds", "not separable"]) == "not separable"
     assert combined(["holds", "does not hold", "not separable"]) == "does not hold"
     assert combined([]) == "not measured"
