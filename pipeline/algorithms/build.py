@@ -82,6 +82,11 @@ def build_config(run: RunConfig, source: Any, **inventories: Any) -> Any:
     """
     # RLlib says in every process that its new API stack is the default.
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    if run.imitation_updates and not isinstance(source, DatasetSource):
+        raise ConfigError(
+            "imitation_updates", run.imitation_updates, "Leave it out.",
+            "needs a data set: the rule to learn from is tuned on its features",
+        )  # fmt: skip
     config = ALGORITHMS.find(run.algorithm)()
     training = _training_of(run, config)
     try:

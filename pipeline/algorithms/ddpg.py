@@ -14,7 +14,6 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import Learner
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.utils import make_target_network
 from ray.rllib.core.rl_module.apis import TargetNetworkAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
@@ -42,7 +41,7 @@ from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.algorithms.settings import Count, Number, Rate, Share, Whole, Widths
 from pipeline.algorithms.shard import ShardAlgorithm
 from pipeline.policies.action_models import squash
-from pipeline.policies.networks import Critic
+from pipeline.policies.networks import Critic, PolicyNetwork
 
 WALL = 6.0
 """Logits beyond which an actor is drawn back: the range's ends are reached before, and a policy
@@ -51,7 +50,7 @@ COMMON = 0.02
 """Weight of the error that all alternatives of a decision share, beside their differences: it is
 mostly the demand that came, which no action changes. Generalized least squares would weigh it
 by the inverse of its variance."""
-WIDE = 2.0
+WIDE = 1.5
 """Alternatives beyond the policy's own action spread so many times as far as exploration."""
 
 
@@ -160,6 +159,10 @@ class DDPGModule(PolicyModule, TargetNetworkAPI):
         self.target_policy = make_target_network(self.policy)
         self.target_critic = make_target_network(self.critic)
 
+    @override(PolicyModule)
+    def policies(self) -> list[PolicyNetwork]:
+        return [*super().policies(), self.target_policy]
+
     @override(TargetNetworkAPI)
     def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.policy, self.target_policy), (self.critic, self.target_critic)]
@@ -222,11 +225,6 @@ class DDPGLearner(SizedTargets, SlowCopies):
         }
 
     @override(Learner)
-    def build(self) -> None:
-        super().build()
-        self._critic_updates = 0
-
-    @override(Learner)
     def compute_loss_for_module(
         self,
         *,
@@ -240,8 +238,8 @@ class DDPGLearner(SizedTargets, SlowCopies):
         size = self._running_size(target_size(target, weight))
         critic_loss = critic_loss_of(fwd_out["cost"], target, weight, size)
         actor_loss = actor_loss_of(fwd_out["cost_of_policy"], fwd_out["logits"], weight)
-        if self._critic_updates < config.critic_warm_up:
-            actor_loss = 0.0 * actor_loss
+        warming_up = float(self.own_module.updates) < config.critic_warm_up
+        self.held = {ACTOR} if warming_up else set()
         self.found = {
             "critic_loss": critic_loss,
             "actor_loss": actor_loss,
@@ -250,21 +248,6 @@ class DDPGLearner(SizedTargets, SlowCopies):
         }
         loss: Tensor = critic_loss + actor_loss  # no parameter is shared between the two
         return loss
-
-    @override(TorchLearner)
-    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
-        super().apply_gradients(gradients_dict)
-        self._critic_updates += 1
-
-    @override(Learner)
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        state: dict[str, Any] = super().get_state(*args, **kwargs)
-        return state | {"critic_updates": self._critic_updates}
-
-    @override(Learner)
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        self._critic_updates = state.get("critic_updates", self._critic_updates)
 
 
 class ReplayedRows(Rows):

@@ -103,6 +103,11 @@ class JointGradients(TorchLearner):
                 lr_or_lr_schedule=rate,
             )
 
+    @property
+    def own_module(self) -> Any:
+        """The one module, a :class:`~pipeline.algorithms.modules.PolicyModule`."""
+        return self.module[DEFAULT_MODULE_ID].unwrapped()
+
     def trained(
         self, module: Any, config: AlgorithmConfig
     ) -> dict[str, tuple[list[torch.nn.Parameter], Any]]:
@@ -173,7 +178,7 @@ class JointGradients(TorchLearner):
         for name in self._gradients:
             if name not in self.held:
                 self._named_optimizers[f"{DEFAULT_MODULE_ID}_{name}"].step()
-        self.module.foreach_module(lambda _, module: module.unwrapped().average())
+        self.own_module.average()
 
     @override(Learner)
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
@@ -186,16 +191,21 @@ class JointGradients(TorchLearner):
 
 
 class SlowCopies(JointGradients):
-    """A learner of modules with target networks, which take over ``tau`` of every update."""
+    """A learner of modules with target networks, which take over ``tau`` of every update.
+
+    At first they take over more, as :class:`~pipeline.algorithms.modules.PolicyModule`'s averaged
+    policy does: a copy that moved by ``tau`` alone would consist of the network's random start for
+    some 1 / tau updates.
+    """
 
     @override(Learner)
     def build(self) -> None:
         super().build()
-        self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
+        module = self.own_module
+        module.make_target_networks()
         self._target_pairs = [
             (list(target.parameters()), list(main.parameters()))
-            for module in self.module._rl_modules.values()
-            for main, target in module.unwrapped().get_target_network_pairs()
+            for main, target in module.get_target_network_pairs()
         ]
 
     @override(TorchLearner)
@@ -203,9 +213,10 @@ class SlowCopies(JointGradients):
         super().apply_gradients(gradients_dict)
         # Once per minibatch; RLlib's hook for target networks runs once per update() call
         # (and its helper copies whole state dicts).
+        share = max(self.config.tau, self.own_module.share_of_update())
         with torch.no_grad():
             for kept, new in self._target_pairs:
-                torch._foreach_lerp_(kept, new, self.config.tau)
+                torch._foreach_lerp_(kept, new, share)
 
 
 def spread_of(target: Tensor, weight: Tensor) -> Tensor:

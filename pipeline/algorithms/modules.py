@@ -61,11 +61,24 @@ class PolicyModule(TorchRLModule):
     @torch.no_grad()
     def average(self) -> None:
         """Takes an update of the policy over into the averaged one."""
-        share = 1.0 / (1.0 + float(self.updates) / AVERAGING)
+        share = self.share_of_update()
         self.updates += 1
         torch._foreach_lerp_(
             list(self.averaged.parameters()), list(self.policy.parameters()), share
         )
+
+    def share_of_update(self) -> float:
+        """Of an average over some last sixteenth of the training, what the next update makes up."""
+        return 1.0 / (1.0 + float(self.updates) / AVERAGING)
+
+    def start_with(self, weights: dict[str, Tensor]) -> None:
+        """Takes a policy network's weights over, in every copy of it."""
+        for policy in self.policies():
+            policy.load_state_dict(weights)
+
+    def policies(self) -> list[PolicyNetwork]:
+        """The policy and its copies."""
+        return [self.policy, self.averaged]
 
     @property
     def typical(self) -> float:

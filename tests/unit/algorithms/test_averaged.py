@@ -97,3 +97,31 @@ def test_what_shortages_cost_does_not_shorten_ppos_step() -> None:
             torch.testing.assert_close(change, moved[1][name])
             assert change.any()
     assert all(change["value.net.0.weight"].any() for change in moved)
+
+
+def test_slow_copies_forget_where_they_started() -> None:
+    """They take over as much as an average does until that is less than tau."""
+    learner, batch = make_learner("ddpg", tau=0.4)
+    module = module_of(learner)
+    expected = module.target_critic.net[0].weight.detach().clone()
+    for update in range(1, 40):
+        learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+        share = max(0.4, 1 / (1 + update / AVERAGING))
+        expected = torch.lerp(expected, module.critic.net[0].weight.detach(), share)
+        torch.testing.assert_close(module.target_critic.net[0].weight, expected)
+    assert share == 0.4
+
+
+def test_the_actor_waits_for_the_critic() -> None:
+    """Without a trace in its optimizer: its first step is as long as any other run's."""
+    steps = []
+    for wait in (0, 3):
+        learner, batch = make_learner("ddpg", critic_warm_up=wait)
+        module = module_of(learner)
+        start = module.policy.net[0].weight.detach().clone()
+        for _ in range(wait):
+            learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+            assert torch.equal(module.policy.net[0].weight, start)
+        learner.update(batch=batch, num_epochs=1, minibatch_size=64)
+        steps.append((module.policy.net[0].weight.detach() - start).abs().max())
+    assert float(steps[1]) == pytest.approx(float(steps[0]), rel=0.02)
