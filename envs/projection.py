@@ -78,7 +78,10 @@ class _Law(NamedTuple):
     """Third central moment over 6."""
 
     def rows(self, rows: Tensor) -> _Law:
-        return _Law(*(p.index_select(0, rows) if isinstance(p, Tensor) else p for p in self))
+        def pick(moment: Tensor | float) -> Tensor | float:
+            return moment.index_select(0, rows) if isinstance(moment, Tensor) else moment
+
+        return _Law(self.mean.index_select(0, rows), pick(self.variance), pick(self.third))
 
 
 def projected_stock(
@@ -206,6 +209,7 @@ def _leftover(stock: _Law, demand: _Law, mean_only: bool = False) -> _Law:
     """
     gap = stock.mean - demand.mean
     variance = demand.variance + stock.variance
+    assert isinstance(variance, Tensor)  # a day's demand has one
     inverse = variance.rsqrt()
     spread, z = variance * inverse, gap * inverse
     k = (stock.third - demand.third) * (inverse / variance)

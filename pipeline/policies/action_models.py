@@ -236,13 +236,13 @@ def make_action_model(
             an order arrives, and ``coming`` is None.
     """
     found = ACTION_MODELS.find(kind)
-    if Reads.COMING not in found.reads:
-        return found(basis, **settings)
-    if coming is None:
-        raise ConfigError(
-            ACTION_MODELS.field, found.name,
-            "Choose another one, or let the problem say how its observations tell that demand "
-            "(the field `coming` of its scenarios).",
-            "needs the demand until an order arrives, which these observations do not tell",
-        )  # fmt: skip
-    return found(basis, coming=coming, **settings)
+    if Reads.COMING in found.reads:
+        if coming is None:
+            raise ConfigError(
+                ACTION_MODELS.field, found.name,
+                "Choose another one, or let the problem say how its observations tell that demand "
+                "(the field `coming` of its scenarios).",
+                "needs the demand until an order arrives, which these observations do not tell",
+            )  # fmt: skip
+        settings["coming"] = coming
+    return found(basis, **settings)

@@ -8,6 +8,7 @@ so both are made and read here and nowhere else.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -36,6 +37,12 @@ class Method(str):
         """The method of two names; an algorithm's holds no hyphen."""
         assert "-" not in algorithm, algorithm
         return cls(f"{algorithm}-{action_model}")
+
+    @classmethod
+    def product(cls, algorithms: Iterable[str], action_models: Iterable[str]) -> list[Method]:
+        """All algorithms with all action models, in the order in which they are shown."""
+        models = list(action_models)
+        return [cls.of(algorithm, model) for algorithm in algorithms for model in models]
 
     @property
     def algorithm(self) -> str:
