@@ -22,6 +22,7 @@ from pipeline.baselines.tuned import TunedBaselines, tuned_baselines
 from pipeline.comparison.columns import comparison_table
 from pipeline.comparison.frontiers import write_frontiers
 from pipeline.comparison.report import comparison_html, comparison_markdown
+from pipeline.comparison.words import starts_in_words
 from pipeline.evaluation.intervals import resample
 from pipeline.evaluation.margins import Rows
 from pipeline.evaluation.shift import SHIFT, input_shift, shift_in_words
@@ -194,10 +195,13 @@ def _caption(sweep: Sweep, source: DatasetSource) -> str:
     metrics = " ".join(
         f"{metric.words.title}: {metric.words.unit}. {metric.words.meaning}" for metric in METRICS
     )
-    return (
+    sentences = [
         f"{manifest.num_inventories:,} inventories of {manifest.name}, test days {days} "
-        f"(later than all training days). A method's row is the mean over the seeds of "
-        f"its selected configuration. {metrics} {counting_in_words(manifest.weight_meaning)}. "
+        "(later than all training days). A method's row is the mean over the seeds of "
+        "its selected configuration.",
+        starts_in_words(sweep),
+        f"{metrics} {counting_in_words(manifest.weight_meaning)}.",
         "95 % intervals over inventories, weeks and seeds (column interval_note says what each "
-        "holds). Perfect hindsight knows all demand: a lower bound, not a method."
-    )
+        "holds). Perfect hindsight knows all demand: a lower bound, not a method.",
+    ]
+    return " ".join(filter(None, sentences))

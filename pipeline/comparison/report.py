@@ -34,7 +34,7 @@ from pipeline.comparison.table import (
     duration,
     shown_rows,
 )
-from pipeline.comparison.words import best_by, headline, tiles
+from pipeline.comparison.words import best_by, headline, starts_in_words, tiles
 from pipeline.data.days import Span
 from pipeline.runs.method import REFERENCE, Method
 from pipeline.runs.sweep import SELECTION
@@ -187,6 +187,7 @@ def _what_was_run(results: SweepResults) -> dict[str, str]:
         "Trials": f"{len(results.trials)}, of which {failed} failed or diverged",
         **_halving(preset.get("rungs", [])),
         "Seeds": seeding,
+        **({"Start": start} if (start := starts_in_words(results.sweep)) else {}),
         "Design": f"Latin hypercube over the search ranges, design seed {preset['design_seed']}"
         if "design_seed" in preset
         else "as the preset says",

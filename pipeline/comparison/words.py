@@ -12,6 +12,7 @@ from pipeline.baselines.base import PER_CLASS, day_rules, in_prose
 from pipeline.baselines.rules import HINDSIGHT
 from pipeline.comparison.columns import ends
 from pipeline.comparison.results import SweepResults, display_name, rounded
+from pipeline.runs.sweep import Sweep
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ def _headline(results: SweepResults) -> Headline:
         *_failed(results),
     ]
     return Headline(answer, tuple(further))
+
+
+def starts_in_words(sweep: Sweep) -> str:
+    """Which methods did not start from nothing; "" if all did."""
+    found = sweep.imitating()
+    if not found:
+        return ""
+    trained = [method for method, choice in sweep.selected.items() if choice.trial is not None]
+    missing = {method.algorithm for method in trained if method not in found}
+    whole = dict.fromkeys(m.algorithm.upper() for m in found if m.algorithm not in missing)
+    some = [method.label for method in found if method.algorithm in missing]
+    names = listed([*whole, *some])
+    return f"{names} started from what {in_prose(PER_CLASS)} orders."
 
 
 def _finished(results: SweepResults) -> int:

@@ -14,8 +14,9 @@ from pipeline.comparison import report
 from pipeline.comparison.plot_training import configurations_figure
 from pipeline.comparison.report import comparison_html, comparison_markdown, write_report
 from pipeline.comparison.results import SweepResults, row_names
-from pipeline.comparison.words import headline, tiles
+from pipeline.comparison.words import headline, starts_in_words, tiles
 from pipeline.runs.result import RunResult
+from pipeline.runs.sweep import read_sweep
 
 
 class Page(HTMLParser):
@@ -142,6 +143,18 @@ def test_report_says_what_was_run(html: str) -> None:
     assert "2024-06-29 to 2024-08-27 (60 days, later than all of training)" in words
     assert "python -m pipeline data make --inventories 300 --days 240 --seed 7" in words
     assert "python -m tuning sweep --preset toy-plan" in words
+
+
+def test_it_is_said_who_started_from_a_rule(build_sweep) -> None:
+    """A whole algorithm by its name, even where one of its methods failed."""
+    folder = build_sweep()
+    assert starts_in_words(read_sweep(folder)) == ""
+    for trial in [*folder.glob("trials/ppo-*-s0"), *folder.glob("trials/ds-both-*")]:
+        path = trial / "config.yaml"
+        path.write_text(path.read_text().replace("imitation_updates: 0", "imitation_updates: 9"))
+    said = "PPO and DS BOTH started from what class-tuned order-up-to orders."
+    assert starts_in_words(read_sweep(folder)) == said
+    assert said in Page(write_report(folder).read_text()).words
 
 
 def test_report_lists_failed_trials_with_their_cause(html: str) -> None:
