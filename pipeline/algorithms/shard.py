@@ -101,7 +101,8 @@ class ShardAlgorithm(Algorithm):
     def imitate(self, rule: Policy, updates: int) -> None:
         """Lets the policy learn what a rule orders, before it learns what orders lead to."""
         weights = imitate(self.env_runner_group.local_env_runner, rule, updates)
-        self.learner_group.foreach_learner(partial(_start_with, weights=weights))
+        for done in self.learner_group.foreach_learner(partial(_start_with, weights=weights)):
+            done.get()  # raises what a remote learner raised
         self._sync_weights()
 
     def __repr__(self) -> str:

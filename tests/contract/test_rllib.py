@@ -18,7 +18,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from envs.metrics import metric_names
-from envs.rollout import rollout
+from envs.rollout import Decision, rollout
 from envs.state import InventoryState
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.shard import ShardAlgorithm
@@ -201,6 +201,26 @@ def test_two_learners_stay_bit_equal(build: Build, algorithm: str) -> None:
     one, two = [result.get() for result in built.learner_group.foreach_learner(state)]
     assert_equal(one, two)
     assert any(not torch.equal(one[name], first[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_every_learner_and_runner_starts_from_the_rule(build: Build) -> None:
+    built = build("ddpg", num_learners=2, num_env_runners=2)
+    built.imitate(lambda seen: Decision(seen.scale), 2)
+    started = weights(policy_of(built))
+    learners = [
+        result.get()
+        for result in built.learner_group.foreach_learner(
+            lambda learner: [weights(policy) for policy in learner.own_module.policies()]
+        )
+    ]
+    runners = built.env_runner_group.foreach_env_runner(
+        lambda runner: weights(runner.module.policy), local_env_runner=False
+    )
+    assert [len(copies) for copies in learners] == [3, 3]
+    assert len(runners) == 2
+    for each in [*learners[0], *learners[1], *runners]:
+        assert_equal(each, started)
 
 
 # -- (e) checkpoints --------------------------------------------------------------------------

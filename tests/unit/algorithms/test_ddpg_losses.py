@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.algorithms.ddpg import COMMON, WALL, actor_loss_of, critic_loss_of
+from pipeline.algorithms.ddpg import COMMON, WALL, actor_loss_of, critic_loss_of, error_units
 from pipeline.algorithms.gradients import target_size
 
 SIZE = torch.tensor([4.0, 9.0])
@@ -82,3 +82,16 @@ def test_the_actors_loss_by_hand() -> None:
     (slope,) = torch.autograd.grad(loss, outside)
     assert slope[0].tolist() == [0.5, -1.0]  # back towards the range
     assert not slope[1].any()
+
+
+def test_errors_count_less_where_more_is_said_to_be_at_stake() -> None:
+    """Their squares in proportion to 1 / (3 mean costs + cost), which has mean 1."""
+    said = torch.tensor([[[1.0, 0.0], [3.0, 0.0]], [[4.0, 9.0], [8.0, 3.0]]])  # means 2, 6; 0, 6
+    unit = error_units(said)
+    assert unit.shape == (2, 1, 2)
+    holding = torch.tensor([1 / (3 + 0.5), 1 / (3 + 1.5)])
+    shortage = torch.tensor([1 / 3, 1 / (3 + 2.0)])
+    for part, weights in enumerate((holding, shortage)):
+        torch.testing.assert_close(unit[:, 0, part] ** -2, weights / weights.mean())
+    torch.testing.assert_close(error_units(100 * said), unit)  # whatever they are counted in
+    torch.testing.assert_close(error_units(0 * said), torch.ones(2, 1, 2))
