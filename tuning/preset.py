@@ -184,6 +184,13 @@ class Preset(BaseModel):
         ]
 
     @property
+    def trained_methods(self) -> list[Method]:
+        """Those that are trained."""
+        own = Method.product(self.algorithms, map(ACTION_MODELS.label, self.action_models))
+        chosen = self.methods
+        return own if chosen is None else [m for m in self.known_methods if m in chosen]
+
+    @property
     def _models(self) -> list[ActionModelName]:
         """The preset's own action models, then the other registered ones."""
         return list(dict.fromkeys([*self.action_models, *ACTION_MODELS]))
@@ -227,12 +234,12 @@ class Preset(BaseModel):
             )
             for algorithm, plan in self.algorithms.items()
         }
+        trained = set(self.trained_methods)
         for number in range(self.configurations):
             for algorithm, plan in self.algorithms.items():
                 drawn = designs[algorithm][number]
-                for model in self._models if self.methods else self.action_models:
-                    method = Method.of(algorithm, ACTION_MODELS.label(model))
-                    if self.methods is None or method in self.methods:
+                for model in self._models:
+                    if Method.of(algorithm, ACTION_MODELS.label(model)) in trained:
                         run = plan.full_run(algorithm, model, drawn, self)
                         trials[run.key(number)] = run
         return trials
