@@ -53,10 +53,6 @@ class Selected:
     """CPU time of all trials."""
 
 
-def _run_config(path: Path) -> RunConfig:
-    return RunConfig(**yaml.safe_load(path.read_text()))
-
-
 @dataclass(frozen=True)
 class Sweep:
     """A finished sweep."""
@@ -121,18 +117,14 @@ class Sweep:
     def trials(self) -> dict[str, RunConfig]:
         """Trial key -> what was trained."""
         return {
-            path.parent.name: _run_config(path)
+            path.parent.name: RunConfig(**yaml.safe_load(path.read_text()))
             for path in sorted((self.trained_in / "trials").glob("*/config.yaml"))
         }
 
     def imitating(self) -> list[Method]:
         """Methods whose chosen policy started from what a rule orders."""
-        return [
-            method
-            for method, choice in self.selected.items()
-            if choice.trial is not None
-            and _run_config(self.trial(choice.trial) / "config.yaml").imitation_updates
-        ]
+        started = {key for key, run in self.trials().items() if run.imitation_updates}
+        return [method for method, choice in self.selected.items() if choice.trial in started]
 
     def source(self) -> DatasetSource:
         """The sweep's data, with the forecaster that its trials used.

@@ -18,7 +18,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from envs.metrics import metric_names
-from envs.rollout import Decision, rollout
+from envs.rollout import rollout
 from envs.state import InventoryState
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.shard import ShardAlgorithm
@@ -203,26 +203,6 @@ def test_two_learners_stay_bit_equal(build: Build, algorithm: str) -> None:
     assert any(not torch.equal(one[name], first[name]) for name in first)
 
 
-@pytest.mark.slow
-def test_every_learner_and_runner_starts_from_the_rule(build: Build) -> None:
-    built = build("ddpg", num_learners=2, num_env_runners=2)
-    built.imitate(lambda seen: Decision(seen.scale), 2)
-    started = weights(policy_of(built))
-    learners = [
-        result.get()
-        for result in built.learner_group.foreach_learner(
-            lambda learner: [weights(policy) for policy in learner.own_module.policies()]
-        )
-    ]
-    runners = built.env_runner_group.foreach_env_runner(
-        lambda runner: weights(runner.module.policy), local_env_runner=False
-    )
-    assert [len(copies) for copies in learners] == [3, 3]
-    assert len(runners) == 2
-    for each in [*learners[0], *learners[1], *runners]:
-        assert_equal(each, started)
-
-
 # -- (e) checkpoints --------------------------------------------------------------------------
 
 
@@ -298,41 +278,6 @@ def test_a_training_run_resumes_from_its_checkpoint(source: DatasetSource, tmp_p
     rows = evaluate_scenario(source.load("validation", 0), play_policy(model.policy.decide))
     assert summarize(rows)["cost"] == pytest.approx(lines[best]["cost"], rel=1e-6)
     assert not (tmp_path / "checkpoint").exists()
-
-
-@pytest.mark.parametrize("algorithm", list(SMALL))
-def test_a_run_starts_from_the_rule_once(
-    source: DatasetSource, tmp_path: Path, algorithm: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All copies of the policy, in learner and runner; a run that is resumed goes on."""
-    asked = []
-
-    def noted(self: ShardAlgorithm, rule: Any, updates: int) -> None:
-        asked.append((type(rule).__name__, updates))
-        imitate(self, rule, updates)
-
-    imitate = ShardAlgorithm.imitate
-    monkeypatch.setattr(ShardAlgorithm, "imitate", noted)
-    run = small_run(algorithm, checkpoint_every=1, imitation_updates=3)
-    plain = TrainingRun(small_run(algorithm), source, tmp_path / "plain")
-    first = TrainingRun(run, source, tmp_path / "rule")
-    assert asked == [("OrderUpToPerClass", 3)]
-    started = weights(policy_of(first.algorithm))
-    learner = first.algorithm.learner_group._learner.own_module
-    for each in learner.policies():
-        assert_equal(weights(each), started)
-    assert any(
-        not np.array_equal(value, started[name])
-        for name, value in weights(policy_of(plain.algorithm)).items()
-    )
-    assert first.result.seconds > 0
-    first.step()
-    assert not np.array_equal(started["net.0.weight"], weights(learner.policy)["net.0.weight"])
-    for each in (first, plain):
-        each.close()
-    second = TrainingRun(run, source, tmp_path / "rule")
-    second.close()
-    assert len(asked) == 1
 
 
 def test_a_run_that_diverges_says_so(source: DatasetSource, tmp_path: Path) -> None:
