@@ -128,7 +128,7 @@ def job_needs(preset: Preset, *, generates: bool) -> Needs:
     cells = inventories * preset.data.days
     # The baselines and the bound are played once each.
     others = len(BASELINES.known) + 1
-    evaluations = len(preset.methods or preset.known_methods) * preset.seeds + others
+    evaluations = len(preset.trained_methods) * preset.seeds + others
     row = 200 + 3 * preset.data.days  # six sums a week, compressed hardly at all
     return Needs(
         cpus=max(1 + plan.num_env_runners + plan.num_learners for plan in plans),

@@ -14,13 +14,14 @@ money per unit (shortage) and per unit and day (holding).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from envs.errors import ScenarioError
+from envs.projection import ComingDemand
 
 
 class InventoryState(NamedTuple):
@@ -101,11 +102,20 @@ class ObservationLayout:
     """M."""
     features: int
     """F."""
+    coming: ComingDemand | None = field(default=None, compare=False)
+    """How the demand until an order arrives is read out of it; None: it does not tell."""
 
     @property
     def size(self) -> int:
         """Width of the flat observation."""
         return self.max_lead_time + 2 + self.basis + self.features
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """What is written of it: the arguments, all but :attr:`coming`."""
+        return {
+            "max_lead_time": self.max_lead_time, "basis": self.basis, "features": self.features,
+        }  # fmt: skip
 
     def unflatten(self, flat: Tensor) -> Observation:
         """Views into ``flat`` ([..., size]); no copy."""
@@ -182,6 +192,8 @@ class Scenario:
     history: Tensor | None = None
     """[B, N] units on the B days before the first one, NaN where not observed. What statistics of
     an inventory's own demand start from; no observation shows it. None: nothing is known."""
+    coming: ComingDemand | None = None
+    """How observations tell the demand until an order arrives. None: they do not."""
     max_lead_time: int = 0
     """K >= every lead time above."""
     backlog: bool = False
@@ -214,7 +226,9 @@ class Scenario:
     @property
     def layout(self) -> ObservationLayout:
         """Layout of the observations that this scenario produces."""
-        return ObservationLayout(self.max_lead_time, self.basis.shape[-1], self.features.shape[-1])
+        return ObservationLayout(
+            self.max_lead_time, self.basis.shape[-1], self.features.shape[-1], self.coming
+        )
 
     def validate(self) -> Scenario:
         """Returns itself; raises :class:`ScenarioError` where a field is out of its domain."""

@@ -13,6 +13,7 @@ from envs.state import InventoryState, Scenario
 from pipeline.data.synthetic.generate import make
 from pipeline.scenarios.dataset import DatasetSource
 from pipeline.tools.environment import prepare
+from tests.own_coming import AnyDemand
 
 prepare()
 torch.set_num_threads(1)
@@ -111,6 +112,7 @@ def make_random_problem(
         counted=uniform(days, n) < 0.8 if random_counted else None,
         order_lead_time=integers(0, longest, days, n) if random_lead_time else None,
         fill=uniform(days, n) if random_fill else None,
+        coming=AnyDemand(backlog),
         max_lead_time=longest,
         backlog=backlog,
         order_multiple=multiple,

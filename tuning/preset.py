@@ -21,7 +21,7 @@ from envs.errors import ConfigError
 from pipeline.data.schema import DEFAULT_VALIDATION_SHARE
 from pipeline.data.synthetic.generate import make
 from pipeline.data.terms import CostLaw, SupplyTerms
-from pipeline.policies.action_models import ACTION_MODELS
+from pipeline.policies.action_models import ACTION_MODELS, PUBLISHED
 from pipeline.runs.config import (
     ActionModelName,
     HowTrained,
@@ -143,9 +143,10 @@ class Preset(BaseModel):
     """What all methods and baselines minimise; see :class:`~pipeline.runs.config.RunConfig`."""
     shortage_factors: ShortageFactors = None
     """Of all runs: see there. Methods are validated and compared at the factor 1."""
-    action_models: list[ActionModelName] = Field(default_factory=lambda: list(ACTION_MODELS))
+    action_models: list[ActionModelName] = Field(default_factory=lambda: list(PUBLISHED))
     methods: list[str] | None = Field(default=None, min_length=1)
-    """Which of the algorithms x action models are trained (``ddpg-both``); None: all."""
+    """Which methods are trained (``ddpg-both``); None: all algorithms x :attr:`action_models`.
+    Those with another registered action model may be named as well."""
     algorithms: dict[AlgorithmName, AlgorithmPlan]
 
     @field_validator("rungs")
@@ -174,8 +175,25 @@ class Preset(BaseModel):
 
     @property
     def known_methods(self) -> list[Method]:
-        """All algorithms x action models, ``ddpg-none`` and so on."""
-        return Method.product(self.algorithms, map(ACTION_MODELS.label, self.action_models))
+        """All that can be asked for, ``ddpg-none`` and so on."""
+        return [
+            Method.of(algorithm, ACTION_MODELS.label(model))
+            for algorithm, plan in self.algorithms.items()
+            for model in self._models
+            if not isinstance(plan.iterations, dict) or model in plan.iterations
+        ]
+
+    @property
+    def trained_methods(self) -> list[Method]:
+        """Those that are trained."""
+        own = Method.product(self.algorithms, map(ACTION_MODELS.label, self.action_models))
+        chosen = self.methods
+        return own if chosen is None else [m for m in self.known_methods if m in chosen]
+
+    @property
+    def _models(self) -> list[ActionModelName]:
+        """The preset's own action models, then the other registered ones."""
+        return list(dict.fromkeys([*self.action_models, *ACTION_MODELS]))
 
     def only(self, methods: Sequence[str] | None) -> Preset:
         """The same sweep with these methods (``["all"]``: all there are; None: the preset's).
@@ -216,12 +234,13 @@ class Preset(BaseModel):
             )
             for algorithm, plan in self.algorithms.items()
         }
+        trained = set(self.trained_methods)
         for number in range(self.configurations):
             for algorithm, plan in self.algorithms.items():
                 drawn = designs[algorithm][number]
-                for model in self.action_models:
-                    run = plan.full_run(algorithm, model, drawn, self)
-                    if self.methods is None or run.method in self.methods:
+                for model in self._models:
+                    if Method.of(algorithm, ACTION_MODELS.label(model)) in trained:
+                        run = plan.full_run(algorithm, model, drawn, self)
                         trials[run.key(number)] = run
         return trials
 

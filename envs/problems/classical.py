@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from envs.errors import ScenarioError
-from envs.problems.poisson import poisson_scenario
+from envs.problems.poisson import TextbookDemand, poisson_scenario
 from envs.state import Scenario
 
 
@@ -199,7 +199,15 @@ def scenario(
     if isinstance(problem.demand, Poisson):
         return layout
     demand = problem.demand.sample(days, n, torch.Generator().manual_seed(seed))
-    return replace(layout, demand=demand).validate()
+    return replace(layout, demand=demand, coming=coming_demand(problem)).validate()
+
+
+def coming_demand(problem: ClassicalProblem) -> TextbookDemand:
+    """How the problem's observations tell the demand until an order arrives."""
+    law = problem.demand
+    if isinstance(law, Normal):
+        return TextbookDemand(problem.backlog, constant=law.std**2, linear=0.0)
+    return TextbookDemand(problem.backlog, quadratic=float(isinstance(law, Geometric)))
 
 
 PENALTIES = (4, 9, 19, 39)

@@ -8,14 +8,41 @@ problems of the literature start here. Retail-like data sets are made by
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from envs.errors import ScenarioError
-from envs.state import Scenario
+from envs.projection import ComingDemand, DailyDemand
+from envs.state import Observation, Scenario
 
 Numbers = float | Tensor
 """One number for all inventories, or [n]."""
+TYPICAL_RATE, TYPICAL_LEAD = 5.0, (2.5, 1.5)
+"""Units per day, and days (middle, spread): where the features of rate and lead time are 0."""
+
+
+@dataclass(frozen=True)
+class TextbookDemand(ComingDemand):
+    """Reads rate and lead time off the features; the spread of a day's demand is a law's."""
+
+    name = "textbook"
+
+    backlog: bool = False
+    constant: float = 0.0
+    linear: float = 1.0
+    quadratic: float = 0.0
+    """A day's variance, units^2: constant + linear * rate + quadratic * rate^2. The defaults are
+    Poisson demand's."""
+
+    def read(self, observation: Observation) -> tuple[Tensor, DailyDemand]:
+        """The same rate on all days."""
+        log_rate, lead_time, _ = observation.features.unbind(-1)
+        rate = TYPICAL_RATE * log_rate.exp()
+        variance = self.constant + self.linear * rate + self.quadratic * rate.square()
+        lead_time = (TYPICAL_LEAD[0] + TYPICAL_LEAD[1] * lead_time).round()
+        return lead_time, DailyDemand(rate, variance.sqrt())
 
 
 def poisson_scenario(
@@ -72,6 +99,7 @@ def poisson_scenario(
         scale=scale.expand(days, n),
         basis=scale.expand(days, n).unsqueeze(-1),
         features=_textbook_features(rate, lead, shortage / holding).expand(days, n, -1),
+        coming=TextbookDemand(backlog),
         max_lead_time=int(lead.max()) if max_lead_time is None else max_lead_time,
         backlog=backlog,
         order_multiple=order_multiple,
@@ -93,7 +121,14 @@ def _checked_rate(mean: Numbers, n: int, days: int) -> Tensor:
 def _textbook_features(rate: Tensor, lead_time: Tensor, cost_ratio: Tensor) -> Tensor:
     """[n, 3], each about -1..1 over the textbook problems: networks learn best on such inputs."""
     ratio = cost_ratio.clamp(min=1e-6).log()
-    return torch.stack(((rate / 5.0).log(), (lead_time - 2.5) / 1.5, ratio - 2.5), -1)
+    return torch.stack(
+        (
+            (rate / TYPICAL_RATE).log(),
+            (lead_time - TYPICAL_LEAD[0]) / TYPICAL_LEAD[1],
+            ratio - 2.5,
+        ),
+        -1,
+    )
 
 
 def _per_inventory(value: Numbers, n: int) -> Tensor:

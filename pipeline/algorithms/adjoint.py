@@ -8,23 +8,22 @@ layers and its output. Then, from the last day to the first, with
     v[s]    what one more unit is worth that becomes usable on day s,
     k, g    how much of a unit on hand is left in the evening, and what it earned in the day,
     I, x    stock and features that were seen;  u = (I, tot(I)) / scale, cut;
-    z, q    the network's output  net(u, x)  and the order that follows  order(z, tot(I)),
+    z, q    the network's output  net(u, x)  and the order that follows  order(z, I, x),
 
 each day t does four things::
 
     v[t]        = g[t] + k[t] v[t+1]                        demand and the night (events 3-5)
     w           = v[t + lead time] x share that arrives     what the order q was worth (event 2)
     dz          = w dq/dz,   du = dz dnet/du                through the network's own layers
-    v[t..t+K]  += du du/dI + w dq/dtot(I)                   the order looked at the stock
+    v[t..t+K]  += du du/dI + w dq/dI                        the order looked at the stock
 
-dq/dz and dq/dtot(I) are numbers, an order depending on its inventory's row only: torch works
-them out for a block of days at once, from the action model and the one rule of admissible
-orders. The gradients of the weights, sums over all decisions of dz times what a
-layer saw, are one matrix product per layer and some 2,000 decisions. At a kink the
-derivative is torch's own (half of both sides' where stock meets demand exactly).
+dq/dz and dq/dI are numbers, an order depending on its inventory's row only (of dq/dI it is one
+number where all of the stock counts alike): torch works them out for a block of days at once, from
+the action model and the one rule of admissible orders. The gradients of the weights, sums over all
+decisions of dz times what a layer saw, are one matrix product per layer and some 2,000 decisions.
+At a kink the derivative is torch's own (half of both sides' where stock meets demand exactly).
 
-What this cannot carry is left to torch: an action model that reads more of the stock than its
-total (see :class:`~pipeline.policies.action_models.Reads`) or has parameters of its own, and a
+What this cannot carry is left to torch: an action model that has parameters of its own, and a
 network without hidden layers, or of which some parameters are not trained.
 """
 
@@ -81,8 +80,7 @@ class TrainingRollout:
         """The derivatives are those of this module, not torch's."""
         model = self.network.action_model
         return (
-            Reads.STOCK not in model.reads
-            and not any(True for _ in model.parameters())
+            not any(True for _ in model.parameters())
             and self.network.layers()[2] is not None
             and all(parameter.requires_grad for parameter in self.network.net.parameters())
         )
@@ -121,7 +119,9 @@ class _Block:
         slots = network.layout.max_lead_time + 1
         self.rows = rows
         self.like = like.dtype, like.device
-        self.position = like.new_empty((rows, 1))
+        read = slots if Reads.STOCK in network.action_model.reads else 1
+        self.stock = like.new_empty((read, rows))
+        """What the action model reads of the stock: all columns, or their sum."""
         self.columns = like.new_empty((slots + 1, rows))
         self.logits = like.new_empty((head.out_features, rows))
         self.hidden = [like.new_empty((rows, layer.out_features)) for layer in (first, *between)]
@@ -162,12 +162,14 @@ class _Decisions:
         rows = slice(self._made, self._made + count)
         self._made, self._left = rows.stop, self._left - count
         block = self._block
-        torch.sum(seen.stock, 1, keepdim=True, out=block.position[rows])
+        if len(block.stock) == 1:
+            torch.sum(seen.stock, 1, out=block.stock[0, rows])
+        else:
+            block.stock[:, rows] = seen.stock.t()
         block.columns[:, rows] = columns = stock_columns(seen)
         hidden = [layer[rows] for layer in block.hidden]
         block.logits[:, rows] = logits = self.network.pass_forward(seen.features, columns, hidden)
-        # All of the stock that the action model reads; see TrainingRollout.by_hand.
-        shown = seen._replace(stock=block.position[rows])
+        shown = seen._replace(stock=block.stock[:, rows].t())
         return Decision(self.network.action_model(squash(logits).t(), shown))
 
     def exogenous(self, days: range) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,7 +228,7 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
         # Decisions from `stop` to `pending` are yet to enter the weights' gradients.
         stop = pending = sum(kept.counts[day] for day in days)
         scale, basis, features = kept.exogenous(days)
-        by_logits, by_position = _through_order(kept, block, days, (scale, basis, features))
+        by_logits, by_stock = _through_order(kept, block, days, (scale, basis, features))
         for day in reversed(days):
             torch.addcmul(earned[day], worth[day + 1], left[day], out=worth[day])
             count = kept.counts[day]
@@ -253,8 +255,8 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
             # A column that was cut passes nothing on.
             through *= (block.columns[:, today].abs() < STOCK_CLIP).to(through.dtype)
             through = through[:-1].add_(through[-1]).div_(scale[today])
-            if by_position is not None:
-                through += by_position[today] * value
+            if by_stock is not None:
+                through += by_stock[:, today] * value
             if who is None:
                 window += through
             else:
@@ -277,18 +279,19 @@ def _backwards(kept: _Decisions, outcome: DayOutcome, gradients: DayOutcome) -> 
 def _through_order(
     kept: _Decisions, block: _Block, days: range, exogenous: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor | None]:
-    """dq/dz [A, R], and dq/dtot(I) [R] (None where the order looks at the output only)."""
+    """dq/dz [A, R], and dq/dI [K+1, R]: [1, R] where it is the same for all of the stock, None
+    where the order looks at the output only."""
     size = len(exogenous[0])
     logits = block.logits[:, :size].detach().requires_grad_()
-    position = block.position[:size].detach().requires_grad_()
+    stock = block.stock[:, :size].detach().requires_grad_()
     with torch.enable_grad():
-        seen = Observation(position, *exogenous)
+        seen = Observation(stock.t(), *exogenous)
         asked = kept.network.action_model(squash(logits).t(), seen)
-        order = admissible(asked, kept.rules(days), position.squeeze(1))
-    by_logits, by_position = torch.autograd.grad(
-        order, (logits, position), torch.ones_like(order), allow_unused=True
+        order = admissible(asked, kept.rules(days), stock.sum(0))
+    by_logits, by_stock = torch.autograd.grad(
+        order, (logits, stock), torch.ones_like(order), allow_unused=True
     )
-    return by_logits, None if by_position is None else by_position.squeeze(1)
+    return by_logits, by_stock
 
 
 def _through_demand(

@@ -140,7 +140,7 @@ class ShardSettings(Declared, AlgorithmConfig):
                 the source's ``training_start``.
         """
         self.source = source
-        model = make_action_model(action_model, source.layout.basis)
+        model = make_action_model(action_model, source.layout.basis, coming=source.layout.coming)
         self.action_model = ACTION_MODELS.written(action_model)
         self.objective, self.planned_iterations = objective, planned_iterations
         self.suit(objective.crediting)
@@ -207,14 +207,10 @@ class ShardSettings(Declared, AlgorithmConfig):
             "high": self.action_high,
             "coefficient_high": self.coefficient_high,
         }
-        model = make_action_model(self.action_model, layout.basis, **settings)
+        model = make_action_model(self.action_model, layout.basis, coming=layout.coming, **settings)
         return {
-            "layout": {
-                "max_lead_time": layout.max_lead_time,
-                "basis": layout.basis,
-                "features": layout.features,
-            },
-            "action_model": {"kind": self.action_model, **settings},
+            "layout": layout.widths,
+            "action_model": {"kind": self.action_model, **model.settings},
             "objective": self.objective,
             "hidden": tuple(self.hidden),
             "initial_action": (

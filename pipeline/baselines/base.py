@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -107,10 +108,32 @@ BASELINES: Registry[Baseline] = Registry(
         "quantile_newsvendor": "pipeline.baselines.quantile:QuantileNewsvendor",
         "empirical_quantile": "pipeline.baselines.empirical:EmpiricalQuantile",
         "capped_base_stock": "pipeline.baselines.capped:CappedBaseStock",
+        "projected_level": "pipeline.baselines.projected:ProjectedLevel",
+        "capped_projected_level": "pipeline.baselines.projected:CappedProjectedLevel",
         "reorder_point": "pipeline.baselines.reorder:ReorderPoint",
     },
 )
 """In the order in which they are shown."""
+
+
+_LAST: dict[type[Baseline], tuple[weakref.ref[ScenarioSource], Objective, Any]] = {}
+B = TypeVar("B", bound=Baseline)
+
+
+def tuned_last(
+    kind: type[B], source: ScenarioSource, objective: Objective, tune: Callable[[], B]
+) -> B:
+    """The baseline of ``kind`` that was tuned last, if for this; else a new one.
+
+    Others start from it.
+    """
+    if kind in _LAST:
+        last_source, last_objective, found = _LAST[kind]
+        if last_source() is source and last_objective == objective:
+            return cast(B, found)
+    found = tune()
+    _LAST[kind] = (weakref.ref(source), objective, found)
+    return found
 
 
 def in_prose(name: str) -> str:

@@ -84,6 +84,10 @@ class Pairs(NamedTuple):
     second: Sequence[float]
     """[classes]."""
 
+    def of(self, features: Tensor) -> Tensor:
+        """[2, ...] the pair of each day's class, from features [..., F]."""
+        return torch.tensor([self.first, self.second])[:, self.classes.of(by_name(features))]
+
 
 def first_day(scenario: Scenario) -> dict[str, Tensor]:
     """The features of :data:`~pipeline.baselines.classes.BANDS` on the first day, [N]."""
@@ -166,8 +170,7 @@ def corrected(scenario: Scenario, level: Tensor) -> PlayPair:
 
 def corrected_level(scenario: Scenario, level: Tensor, pairs: Pairs) -> Tensor:
     """[T, N] units: a * level + k * error, with the pair (a, k) of each day's class."""
-    table = torch.tensor([pairs.first, pairs.second])
-    a, k = table[:, pairs.classes.of(by_name(scenario.features))]
+    a, k = pairs.of(scenario.features)
     result: Tensor = a * level + k * forecast_errors(scenario)
     return result
 

@@ -6,7 +6,6 @@ review period and of the lead time; :mod:`pipeline.baselines.grid` says how a cl
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from envs.objective import Objective
 from envs.state import Observation, Scenario
-from pipeline.baselines.base import PER_CLASS, DayRule
+from pipeline.baselines.base import PER_CLASS, DayRule, tuned_last
 from pipeline.baselines.classes import BANDS, Classes
 from pipeline.baselines.grid import Grid, PlayPair, corrected, tune_pairs, tune_pairs_at
 from pipeline.policies.order_up_to import FORECAST, ForecastErrorRule, feature, stockless
@@ -50,12 +49,11 @@ class OrderUpToPerClass(ForecastErrorRule, DayRule):
 
         Other baselines start from them: the last ones found are kept.
         """
-        for last_source, last_objective, found in _LAST:
-            if last_source() is source and last_objective == objective:
-                return found
-        found = cls(*tune_pairs(source, objective, GRID, forecast_levels))
-        _LAST[:] = [(weakref.ref(source), objective, found)]
-        return found
+
+        def tune() -> OrderUpToPerClass:
+            return cls(*tune_pairs(source, objective, GRID, forecast_levels))
+
+        return tuned_last(cls, source, objective, tune)
 
     @classmethod
     def tune_at(
@@ -64,10 +62,6 @@ class OrderUpToPerClass(ForecastErrorRule, DayRule):
         """The same for every factor on shortages; the grid is played once."""
         found = tune_pairs_at(factors, source, objective, GRID, forecast_levels)
         return [cls(*pairs) for pairs in found]
-
-
-_LAST: list[tuple[weakref.ref[ScenarioSource], Objective, OrderUpToPerClass]] = []
-"""At most one."""
 
 
 def forecast_levels(scenario: Scenario) -> PlayPair:

@@ -128,7 +128,7 @@ def tuned_baselines(
     content = {
         "data": mark,
         "objective": objective.written(),
-        "layout": asdict(source.layout),
+        "layout": source.layout.widths,
         "tuned": {name: found[name][0].written() for name in needed},
         "validation": {name: found[name][1] for name in needed},
     }

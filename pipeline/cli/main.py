@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
-ACTION_MODEL_HELP = "none, base, coeff, both; or module:Class of your own."
+ACTION_MODEL_HELP = "none, base, coeff, both, proj, projboth; or module:Class of your own."
 
 
 GUESTS = {

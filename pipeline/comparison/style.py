@@ -18,8 +18,11 @@ WIDTH = 9.0
 FONT = 10.0
 SMALL = 9.0
 
-# Okabe and Ito's colour-blind-safe palette: warm without, blue with demand features.
-MODEL_COLOURS = {"none": "#D55E00", "base": "#E69F00", "coeff": "#56B4E9", "both": "#0072B2"}
+# Okabe and Ito's colour-blind-safe palette: warm without, cold with demand features.
+MODEL_COLOURS = {
+    "none": "#D55E00", "base": "#E69F00", "coeff": "#56B4E9", "both": "#0072B2",
+    "proj": "#CC79A7", "projboth": "#009E73",
+}  # fmt: skip
 ALGORITHM_MARKERS = {"ddpg": "o", "ppo": "s", "ds": "^"}
 LOG_FROM = 3.0
 """Largest over smallest value from which on an axis is logarithmic."""

@@ -1,16 +1,19 @@
 """Action models: from the network's output to an order (design 3).
 
 Those that come with the project are two independent choices: does the output weigh demand
-features, or a constant only; and is the inventory position subtracted?
+features, or a constant only; and is nothing, the inventory position or the projected stock
+(:mod:`pipeline.policies.projected`) subtracted?
 
-    ======  ======================  ===============================
-    name    network output          order quantity
-    ======  ======================  ===============================
-    NONE    order                   q = mu
-    BASE    base-stock level        q = max(mu - tot(I), 0)
-    COEFF   coefficients c          q = max(c' feat(x), 0)
-    BOTH    coefficients c          q = max(c' feat(x) - tot(I), 0)
-    ======  ======================  ===============================
+    ========  ======================  ======================================================
+    name      network output          order quantity
+    ========  ======================  ======================================================
+    NONE      order                   q = mu
+    BASE      base-stock level        q = max(mu - tot(I), 0)
+    COEFF     coefficients c          q = max(c' feat(x), 0)
+    BOTH      coefficients c          q = max(c' feat(x) - tot(I), 0)
+    PROJ      level on arrival        q = max(mu - E[stock when this order arrives], 0)
+    PROJBOTH  coefficients c          q = max(c' feat(x) - E[stock when this order arrives], 0)
+    ========  ======================  ======================================================
 
 An action model is the only thing that turns an output into an order: training, evaluation,
 serving and explanation call it. ``docs/extending.md`` shows how to add one.
@@ -19,6 +22,7 @@ serving and explanation call it. ``docs/extending.md`` shows how to add one.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Flag
 from typing import Any, ClassVar
 
@@ -26,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from envs.errors import ConfigError
+from envs.projection import ComingDemand
 from envs.registry import Registry
 from envs.state import Observation
 
@@ -60,6 +65,9 @@ class Reads(Flag):
     """Every entry of the stock: on hand, and what arrives on which day."""
     FEATURES = 4
     """The network's exogenous features."""
+    COMING = 8 | FEATURES
+    """The demand until an order arrives, which is in the features: how, a problem has to say
+    (:class:`~envs.projection.ComingDemand`)."""
 
 
 class ActionModel(nn.Module):
@@ -89,7 +97,7 @@ class ActionModel(nn.Module):
     """Untrained output (scales, or coefficients) that neither starves nor floods an inventory:
     a level of about one scale, an order of about one review period's demand."""
     reads: ClassVar[Reads] = Reads.STOCK | Reads.FEATURES
-    """All that it is shown. With less than the whole stock DS trains several times faster."""
+    """All that it is shown."""
     weighs_features: ClassVar[bool] = False
     """The output holds a coefficient for every demand feature; else it is one number."""
     is_level: ClassVar[bool] = False
@@ -132,6 +140,10 @@ class ActionModel(nn.Module):
         """[N] units before max(., 0); of the observation it gets what :attr:`reads` says."""
         quantity = self.target(action, observation)
         return quantity - observation.stock.sum(-1) if self.is_level else quantity
+
+    def position_level(self, action: Tensor, observation: Observation) -> Tensor:
+        """[N] units that the inventory position is filled up to, today; where :attr:`is_level`."""
+        return self.target(action, observation)
 
     def forward(self, action: Tensor, observation: Observation) -> Tensor:
         """Order quantity.
@@ -195,19 +207,42 @@ ACTION_MODELS = Registry(
         "base": "pipeline.policies.action_models:BaseStock",
         "coeff": "pipeline.policies.action_models:WeighedOrder",
         "both": "pipeline.policies.action_models:WeighedBaseStock",
+        "proj": "pipeline.policies.projected:ProjectedLevel",
+        "projboth": "pipeline.policies.projected:WeighedProjectedLevel",
     },
 )
+PUBLISHED = ("none", "base", "coeff", "both")
+"""The two switches as they were published; with three algorithms the 12 methods that are compared
+where nothing else is asked for."""
 
 
-def make_action_model(kind: str | type[ActionModel], basis: int, **settings: Any) -> ActionModel:
+def make_action_model(
+    kind: str | type[ActionModel],
+    basis: int,
+    *,
+    coming: ComingDemand | Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> ActionModel:
     """An action model by name.
 
     Args:
         kind: Registered, ``module:Class``, or a class.
         basis: M, number of demand features in the observation.
+        coming: How observations tell the demand until an order arrives, for those that read it.
         **settings: Of its class.
 
     Raises:
-        ConfigError: There is none of that name, or a setting is wrong.
+        ConfigError: There is none of that name, or a setting is wrong; or it reads the demand until
+            an order arrives, and ``coming`` is None.
     """
-    return ACTION_MODELS.find(kind)(basis, **settings)
+    found = ACTION_MODELS.find(kind)
+    if Reads.COMING in found.reads:
+        if coming is None:
+            raise ConfigError(
+                ACTION_MODELS.field, found.name,
+                "Choose another one, or let the problem say how its observations tell that demand "
+                "(the field `coming` of its scenarios).",
+                "needs the demand until an order arrives, which these observations do not tell",
+            )  # fmt: skip
+        settings["coming"] = coming
+    return found(basis, **settings)

@@ -99,6 +99,10 @@ class ForecastErrorRule(ABC):
         error = forecast_error(observation)
         return weights[..., 0] * observation.basis[..., FORECAST] + weights[..., 1] * error
 
+    def position_level(self, weights: Tensor, observation: Observation) -> Tensor:
+        """[N] units that the inventory position is filled up to."""
+        return self.level(weights, observation)
+
     def __call__(self, observation: Observation) -> Decision:
         """A :data:`~envs.rollout.Policy`; its action are the weights."""
         weights = self.weights(observation)
@@ -127,3 +131,7 @@ class RuleActions:
     def target(self, action: Tensor, observation: Observation) -> Tensor:
         """[N] units: the level."""
         return self._rule.level(action, observation)
+
+    def position_level(self, action: Tensor, observation: Observation) -> Tensor:
+        """[N] units that the inventory position is filled up to."""
+        return self._rule.position_level(action, observation)

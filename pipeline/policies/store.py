@@ -11,7 +11,7 @@ import json
 import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def save_model(
     hidden = [layer.out_features for layer in policy.net if isinstance(layer, nn.Linear)][:-1]
     model = policy.action_model
     content: dict[str, Any] = {
-        "layout": asdict(policy.layout),
+        "layout": policy.layout.widths,
         "action_model": {"kind": ACTION_MODELS.written(type(model)), **model.settings},
         "hidden": hidden,
         "objective": objective.written(),

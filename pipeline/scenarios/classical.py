@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from envs.problems.classical import ClassicalProblem, scenario
+from envs.problems.classical import ClassicalProblem, coming_demand, scenario
 from envs.state import InventoryState, ObservationLayout, Scenario
 from pipeline.scenarios.joined import side_by_side
 from pipeline.scenarios.source import Split
@@ -42,7 +42,7 @@ class ClassicalSource:
     @property
     def layout(self) -> ObservationLayout:
         """That of :func:`~envs.problems.poisson.poisson_scenario`."""
-        return ObservationLayout(self.max_lead_time, 1, 3)
+        return ObservationLayout(self.max_lead_time, 1, 3, coming_demand(self.problems[0]))
 
     def num_tiles(self, split: Split) -> int:
         """Many to train on, one to validate or test on."""

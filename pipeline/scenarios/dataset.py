@@ -18,6 +18,7 @@ from pipeline.data.draws import Draws
 from pipeline.data.panel import Panel, RawTile, TileRef
 from pipeline.data.schema import ALL_QUANTITIES, counting
 from pipeline.features.build import BASIS, FEATURES, build_features, scenario_of
+from pipeline.features.coming import DatasetDemand
 from pipeline.features.forecast import FLAGS, DayFactors, TrainingHistory
 from pipeline.features.outlook import log_price_ratio
 from pipeline.features.windows import day_major
@@ -112,7 +113,8 @@ class DatasetSource:
     @property
     def layout(self) -> ObservationLayout:
         """K from the data's longest lead time; M and F from :mod:`pipeline.features.build`."""
-        return ObservationLayout(self.max_lead_time, len(BASIS), len(FEATURES))
+        coming = DatasetDemand(self.panel.manifest.backlog)
+        return ObservationLayout(self.max_lead_time, len(BASIS), len(FEATURES), coming)
 
     def num_tiles(self, split: Split) -> int:
         """Number of tiles of a split."""
@@ -180,6 +182,7 @@ class DatasetSource:
             backlog=self.panel.manifest.backlog,
             draws=draws,
         )
+        scenario = replace(scenario, coming=self.layout.coming)
         if self.counted == "all":
             return scenario
         observed = torch.as_tensor(known["known"][:, start:].T > 0)

@@ -274,7 +274,8 @@ def decide_batch(decider: Decider, rows: pa.Table) -> tuple[pa.Table, NDArray[np
         action = decision.columns["action"]
         columns["coefficients"] = model.coefficients(action).numpy()
         if model.is_level:
-            columns["base_stock_level"] = pa.array(model.target(action, observation).numpy())
+            level = model.position_level(action, observation)
+            columns["base_stock_level"] = pa.array(level.numpy())
     return table_of(columns, orders_schema(_outputs(decider))), flags
 
 

@@ -134,7 +134,24 @@ def test_an_action_model_of_ones_own_is_tracked(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     path = "tests.own_action_models:NearStock"
     training = train(source, tmp_path / "run", "ds", action_model=path)
-    assert not training.algorithm.get_module().unwrapped().play.by_hand
+    assert training.algorithm.get_module().unwrapped().play.by_hand
+    policy = load_model(tmp_path / "run" / "model").policy
+    with SweepRun(tmp_path) as run:
+        assert run.log_model(training.run.method, policy, example_inputs(source))
+
+
+@pytest.mark.parametrize("algorithm", list(TINY))
+def test_projected_stock_goes_all_the_way(
+    source: DatasetSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    """From training to orders and the tracked model."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    training = train(source, tmp_path / "run", algorithm, action_model="projboth")
+    assert training.run.method == f"{algorithm}-projboth"
+    make_snapshot(source, tmp_path / "day.parquet")
+    decide(find_decider(tmp_path / "run"), tmp_path / "day.parquet", tmp_path / "orders.parquet")
+    orders = pd.read_parquet(tmp_path / "orders.parquet")
+    assert (orders["order"] > 0).any()
     policy = load_model(tmp_path / "run" / "model").policy
     with SweepRun(tmp_path) as run:
         assert run.log_model(training.run.method, policy, example_inputs(source))

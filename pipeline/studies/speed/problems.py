@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from envs.state import ObservationLayout, Scenario
+from envs.projection import ComingDemand, DailyDemand
+from envs.state import Observation, ObservationLayout, Scenario
 from pipeline.policies.action_models import make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.scenarios.given import GivenScenarios
 
 LEAD, FEATURES, BASIS, HIDDEN = 4, 20, 5, (64, 64)
 """The shapes that rates are quoted for."""
+
+
+@dataclass(frozen=True)
+class KnownDemand(ComingDemand):
+    """That of :func:`scenario`, uniform on 0..10; in no observation."""
+
+    name = "known"
+
+    lead_time: int = LEAD
+    backlog: bool = False
+
+    def read(self, observation: Observation) -> tuple[Tensor, DailyDemand]:
+        """The same for all."""
+        mean = torch.full_like(observation.scale, 5.0)
+        return torch.full_like(mean, self.lead_time), DailyDemand(mean, mean * 3.0**-0.5)
 
 
 def scenario(
@@ -55,6 +72,7 @@ def scenario(
         scale=20 + 10 * random(days, n) if seen else torch.full((1, 1), 25.0).expand(days, n),
         basis=10 * random(days, n, BASIS) if seen else torch.ones(1, 1, BASIS).expand(days, n, -1),
         features=random(days, n, features) if seen else torch.empty(days, n, 0),
+        coming=None if mixed_leads else KnownDemand(lead),
         max_lead_time=lead,
     )
 
@@ -67,7 +85,7 @@ def constant_order(given: Scenario) -> Tensor:
 def policy(given: Scenario, kind: str = "base", hidden: Sequence[int] = HIDDEN) -> PolicyNetwork:
     """An untrained policy network for ``given``."""
     torch.manual_seed(0)
-    return PolicyNetwork(given.layout, make_action_model(kind, BASIS), hidden)
+    return PolicyNetwork(given.layout, make_action_model(kind, BASIS, coming=given.coming), hidden)
 
 
 def forward_flops(layout: ObservationLayout, outputs: int = 1) -> float:

@@ -87,6 +87,7 @@ def rollouts(limits: Limits, rounds: int = 5, n: int = 32_768, days: int = 28) -
     work = {
         "base, reviewed daily": with_policy(daily, "base"),
         "both, reviewed daily": with_policy(daily, "both"),
+        "proj, reviewed daily": with_policy(daily, "proj"),
         "both, reviewed every 4 days": with_policy(fourth, "both"),
     }
     return take_turns("rollout", work, limits, rounds=rounds)

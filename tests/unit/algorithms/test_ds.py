@@ -28,6 +28,7 @@ def test_a_window_survives_its_form_as_columns(random_problem: Any) -> None:
         assert {len(column) for column in columns.values()} == {scenario.num_inventories}
         again, stock = scenario_from_columns(columns, scenario.max_lead_time)
         assert torch.equal(stock.stack(), state.stack())
+        again = replace(again, coming=scenario.coming)  # the module has it from the layout
         for name, value in vars(scenario).items():
             other = getattr(again, name)
             assert torch.equal(value, other) if torch.is_tensor(value) else value == other, name

@@ -14,6 +14,7 @@ from pipeline.policies.action_models import (
     make_action_model,
     squash,
 )
+from tests.own_coming import AnyDemand
 
 # Two inventories, K = 1, M = 3; the last basis feature is the constant, i.e. the scale.
 OBSERVATION = Observation(
@@ -57,12 +58,12 @@ def test_an_inventory_above_its_level_orders_nothing(kind: str) -> None:
 @pytest.mark.parametrize("kind", list(ACTION_MODELS))
 def test_orders_are_never_negative(kind: str) -> None:
     generator = torch.Generator().manual_seed(0)
-    model = make_action_model(kind, basis=3, low=-2.0)
+    model = make_action_model(kind, basis=3, coming=AnyDemand(), low=-2.0)
     observation = Observation(
         stock=40 * torch.rand(500, 2, generator=generator) - 20,
         scale=1 + torch.rand(500, generator=generator),
         basis=10 * torch.rand(500, 3, generator=generator),
-        features=torch.zeros(500, 0),
+        features=torch.rand(500, 2, generator=generator),
     )
     order = model(torch.rand(500, model.outputs, generator=generator), observation)
     assert (order >= 0).all()
@@ -72,7 +73,9 @@ def test_orders_are_never_negative(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", list(ACTION_MODELS))
 def test_the_range_of_an_action(kind: str) -> None:
-    model = make_action_model(kind, basis=3, low=0.5, high=2.0, coefficient_high=1.5)
+    model = make_action_model(
+        kind, basis=3, coming=AnyDemand(), low=0.5, high=2.0, coefficient_high=1.5
+    )
     high = 1.5 if model.weighs_features else 2.0
     ends = torch.tensor([[0.0], [1.0], [-3.0], [7.0]]).expand(4, model.outputs)
     expected = torch.tensor([[0.5], [high], [0.5], [high]]).expand(4, model.outputs)

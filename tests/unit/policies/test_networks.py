@@ -15,7 +15,8 @@ from envs.rollout import Trajectory, rollout
 from envs.state import InventoryState, Observation, ObservationLayout, Scenario
 from pipeline.data.draws import Draws
 from pipeline.features.build import BASIS, FEATURES, scenario_of
-from pipeline.policies.action_models import ACTION_MODELS, make_action_model
+from pipeline.features.coming import DatasetDemand
+from pipeline.policies.action_models import ACTION_MODELS, ActionModel, make_action_model
 from pipeline.policies.networks import (
     STOCK_CLIP,
     Critic,
@@ -37,10 +38,14 @@ def scenario_from(history: Any, start: int = 60) -> Scenario:
     )  # fmt: skip
 
 
+def action_model(kind: str) -> ActionModel:
+    return make_action_model(kind, len(BASIS), coming=DatasetDemand())
+
+
 def make_policy(kind: str, seed: int = 3) -> PolicyNetwork:
     """A policy whose orders vary with all of its inputs."""
     torch.manual_seed(seed)
-    policy = PolicyNetwork(LAYOUT, make_action_model(kind, len(BASIS)), (16,))
+    policy = PolicyNetwork(LAYOUT, action_model(kind), (16,))
     with torch.no_grad():
         policy.net[-1].weight.mul_(10.0)  # type: ignore[operator, union-attr]
     return policy
@@ -102,7 +107,10 @@ def test_the_untrained_policy_outputs_its_initial_action(history: Any, kind: str
     for share in (0.2, 0.7):
         torch.manual_seed(0)
         policy = PolicyNetwork(
-            LAYOUT, make_action_model(kind, len(BASIS)), (16,), initial_action=share
+            LAYOUT,
+            action_model(kind),
+            (16,),
+            initial_action=share,
         )
         action = policy.action(observation)
         assert action.shape == (12, policy.action_model.outputs)
@@ -198,7 +206,7 @@ def test_the_policy_is_its_network_on_the_network_inputs(
     """The layers are worked out piece by piece; values and gradients are those of the whole."""
     scenario = scenario_from(history)
     torch.manual_seed(2)
-    policy = PolicyNetwork(LAYOUT, make_action_model(kind, len(BASIS)), hidden).double()
+    policy = PolicyNetwork(LAYOUT, action_model(kind), hidden).double()
     seen = scenario.observe(7, evaluation_start(scenario))
     results = []
     for whole in (False, True):

@@ -13,13 +13,16 @@ from pipeline.features.forecast import DayFactors
 from pipeline.policies.action_models import ACTION_MODELS, make_action_model
 from pipeline.policies.networks import PolicyNetwork
 from pipeline.policies.store import FORECAST, POLICY, load_model, save_model
+from tests.own_coming import AnyDemand
 
 LAYOUT = ObservationLayout(3, 5, 4)
 FACTORS = DayFactors({"*": [0.1] * 11}, {"*": 2.5})
 
 
 def make_policy(kind: str = "both", hidden: tuple[int, ...] = (8, 6)) -> PolicyNetwork:
-    model = make_action_model(kind, LAYOUT.basis, low=-0.5, high=4.0, coefficient_high=1.5)
+    model = make_action_model(
+        kind, LAYOUT.basis, coming=AnyDemand(), low=-0.5, high=4.0, coefficient_high=1.5
+    )
     return PolicyNetwork(LAYOUT, model, hidden)
 
 

@@ -30,7 +30,9 @@ from pipeline.training.session import evaluate_run
 
 def model_of(source: DatasetSource, kind: str = "both") -> TrainedModel:
     torch.manual_seed(1)
-    policy = PolicyNetwork(source.layout, make_action_model(kind, source.layout.basis), [16, 16])
+    layout = source.layout
+    action_model = make_action_model(kind, layout.basis, coming=layout.coming)
+    policy = PolicyNetwork(layout, action_model, [16, 16])
     for parameter in policy.parameters():
         parameter.data.mul_(2.0)  # far from constant
     return TrainedModel(policy.eval(), source.factors)
@@ -51,7 +53,7 @@ def snapshot(source: DatasetSource, tmp_path_factory: pytest.TempPathFactory) ->
     return out
 
 
-@pytest.mark.parametrize("kind", ["none", "base", "coeff", "both"])
+@pytest.mark.parametrize("kind", ["none", "base", "coeff", "both", "proj", "projboth"])
 @pytest.mark.parametrize("data", ["source", "packs"])
 @pytest.mark.parametrize("ago", [1, 17])
 def test_orders_are_the_evaluators(
@@ -87,14 +89,14 @@ def test_orders_are_the_evaluators(
     assert total.due == orders["due"].sum() < total.inventories == len(orders)
     if data == "packs":
         assert (orders["order"] % 6 == 0).all()
-    if kind in ("base", "both"):
+    if kind not in ("none", "coeff"):
         gap = (orders["base_stock_level"] - orders["inventory_position"]).clip(lower=0)
         if data == "source":
             due = orders["due"] & (orders["reason"] == "")
             np.testing.assert_allclose(orders["order"][due], gap[due], rtol=1e-4, atol=1e-3)
     else:
         assert orders["base_stock_level"].isna().all()
-    assert len(orders["coefficients"][0]) == (5 if kind in ("coeff", "both") else 1)
+    assert len(orders["coefficients"][0]) == (5 if kind in ("coeff", "both", "projboth") else 1)
 
 
 def test_the_default_is_the_morning_after_the_last_day(

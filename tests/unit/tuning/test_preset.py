@@ -79,6 +79,24 @@ def test_the_million_preset_trains_one_method_unless_told_otherwise(tmp_path: Pa
     assert small.first_round() == preset.first_round()
 
 
+def test_methods_beyond_the_twelve_are_trained_where_they_are_named(tmp_path: Path) -> None:
+    quick = load_preset("quick")
+    named = quick.only(["ds-proj", "ddpg-both"])
+    runs = named.first_round()
+    assert {run.method for run in runs.values()} == {"ds-proj", "ddpg-both"}
+    assert runs["ddpg-both-c03-s0"] == quick.first_round()["ddpg-both-c03-s0"]
+    assert runs["ds-proj-c03-s0"].training == quick.first_round()["ds-base-c03-s0"].training
+    path = tmp_path / "all.yaml"
+    models = "[none, base, coeff, both, proj, projboth]"
+    path.write_text(f"extends: quick\naction_models: {models}\n")
+    everything = load_preset(str(path)).first_round()
+    assert len({run.method for run in everything.values()}) == 18
+    counts = "{none: 1, base: 2, coeff: 3, both: 4}"
+    path.write_text(f"extends: quick\nalgorithms: {{ds: {{iterations: {counts}}}}}\n")
+    with pytest.raises(ConfigError, match="ds-proj"):
+        load_preset(str(path)).only(["ds-proj"])
+
+
 def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ddpg-bth .* Did you mean ddpg-both\?"):
         load_preset("quick").only(["ddpg-bth"])

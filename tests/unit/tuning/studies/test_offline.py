@@ -17,9 +17,7 @@ from tuning.studies.offline import SMOKE, presets_of
 @pytest.mark.parametrize("name", PIECES)
 def test_every_part_has_a_preset(name: str, preset: str) -> None:
     for part, found in presets_of(find_piece(name), preset).items():
-        assert len(found.first_round()) == found.configurations * len(
-            found.methods or found.known_methods
-        )
+        assert len(found.first_round()) == found.configurations * len(found.trained_methods)
         assert found.name == f"{preset}-{part}"
         assert found.configurations <= (2 if preset == SMOKE else 10)
 
