@@ -17,14 +17,13 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from envs.credit import Credit, GovernedDays
+from envs.credit import Credit, EndOfHorizon, GovernedDays
 from envs.dynamics import DayOutcome
 from envs.errors import ConfigError
 from envs.horizon import HorizonMetrics
 from envs.metrics import Days, money
 from envs.registry import Registry
 from envs.state import Scenario
-from envs.terminal import EndOfHorizon
 
 GOVERNED = GovernedDays()
 Crediting = Literal["governed", "terminal"]
@@ -217,7 +216,7 @@ class ServiceObjective(Objective):
     """In demand scales."""
     credit: Crediting = "governed"
     """A decision is charged with the days that it governs, or the last decisions before
-    checkpoints and the end are, with all days until then: :class:`~envs.terminal.EndOfHorizon`."""
+    checkpoints and the end are, with all days until then: :class:`~envs.credit.EndOfHorizon`."""
     checkpoints: int = 3
     """Of a terminal credit, beside the end."""
 

@@ -11,10 +11,10 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
+from envs.credit import EndOfHorizon, whole_decisions
 from envs.errors import ConfigError
 from envs.objective import objective_of
 from envs.rollout import Trajectory
-from envs.terminal import EndOfHorizon, whole_decisions
 from pipeline.algorithms.build import build_config
 from pipeline.algorithms.ddpg import critic_loss_of
 from pipeline.algorithms.decisions import Decisions, decision_costs

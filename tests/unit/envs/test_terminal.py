@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from envs.credit import MOST_SCALES, EndOfHorizon, governed_by, whole_decisions
 from envs.dynamics import DayOutcome
 from envs.errors import ConfigError
 from envs.horizon import horizon_metrics
 from envs.objective import GOVERNED, ServiceObjective, objective_of
 from envs.rollout import Decision, rollout
 from envs.state import InventoryState, Scenario
-from envs.terminal import MOST_SCALES, EndOfHorizon, governed_by, whole_decisions
 
 Problem = Callable[..., tuple[Scenario, InventoryState]]
 DAYS = 12

@@ -1,13 +1,19 @@
-"""DDPG's losses: by hand, and what they do not know."""
+"""The losses of DDPG, and PPO's own parts of its: by hand, and what they do not know."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
 from torch import Tensor
+from torch.distributions import Independent, Normal, kl_divergence
 
 from pipeline.algorithms.ddpg import COMMON, WALL, actor_loss_of, critic_loss_of, error_units
-from pipeline.algorithms.gradients import target_size
+from pipeline.algorithms.gradients import target_size, value_loss_of
+from pipeline.algorithms.ppo import divergence
+from tests.learners import make_learner
 
 SIZE = torch.tensor([4.0, 9.0])
 
@@ -95,3 +101,36 @@ def test_errors_count_less_where_more_is_said_to_be_at_stake() -> None:
         torch.testing.assert_close(unit[:, 0, part] ** -2, weights / weights.mean())
     torch.testing.assert_close(error_units(100 * said), unit)  # whatever they are counted in
     torch.testing.assert_close(error_units(0 * said), torch.ones(2, 1, 2))
+
+
+def test_the_divergence_is_that_of_the_gaussians() -> None:
+    torch.manual_seed(0)
+    old, new = torch.randn(2, 50, 6).unbind(0)
+    gaussians = [
+        Independent(Normal(inputs[:, :3], inputs[:, 3:].exp()), 1) for inputs in (old, new)
+    ]
+    torch.testing.assert_close(divergence(old, new), kl_divergence(*gaussians).mean())
+
+
+def test_a_value_error_counts_in_the_size_of_its_part() -> None:
+    target = torch.tensor([[1.0, 100.0], [3.0, 500.0]])
+    weight = torch.tensor([0.5, 1.5])
+    loss = value_loss_of(
+        target + torch.tensor([0.1, 10.0]), target, weight, torch.tensor([1.0, 1e4])
+    )
+    assert float(loss) == pytest.approx(0.01 + 0.01)
+
+
+@pytest.mark.parametrize(("limit", "moves"), [(0.0, False), (100.0, True)])
+def test_beyond_the_limit_the_policy_stands_still_and_values_go_on(
+    limit: float, moves: bool
+) -> None:
+    learner, batch = make_learner("ppo", lr=0.01, kl_limit=limit)
+    module = learner.module[DEFAULT_MODULE_ID].unwrapped()
+    learner.update(batch=batch, num_epochs=1, minibatch_size=64)  # from a divergence of 0
+    before = copy.deepcopy(module.state_dict())
+    learner.update(batch=batch, num_epochs=3, minibatch_size=64)
+    changed = {name for name, value in module.state_dict().items() if (value != before[name]).any()}
+    assert "value.net.0.weight" in changed
+    assert ("policy.net.0.weight" in changed) == moves
+    assert ("log_std" in changed) == moves
